@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The graph: values and nodes, made by import/ or the public builder, rewritten by passes/ and
+ * specialize/. Nodes are kept in topological order. Bodies of If, Loop and Scan are graphs of their
+ * own inside their node; what a body uses from outside is an explicit input of it, so a graph never
+ * refers to another graph's values.
+ */
+#ifndef FERI_GRAPH_GRAPH_H
+#define FERI_GRAPH_GRAPH_H
+
+#include "base/bump.h"
+#include "base/text.h"
+#include "op/op.h"
+#include "tensor/tensor.h"
+
+enum {
+    FERI_ORIGIN_NONE,
+    FERI_ORIGIN_INPUT,
+    FERI_ORIGIN_CONSTANT,
+    FERI_ORIGIN_VARIABLE,
+    FERI_ORIGIN_NODE
+};
+
+typedef struct feri_gvalue {
+    const char *name;      /* never NULL; unique among named values, "" for made ones */
+    feri_fact fact;        /* dims and elements live in the graph's bump */
+    fer_tensor *constant;  /* CONSTANT: contents; VARIABLE: initial value. Retained */
+    fer_value_id assigned; /* VARIABLE: value it becomes at the end, FER_NO_VALUE none */
+    uint8_t origin;        /* FERI_ORIGIN_... */
+    uint8_t is_output;
+    uint32_t producer;  /* NODE: index into nodes. Kept by feri_graph_reindex */
+    uint32_t use_count; /* by nodes and graph outputs. Kept by feri_graph_reindex */
+} feri_gvalue;
+
+/* Inputs are formal_count operands of the op, then what the bodies capture. */
+typedef struct feri_gnode {
+    const feri_op *op;
+    const char
+        *name; /* source name: the model's node name, or "Conv_17" made from op and position */
+    uint32_t source; /* number of the source node in the model; nodes made from it keep it */
+    uint32_t revision;
+    uint32_t input_count;
+    uint32_t formal_count;
+    uint32_t output_count;
+    uint32_t attr_count;
+    uint32_t body_count;
+    uint8_t is_dead;       /* passes mark, feri_graph_compact removes */
+    uint8_t host_only;     /* specialise: the host runs it */
+    fer_value_id *inputs;  /* FER_NO_VALUE where left out */
+    fer_value_id *outputs; /* FER_NO_VALUE where nobody wants it */
+    fer_attr *attrs; /* sorted by name; strings and arrays in the bump; tensors retained by the
+                        graph; FER_ATTR_GRAPH holds an index into bodies */
+    fer_graph **bodies;
+} feri_gnode;
+
+/* A graph as a body: inputs are the formal ones, then one per capture. */
+struct fer_graph {
+    atomic_uint refs; /* root graphs only */
+    feri_env *env;    /* retained by the root */
+    feri_bump bump;
+    feri_terms *terms; /* owned by the root, shared by bodies */
+    fer_graph *parent; /* NULL: root */
+    const char *name;
+    uint8_t is_finished;
+    feri_gvalue *values;
+    uint32_t value_count, value_capacity;
+    feri_gnode **nodes;
+    uint32_t node_count, node_capacity;
+    fer_value_id *inputs;
+    uint32_t input_count, input_capacity;
+    fer_value_id *outputs;
+    uint32_t output_count, output_capacity;
+    const char **output_names; /* output_count */
+    uint32_t output_names_capacity;
+    uint32_t capture_count; /* the last capture_count inputs are captures */
+    uint32_t *captures;     /* capture i comes from the owning node's inputs[captures[i]] */
+    uint32_t source_count;  /* source nodes numbered so far (root) */
+    fer_tensor **held;      /* tensors of attributes */
+    uint32_t held_count, held_capacity;
+    uint64_t total_nodes; /* root: of itself and all bodies, against the limit */
+    fer_tensor *file;     /* root: keeps the model's bytes alive, or NULL */
+    void *public_info;    /* cached fer_value_info arrays */
+};
+
+fer_status feri_graph_create(feri_env *env, fer_graph *parent, fer_graph **out_graph);
+void feri_graph_destroy(fer_graph *graph); /* root and all bodies */
+
+/* New values. name is copied ("" or NULL: unnamed). */
+fer_status
+feri_graph_new_value(fer_graph *graph, const char *name, uint8_t origin, fer_value_id *out_value);
+fer_status feri_graph_new_input(fer_graph *graph, const char *name, fer_value_id *out_value);
+/* Retains tensor; the fact is filled from it. */
+fer_status feri_graph_new_constant(fer_graph *graph,
+                                   const char *name,
+                                   fer_tensor *tensor,
+                                   fer_value_id *out_value);
+/* A node appended at the end with copies of the arrays in template (name, op, source, revision,
+ * counts, inputs, outputs, attrs, bodies). Attribute tensors are retained. LIMIT when max_nodes is
+ * reached. */
+fer_status
+feri_graph_append_node(fer_graph *graph, const feri_gnode *template_node, feri_gnode **out_node);
+fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_value_id value);
+
+/* Rewriting. All uses (nodes' inputs and graph outputs) of from become to. */
+void feri_graph_replace_uses(fer_graph *graph, fer_value_id from, fer_value_id to);
+/* Drops dead nodes and recomputes producer and use_count. */
+void feri_graph_compact(fer_graph *graph);
+void feri_graph_reindex(fer_graph *graph);
+/* Puts nodes in topological order; INVALID_MODEL naming a node on a cycle. */
+fer_status feri_graph_sort(fer_graph *graph);
+
+/* Structure, names, ids, arity, attributes, dtypes, bodies: after FER_OK later stages cannot read
+ * out of bounds. */
+fer_status feri_graph_verify(const fer_graph *graph);
+
+/* A deep copy as a new root (terms and constants shared by reference: terms are copied, tensors
+ * retained). */
+fer_status feri_graph_clone(const fer_graph *graph, fer_graph **out_graph);
+
+/* Facts for every value, bodies included, in place; one walk in order. Control ops: If merges its
+ * branches (or takes the one a known condition picks), Loop and Scan infer their bodies with what
+ * is invariant. (graph/infer.c) */
+fer_status feri_graph_infer(fer_graph *graph);
+/* The evaluator on one node of a graph, filling the facts of its outputs; bodies included. */
+fer_status feri_graph_infer_node(fer_graph *graph, const feri_gnode *node);
+
+/* Replaces a node by its op's expansion, whose nodes keep name and source; UNSUPPORTED when it has
+ * none or a context it needs is unknown. New nodes are appended to out_graph in place of the node
+ * (graph/expand.c). */
+fer_status feri_graph_expand_node(fer_graph *graph, uint32_t node_index);
+
+#endif

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Ops: the table's rows and what can be asked of them. Inference and small-value evaluation are one
+ * thing, the evaluator: it sees facts (what is known of a value) and never a graph, so shape
+ * inference, shape programs and the folding of small values all use it. Rows come from
+ * include/ferrule/op_table.def.
+ */
+#ifndef FERI_OP_OP_H
+#define FERI_OP_OP_H
+
+#include "op/terms.h"
+
+#define FERI_ONNX_OPSET 27
+/* Values with more elements than this are tensors, not shape arithmetic. */
+#define FERI_MAX_ELEMENTS 1024
+
+enum {
+    FERI_OP_DATA_DEPENDENT = 1u << 0, /* output sizes depend on data: buffers hold an upper bound */
+    FERI_OP_CONTROL = 1u << 1,        /* has bodies; run by the host */
+    FERI_OP_HOST = 1u << 2,           /* sequences, optionals, strings: run by the host */
+    FERI_OP_RANDOM = 1u << 3          /* not pure: never folded or merged */
+};
+
+/* What is known of one value. */
+typedef struct feri_fact {
+    int32_t kind;    /* FER_KIND_..., 0 unknown */
+    fer_dtype dtype; /* of the tensor, or of the tensors in a sequence or optional; 0 unknown */
+    int32_t rank;    /* -1 unknown */
+    uint32_t element_count; /* of elements */
+    feri_sym *dims;         /* rank entries */
+    feri_sym
+        *elements; /* NULL unknown; else element_count entries, each a number, a term or unknown */
+    const void *data; /* constants: contents in host memory, perhaps unaligned; else NULL */
+    uint8_t is_optional_of_sequence;
+} feri_fact;
+
+typedef struct feri_op feri_op;
+
+/* One call of the evaluator. in[i] is NULL for an operand left out; out[i] is zeroed with rank -1
+ * and already has kind and dtype from the row's types; out[i]->kind 0 marks an output nobody wants.
+ */
+typedef struct feri_infer {
+    const feri_op *op;
+    const char *node; /* name, for messages */
+    const fer_attr *attrs;
+    uint32_t attr_count;
+    uint32_t in_count;
+    uint32_t out_count;
+    feri_fact *const *in;
+    feri_fact *const *out;
+    feri_terms *terms;
+    feri_bump *bump; /* dims and elements are allocated here */
+} feri_infer;
+
+/* Sets what can be known of the outputs; INVALID_MODEL for what cannot be right (also INVALID_INPUT
+ * at run time; the caller maps). Leaves rank -1, dims or elements unknown where they cannot be
+ * known. */
+typedef fer_status (*feri_infer_fn)(feri_infer *call);
+
+/* An expansion: writes the op as a body in the text form of graph/expand.h, given the facts and
+ * attributes. */
+typedef struct feri_text feri_text;
+typedef fer_status (*feri_expand_fn)(const feri_infer *call, feri_text *out_body);
+
+struct feri_op {
+    uint32_t number; /* FER_OP_... */
+    uint32_t revision;
+    const char *domain;
+    const char *name;
+    const char *inputs;
+    const char *outputs;
+    const char *types;
+    const char *attrs;
+    const char *family;
+    feri_infer_fn infer;   /* NULL: not yet */
+    feri_expand_fn expand; /* NULL: none */
+    uint32_t flags;        /* FERI_OP_... */
+};
+
+/* NULL when there is none. "ai.onnx" is "". */
+const feri_op *feri_op_find(const char *domain, const char *name);
+const feri_op *feri_op_by_number(uint32_t number);
+uint32_t feri_op_table_count(void);
+const feri_op *feri_op_at(uint32_t index);
+
+/* Signature facts, parsed from the row. */
+uint32_t feri_op_min_inputs(const feri_op *op);
+uint32_t feri_op_max_inputs(const feri_op *op); /* UINT32_MAX: variadic */
+uint32_t feri_op_min_outputs(const feri_op *op);
+uint32_t feri_op_max_outputs(const feri_op *op);
+int feri_op_input_is_optional(const feri_op *op, uint32_t index);
+/* 1 when the operand's values decide shapes or a branch (#). */
+int feri_op_input_decides(const feri_op *op, uint32_t index);
+
+/* Checks counts, attribute names and kinds, required attributes, and input dtypes and kinds against
+ * the row, then sets kind and dtype of the outputs from the types (ops whose dtype comes from an
+ * attribute do so in infer). INVALID_MODEL names node, operand, what it is and what was expected.
+ * Unknown (0) input dtypes pass. */
+fer_status feri_op_check(feri_infer *call);
+/* feri_op_check, then infer. UNSUPPORTED "not yet" for rows without infer (control ops are the
+ * caller's). */
+fer_status feri_op_infer(feri_infer *call);
+
+/* Attributes by name; the default given here is used when absent. A wrong kind cannot occur after
+ * feri_op_check. */
+const fer_attr *feri_attr_find(const fer_attr *attrs, uint32_t count, const char *name);
+int64_t feri_attr_int(const fer_attr *attrs, uint32_t count, const char *name, int64_t absent);
+float feri_attr_float(const fer_attr *attrs, uint32_t count, const char *name, float absent);
+const char *
+feri_attr_string(const fer_attr *attrs, uint32_t count, const char *name, const char *absent);
+
+/* The elements of a fact, loaded from data when it is a small constant: element_count entries or
+ * NULL when unknown (or not at most FERI_MAX_ELEMENTS, or not a dtype of shape arithmetic). */
+feri_sym *feri_fact_elements(feri_fact *fact, feri_bump *bump);
+/* Dims set to rank entries of number or unknown. */
+fer_status feri_fact_set_dims(feri_fact *fact, feri_bump *bump, int32_t rank, const feri_sym *dims);
+/* 1 when kind, dtype, rank and every dim is a number. */
+int feri_fact_is_concrete(const feri_fact *fact);
+/* Elements as a number, unknown if any dim is; product of dims. */
+feri_sym feri_fact_count(const feri_fact *fact, feri_terms *terms);
+fer_status feri_fact_copy(const feri_fact *source, feri_bump *bump, feri_fact *out_fact);
+double feri_sym_as_f64(feri_sym element);
+feri_sym feri_sym_from_f64(double value);
+
+/* Estimated operations of a node with concrete facts: 2*M*N*K for products, elements of the output
+ * otherwise. */
+double feri_op_work(const feri_infer *call);
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Passes: device-independent rewrites of a verified graph, one file each, in the order of
+ * pass_list.c. A pass never knows a device: to fold large constants it calls the evaluator that
+ * program.c hands in.
+ */
+#ifndef FERI_PASSES_PASS_H
+#define FERI_PASSES_PASS_H
+
+#include "graph/graph.h"
+
+typedef struct feri_pass_env {
+    /* Runs one pure node on constant tensors; outputs are new tensors. UNSUPPORTED: leave the node.
+     * NULL: no evaluator. */
+    fer_status (*evaluate)(void *self,
+                           const feri_gnode *node,
+                           fer_tensor *const *inputs,
+                           fer_tensor **out_outputs);
+    void *self;
+    const char *const *off; /* names of passes to skip */
+    uint32_t off_count;
+    feri_text *report; /* a line per pass that changed something, may be NULL */
+} feri_pass_env;
+
+typedef struct feri_pass {
+    const char *name;
+    const char *what; /* one line */
+    fer_status (*run)(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes);
+} feri_pass;
+
+extern const feri_pass feri_pass_list[];
+extern const uint32_t feri_pass_count;
+
+/* All passes over graph and its bodies until nothing changes (at most 8 rounds). out_changes may be
+ * NULL. */
+fer_status feri_passes_run(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes);
+
+#endif
