@@ -60,8 +60,7 @@ enum {
 #undef FER_OP
 };
 
-/* ---- the graph a backend is shown
- * -------------------------------------------------------------------------------- */
+/* ---- the graph a backend is shown ---- */
 
 /* A dim is a number, or known only at run time: then run's dim_values[slot] holds it, between min
  * and max and divisible by multiple. Only ops claimed with dynamic_dims are shown run-time dims. */
@@ -141,8 +140,7 @@ typedef struct fer_support {
     char reason[240];      /* when not supported: a clause, "f64 is not enabled on this device" */
 } fer_support;
 
-/* ---- memory and runs
- * --------------------------------------------------------------------------------------------- */
+/* ---- memory and runs ---- */
 
 /* A piece of memory: handle + offset on a device, or a host address. Memory with handle NULL is
  * plain host memory. */
@@ -183,8 +181,7 @@ typedef struct fer_run_args {
                           done with the run, or set NULL when the run is done already */
 } fer_run_args;
 
-/* ---- what the host offers
- * ---------------------------------------------------------------------------------------- */
+/* ---- what the host offers ---- */
 
 /* One buffer's life for plan_memory: from step first to step last, both inclusive. */
 typedef struct fer_lifetime {
@@ -237,8 +234,7 @@ typedef struct fer_create_args {
         *inner; /* wrappers: the complete (defaults filled) module they wrap */
 } fer_create_args;
 
-/* ---- level 0: core, a whole backend in eleven slots
- * -------------------------------------------------------------- */
+/* ---- level 0: core, a whole backend in eleven slots ---- */
 
 enum {
     FER_DEVICE_HOST_MEMORY =
@@ -298,8 +294,7 @@ typedef struct fer_backend_core {
     fer_status (*op_claims)(void *device, const fer_op_claim **out_claims, uint32_t *out_count);
 } fer_backend_core;
 
-/* ---- instances: several runs of one exec at a time
- * --------------------------------------------------------------- */
+/* ---- instances: several runs of one exec at a time ---- */
 
 typedef struct fer_instance_args {
     uint32_t struct_size;
@@ -323,8 +318,7 @@ typedef struct fer_backend_instances {
     fer_status (*run)(void *device, void *instance, const fer_run_args *args);
 } fer_backend_instances;
 
-/* ---- memory: a device with memory of its own
- * --------------------------------------------------------------------- */
+/* ---- memory: a device with memory of its own ---- */
 
 enum { FER_MEM_DEVICE = 0, FER_MEM_STAGING = 1 /* host-visible, for fast copies */ };
 
@@ -353,9 +347,7 @@ typedef struct fer_backend_memory {
     fer_status (*unmap)(void *device, const fer_mem *mem, void *host);
 } fer_backend_memory;
 
-/* ---- async
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- async ---- */
 
 /* Default: everything is done when a call returns, and events are NULL (a NULL event is done). */
 typedef struct fer_backend_async {
@@ -388,9 +380,7 @@ typedef struct fer_backend_async {
     void (*cancel)(void *device, void *stream);
 } fer_backend_async;
 
-/* ---- compiler
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- compiler ---- */
 
 typedef struct fer_weight_layout {
     uint32_t struct_size;
@@ -430,9 +420,7 @@ typedef struct fer_backend_compiler {
     fer_status (*compatibility_key)(void *device, char *out_text, size_t capacity);
 } fer_backend_compiler;
 
-/* ---- interop
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- interop ---- */
 
 enum { FER_HANDLE_OPAQUE_FD = 1, FER_HANDLE_DMABUF = 2, FER_HANDLE_NATIVE = 3 };
 /* Defaults: FER_UNSUPPORTED, and the host copies. */
@@ -459,9 +447,7 @@ typedef struct fer_backend_interop {
     fer_status (*stream_wrap)(void *device, uint64_t native, void **out_stream);
 } fer_backend_interop;
 
-/* ---- observe
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- observe ---- */
 
 /* Defaults: zeros, the host's clock, nothing. */
 typedef struct fer_backend_observe {
@@ -482,9 +468,7 @@ typedef struct fer_backend_observe {
     fer_status (*trim)(void *device, uint64_t *out_freed_bytes);
 } fer_backend_observe;
 
-/* ---- the module
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- the module ---- */
 
 enum {
     FER_MODULE_PER_OP = 1u << 0,  /* the host sends one-node graphs */

@@ -47,8 +47,7 @@
 extern "C" {
 #endif
 
-/* ---- version and status
- * ----------------------------------------------------------------------------------------- */
+/* ---- version and status ---- */
 
 #define FER_VERSION_MAJOR 0
 #define FER_VERSION_MINOR 1
@@ -87,9 +86,7 @@ typedef struct fer_error {
 } fer_error;
 FER_API const fer_error *fer_error_last(void);
 
-/* ---- dtypes
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- dtypes ---- */
 
 /* Numbers equal ONNX's TensorProto.DataType. */
 typedef int32_t fer_dtype;
@@ -134,9 +131,7 @@ FER_API uint32_t fer_dtype_bits(fer_dtype dtype);
 /* Tensors of a higher rank are FER_LIMIT errors. */
 #define FER_MAX_RANK 16
 
-/* ---- context
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- context ---- */
 
 typedef struct fer_context fer_context;
 typedef struct fer_device fer_device;
@@ -252,9 +247,7 @@ FER_API FER_MUST_CHECK fer_status fer_backend_register(
  * OUT_OF_MEMORY. */
 FER_API FER_MUST_CHECK fer_status fer_backend_load(fer_context *context, const char *path);
 
-/* ---- devices
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- devices ---- */
 
 enum { FER_DEVICE_OTHER = 0, FER_DEVICE_CPU = 1, FER_DEVICE_GPU = 2, FER_DEVICE_ACCELERATOR = 3 };
 enum { FER_STATE_READY = 1, FER_STATE_LOST = 2, FER_STATE_CLOSED = 3 };
@@ -308,9 +301,7 @@ FER_API FER_MUST_CHECK fer_status fer_device_get_counters(fer_device *device,
  * DEVICE_LOST. */
 FER_API FER_MUST_CHECK fer_status fer_device_reopen(fer_device *device);
 
-/* ---- tensors
- * -----------------------------------------------------------------------------------------------------
- */
+/* ---- tensors ---- */
 
 enum {
     FER_IMPORT_COPY = 0,   /* copy now; release fires before the call returns */
@@ -417,8 +408,7 @@ FER_API FER_MUST_CHECK fer_status fer_tensor_from_dlpack(fer_context *context,
 FER_API FER_MUST_CHECK fer_status fer_tensor_to_dlpack(
     fer_tensor *tensor, uint64_t stream, struct DLManagedTensorVersioned **out_managed);
 
-/* ---- values: a tensor, a sequence of values, or an optional
- * ------------------------------------------------------ */
+/* ---- values: a tensor, a sequence of values, or an optional ---- */
 
 enum { FER_KIND_TENSOR = 1, FER_KIND_SEQUENCE = 2, FER_KIND_OPTIONAL = 3 };
 /* Each takes its own references on what it wraps. An optional wraps no value (NULL) or one. */
@@ -445,9 +435,7 @@ FER_API fer_value *fer_value_item(const fer_value *value, uint64_t index);
 /* The tensor of a tensor value, borrowed; NULL for other kinds. */
 FER_API fer_tensor *fer_value_tensor(const fer_value *value);
 
-/* ---- graphs
- * ------------------------------------------------------------------------------------------------------
- */
+/* ---- graphs ---- */
 
 typedef struct fer_import_options {
     uint32_t struct_size;
@@ -586,9 +574,7 @@ FER_API FER_MUST_CHECK fer_status fer_graph_add_output(fer_graph *graph,
 /* Verifies the graph and makes it immutable; adding fails afterwards. */
 FER_API FER_MUST_CHECK fer_status fer_graph_finish(fer_graph *graph);
 
-/* ---- programs
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- programs ---- */
 
 enum {
     FER_FALLBACK_DEFAULT = 0,
@@ -703,9 +689,7 @@ FER_API FER_MUST_CHECK fer_status fer_program_print_passes(fer_program *program,
                                                            fer_text_fn write,
                                                            void *write_self);
 
-/* ---- runs
- * --------------------------------------------------------------------------------------------------------
- */
+/* ---- runs ---- */
 
 typedef struct fer_tag {
     const char *key; /* "project", "team", anything */
@@ -811,9 +795,7 @@ FER_API FER_MUST_CHECK fer_status fer_event_output(fer_event *event,
                                                    uint32_t index,
                                                    fer_tensor **out_tensor);
 
-/* ---- state
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- state ---- */
 
 /* The values of a program's variables. */
 FER_API FER_MUST_CHECK fer_status fer_state_create(fer_program *program, fer_state **out_state);
@@ -829,9 +811,7 @@ FER_API FER_MUST_CHECK fer_status fer_state_set(fer_state *state,
                                                 const char *name,
                                                 const fer_tensor *tensor);
 
-/* ---- eager
- * -------------------------------------------------------------------------------------------------------
- */
+/* ---- eager ---- */
 
 /* Runs one op of the newest opset on a device (NULL: best default), through a cached one-node
  * program. inputs may hold NULL for optional operands left out. */
@@ -859,8 +839,7 @@ typedef struct fer_op_info {
 FER_API uint32_t fer_op_count(void);
 FER_API FER_MUST_CHECK fer_status fer_op_get(uint32_t index, fer_op_info *out_info);
 
-/* ---- for examples and tests
- * -------------------------------------------------------------------------------------- */
+/* ---- for examples and tests ---- */
 
 /* FER_CHECK(call): on failure prints the error and leaves the calling function with status 1. It
  * needs <stdio.h>, and is for examples: a library handles the status. */
