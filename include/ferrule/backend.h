@@ -218,6 +218,22 @@ typedef struct fer_host {
                               uint64_t *out_bytes);
     /* Says that a device (index of device_open), or with UINT32_MAX all of them, is lost. */
     void (*lost)(void *self, uint32_t device_index, const char *reason);
+    /* Runs of elements [index, index + count) of packed, perhaps unaligned memory, converted to and
+     * from one compute type. Floats go through double (store rounds to nearest even; overflow gives
+     * infinity, or the largest finite value when saturate is not 0); integers and bool through
+     * int64_t (u64 as its bits; store wraps). Not for strings and complex. */
+    void (*load_f64)(
+        fer_dtype dtype, const void *data, uint64_t index, uint64_t count, double *out);
+    void (*store_f64)(fer_dtype dtype,
+                      void *data,
+                      uint64_t index,
+                      uint64_t count,
+                      const double *values,
+                      int32_t saturate);
+    void (*load_i64)(
+        fer_dtype dtype, const void *data, uint64_t index, uint64_t count, int64_t *out);
+    void (*store_i64)(
+        fer_dtype dtype, void *data, uint64_t index, uint64_t count, const int64_t *values);
     uint64_t (*clock_ns)(void *self); /* CLOCK_MONOTONIC */
     /* Spans for the profiler; name must be a literal. */
     uint64_t (*span_begin)(void *self, const char *name);

@@ -29,6 +29,21 @@ uint64_t feri_dtype_bytes(fer_dtype dtype, uint64_t count);
 int64_t feri_load_i64(fer_dtype dtype, const void *data, uint64_t index);
 double feri_load_f64(fer_dtype dtype, const void *data, uint64_t index);
 
+/* Runs of elements, as fer_host.load_f64 and its like (backend.h) promise; those slots point here.
+ */
+void feri_load_run_f64(
+    fer_dtype dtype, const void *data, uint64_t index, uint64_t count, double *out);
+void feri_store_run_f64(fer_dtype dtype,
+                        void *data,
+                        uint64_t index,
+                        uint64_t count,
+                        const double *values,
+                        int32_t saturate);
+void feri_load_run_i64(
+    fer_dtype dtype, const void *data, uint64_t index, uint64_t count, int64_t *out);
+void feri_store_run_i64(
+    fer_dtype dtype, void *data, uint64_t index, uint64_t count, const int64_t *values);
+
 /* f16, bf16 and float8 bit patterns. */
 float feri_f16_to_f32(uint16_t bits);
 uint16_t feri_f64_to_f16(double value);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The reference backend from the inside: what a kernel sees and the rows by which it is found.
+ * Kernels are written to be obviously right: floats are computed in f64 and rounded once on store,
+ * integers in i64/u64. A family of ops is one file with one table; families.def lists the tables.
+ */
+#ifndef FERI_REF_REF_H
+#define FERI_REF_REF_H
+
+#include "ferrule/backend.h"
+
+/* A dense row-major tensor at run time; data may be unaligned. */
+typedef struct feri_ref_tensor {
+    fer_dtype dtype;
+    uint32_t rank;
+    uint64_t count; /* elements */
+    uint8_t *data;
+    int64_t dims[FER_MAX_RANK];
+} feri_ref_tensor;
+
+/* One node about to run. */
+typedef struct feri_ref_call {
+    const fer_host *host;
+    const fer_poll *poll;
+    const fer_node_view *node;
+    feri_ref_tensor *const *in; /* NULL where an operand is left out; node->input_count entries */
+    feri_ref_tensor *const
+        *out;     /* NULL where nobody wants it. Dims and count are set by the host's inference, for
+                     data-dependent ops to the upper bound: the kernel then sets dims and count */
+    void *params; /* kernel's params_bytes, zeroed before bind, kept until dims change */
+    void *scratch;            /* scratch_bytes, aligned to 64 */
+    uint64_t work_since_poll; /* see feri_ref_poll */
+} feri_ref_call;
+
+typedef struct feri_ref_kernel {
+    uint32_t op;       /* FER_OP_... */
+    uint32_t revision; /* highest known */
+    fer_status (*run)(feri_ref_call *call);
+    /* Optional: once dims are known, fill params from attributes and dims. Contents of operands are
+     * not there yet, except that constants' and host values' data are. Also the place to refuse
+     * dims that do not fit (INVALID_INPUT). */
+    fer_status (*bind)(feri_ref_call *call);
+    uint32_t params_bytes;
+    /* Optional: bytes of scratch, after bind. */
+    uint64_t (*scratch_bytes)(const feri_ref_call *call);
+    /* Optional: why a node cannot be run (a clause), NULL when it can. Default: every dtype the op
+     * table allows. */
+    const char *(*refuse)(const fer_subgraph *graph, const fer_node_view *node);
+} feri_ref_kernel;
+
+typedef struct feri_ref_family {
+    const feri_ref_kernel *kernels;
+    uint32_t count;
+} feri_ref_family;
+
+/* NULL when ref does not have the op. */
+const feri_ref_kernel *feri_ref_find(uint32_t op);
+
+/* Counts inner operations and asks the host every 65,536 of them. */
+static inline fer_status feri_ref_poll(feri_ref_call *call, uint64_t operations) {
+    call->work_since_poll += operations;
+    if (call->work_since_poll < 65536) {
+        return FER_OK;
+    }
+    call->work_since_poll = 0;
+    return call->poll->check(call->poll->self);
+}
+
+/* Fails with the node's name in front; message is a clause. */
+fer_status feri_ref_fail(const feri_ref_call *call, fer_status status, const char *message);
+
+/* Attributes with the op's default for absent ones. */
+const fer_attr *feri_ref_attr(const fer_node_view *node, const char *name);
+int64_t feri_ref_int(const fer_node_view *node, const char *name, int64_t absent);
+double feri_ref_float(const fer_node_view *node, const char *name, double absent);
+const char *feri_ref_string(const fer_node_view *node, const char *name, const char *absent);
+/* Bits per element; 1 for a float, 2 for a signed, 3 for an unsigned integer, 4 bool, 5 complex
+ * class. */
+uint32_t feri_ref_bits(fer_dtype dtype);
+int feri_ref_is_float(fer_dtype dtype);
+int feri_ref_is_signed(fer_dtype dtype);
+
+#endif
