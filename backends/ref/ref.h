@@ -55,6 +55,9 @@ typedef struct feri_ref_family {
 
 /* NULL when ref does not have the op. */
 const feri_ref_kernel *feri_ref_find(uint32_t op);
+/* All kernels, for the list of claims: how many, and the one at an index (NULL past the end). */
+uint32_t feri_ref_kernel_count(void);
+const feri_ref_kernel *feri_ref_kernel_at(uint32_t index);
 
 /* Counts inner operations and asks the host every 65,536 of them. */
 static inline fer_status feri_ref_poll(feri_ref_call *call, uint64_t operations) {
@@ -69,11 +72,19 @@ static inline fer_status feri_ref_poll(feri_ref_call *call, uint64_t operations)
 /* Fails with the node's name in front; message is a clause. */
 fer_status feri_ref_fail(const feri_ref_call *call, fer_status status, const char *message);
 
+/* Kernels read operands whose contents decide shapes (axes, starts, ...) in run, or in bind: steps
+ * that read a FER_VALUE_HOST input are bound again before every run. */
+
 /* Attributes with the op's default for absent ones. */
 const fer_attr *feri_ref_attr(const fer_node_view *node, const char *name);
 int64_t feri_ref_int(const fer_node_view *node, const char *name, int64_t absent);
 double feri_ref_float(const fer_node_view *node, const char *name, double absent);
 const char *feri_ref_string(const fer_node_view *node, const char *name, const char *absent);
+/* 1 when the attribute (or, without it, absent) equals text; strings need no NUL. */
+int feri_ref_string_is(const fer_node_view *node,
+                       const char *name,
+                       const char *absent,
+                       const char *text);
 /* Bits per element; 1 for a float, 2 for a signed, 3 for an unsigned integer, 4 bool, 5 complex
  * class. */
 uint32_t feri_ref_bits(fer_dtype dtype);
