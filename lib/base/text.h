@@ -26,6 +26,7 @@ typedef struct feri_name_map {
     struct feri_name_slot *slots;
     uint32_t slot_count; /* a power of two, or 0 */
     uint32_t used;
+    uint64_t seed; /* of the hash, so that names cannot be chosen to collide */
 } feri_name_map;
 
 void feri_name_map_init(feri_name_map *map, feri_env *env);

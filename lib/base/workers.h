@@ -8,6 +8,9 @@
 
 #include "base/env.h"
 
+/* CPUs that affinity and the cgroup's quota leave to this process, at least 1. (cpu_count.c) */
+uint32_t feri_cpu_count(void);
+
 /* thread_count: those that compute, the caller's included; 0: what affinity and the cgroup's quota
  * allow. */
 fer_status feri_workers_create(feri_env *env, uint32_t thread_count, feri_workers **out_workers);

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The env of a context: where host memory comes from, what it may cost, who hears about it. All
+ * allocation of lib/ passes through here and is counted. Refuses half-given allocators; knows
+ * nothing of devices.
+ */
+#include "base/env.h"
+
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { HEAP_ALIGNMENT = 16 };
+
+static void *heap_alloc(void *self, size_t bytes, size_t alignment) {
+    (void)self;
+    void *memory = NULL;
+    return posix_memalign(&memory, alignment < sizeof(void *) ? sizeof(void *) : alignment, bytes)
+               ? NULL
+               : memory;
+}
+
+static void heap_free(void *self, void *memory, size_t bytes, size_t alignment) {
+    (void)self;
+    (void)bytes;
+    (void)alignment;
+    free(memory);
+}
+
+static fer_status set_limits(fer_limits *limits, const fer_limits *given) {
+    FER_TRY(feri_struct_in(limits, sizeof *limits, given, "fer_limits"));
+#define DEFAULT(field, value) limits->field = limits->field ? limits->field : (value)
+    DEFAULT(max_nesting, 64);
+    DEFAULT(max_nodes, UINT64_C(1000000));
+    DEFAULT(max_values, UINT64_C(4000000));
+    DEFAULT(max_model_bytes, UINT64_C(64) << 30);
+    DEFAULT(max_tensor_bytes, UINT64_C(64) << 30);
+    DEFAULT(max_loop_trips, UINT64_C(100000000));
+    DEFAULT(max_specialization_bytes, UINT64_C(256) << 20);
+#undef DEFAULT
+    return FER_OK;
+}
+
+/* The budget called "host", if there is one; entries may be of another size than ours. */
+static fer_status set_budget(feri_env *env, const fer_context_options *options) {
+    const uint8_t *entry = (const uint8_t *)options->budgets;
+    if (options->budget_count && !entry) {
+        return feri_fail(FER_INVALID_ARGUMENT, "budget_count is not 0, but budgets is NULL");
+    }
+    for (uint32_t i = 0; i < options->budget_count; i++) {
+        fer_budget budget;
+        FER_TRY(feri_struct_in(&budget, sizeof budget, entry, "fer_budget"));
+        uint32_t stride = 0;
+        memcpy(&stride, entry, sizeof stride);
+        entry += stride ? stride : sizeof budget;
+        if (!budget.device) {
+            return feri_fail(FER_INVALID_ARGUMENT, "budget %u names no device", i);
+        }
+        if (strcmp(budget.device, "host") == 0 && budget.bytes) {
+            env->budget_bytes = budget.bytes;
+        }
+    }
+    return FER_OK;
+}
+
+fer_status
+feri_env_init(feri_env *env, const fer_context_options *given, void (*destroy)(feri_env *env)) {
+    fer_context_options options;
+    memset(env, 0, sizeof *env);
+    FER_TRY(feri_struct_in(&options, sizeof options, given, "fer_context_options"));
+    if (!options.allocator.alloc != !options.allocator.free) {
+        return feri_fail(FER_INVALID_ARGUMENT,
+                         "allocator needs both alloc and free, or neither for malloc");
+    }
+    env->allocator = options.allocator;
+    if (!env->allocator.alloc) {
+        env->allocator = (fer_allocator){heap_alloc, heap_free, NULL};
+    }
+    env->budget_bytes = UINT64_MAX;
+    FER_TRY(set_limits(&env->limits, options.limits));
+    FER_TRY(set_budget(env, &options));
+    env->log = options.log;
+    env->log_self = options.log_self;
+    env->notice = options.notice;
+    env->notice_self = options.notice_self;
+    env->destroy = destroy;
+    atomic_init(&env->refs, 1);
+    atomic_init(&env->now_bytes, 0);
+    atomic_init(&env->peak_bytes, 0);
+    atomic_init(&env->next_id, 1);
+    return FER_OK;
+}
+
+static void env_destroy(feri_env *env) {
+    fer_allocator allocator = env->allocator;
+    allocator.free(allocator.self, env, sizeof *env, HEAP_ALIGNMENT);
+}
+
+fer_status feri_env_create(const fer_context_options *options, feri_env **out_env) {
+    feri_env probe;
+    FER_TRY(feri_env_init(&probe, options, env_destroy));
+    feri_env *env = probe.allocator.alloc(probe.allocator.self, sizeof *env, HEAP_ALIGNMENT);
+    if (!env) {
+        return feri_out_of_memory(sizeof *env);
+    }
+    fer_status status = feri_env_init(env, options, env_destroy);
+    if (status != FER_OK) {
+        probe.allocator.free(probe.allocator.self, env, sizeof *env, HEAP_ALIGNMENT);
+        return status;
+    }
+    *out_env = env;
+    return FER_OK;
+}
+
+feri_env *feri_env_retain(feri_env *env) {
+    if (env) {
+        atomic_fetch_add_explicit(&env->refs, 1, memory_order_relaxed);
+    }
+    return env;
+}
+
+void feri_env_release(feri_env *env) {
+    if (env && atomic_fetch_sub_explicit(&env->refs, 1, memory_order_acq_rel) == 1) {
+        env->destroy(env);
+    }
+}
+
+/* Reserves bytes; 0 when over budget. */
+static int charge(feri_env *env, uint64_t bytes) {
+    uint64_t before = atomic_fetch_add_explicit(&env->now_bytes, bytes, memory_order_relaxed);
+    uint64_t now = before + bytes;
+    if (now < before || now > env->budget_bytes) {
+        atomic_fetch_sub_explicit(&env->now_bytes, bytes, memory_order_relaxed);
+        return 0;
+    }
+    uint_fast64_t peak = atomic_load_explicit(&env->peak_bytes, memory_order_relaxed);
+    while (now > peak &&
+           !atomic_compare_exchange_weak_explicit(
+               &env->peak_bytes, &peak, now, memory_order_relaxed, memory_order_relaxed)) {
+    }
+    return 1;
+}
+
+void *feri_alloc_aligned(feri_env *env, uint64_t bytes, uint64_t alignment, int zeroed) {
+    bytes = bytes ? bytes : 1;
+    alignment = alignment < HEAP_ALIGNMENT ? HEAP_ALIGNMENT : alignment;
+    if (bytes > PTRDIFF_MAX) {
+        (void)feri_out_of_memory(bytes);
+        return NULL;
+    }
+    if (!charge(env, bytes)) {
+        (void)feri_fail(FER_BUDGET,
+                        "%llu bytes of host memory on top of %llu in use would exceed the host "
+                        "budget of %llu bytes; raise the budget or trim programs",
+                        (unsigned long long)bytes,
+                        (unsigned long long)atomic_load(&env->now_bytes),
+                        (unsigned long long)env->budget_bytes);
+        return NULL;
+    }
+    void *memory;
+    if (env->allocator.alloc == heap_alloc && zeroed && alignment == HEAP_ALIGNMENT) {
+        memory = calloc(1, bytes); /* fresh pages need no second zeroing */
+    } else {
+        memory = env->allocator.alloc(env->allocator.self, bytes, alignment);
+        if (memory && zeroed) {
+            memset(memory, 0, bytes);
+        }
+    }
+    if (!memory) {
+        atomic_fetch_sub_explicit(&env->now_bytes, bytes, memory_order_relaxed);
+        (void)feri_out_of_memory(bytes);
+    }
+    return memory;
+}
+
+void feri_free_aligned(feri_env *env, void *memory, uint64_t bytes, uint64_t alignment) {
+    if (!memory) {
+        return;
+    }
+    bytes = bytes ? bytes : 1;
+    alignment = alignment < HEAP_ALIGNMENT ? HEAP_ALIGNMENT : alignment;
+    env->allocator.free(env->allocator.self, memory, bytes, alignment);
+    atomic_fetch_sub_explicit(&env->now_bytes, bytes, memory_order_relaxed);
+}
+
+void *feri_alloc(feri_env *env, uint64_t bytes) {
+    return feri_alloc_aligned(env, bytes, HEAP_ALIGNMENT, /*zeroed=*/1);
+}
+
+void feri_free(feri_env *env, void *memory, uint64_t bytes) {
+    feri_free_aligned(env, memory, bytes, HEAP_ALIGNMENT);
+}
+
+char *feri_strndup(feri_env *env, const char *text, uint64_t length) {
+    char *copy = feri_alloc_aligned(env, feri_add_sat(length, 1), HEAP_ALIGNMENT, /*zeroed=*/0);
+    if (copy) {
+        if (length) {
+            memcpy(copy, text, length);
+        }
+        copy[length] = 0;
+    }
+    return copy;
+}
+
+fer_status feri_grow(
+    feri_env *env, void *array_pointer, uint32_t *capacity, uint32_t needed, size_t element_bytes) {
+    if (needed <= *capacity) {
+        return FER_OK;
+    }
+    uint32_t grown = *capacity > UINT32_MAX / 2 ? UINT32_MAX : *capacity * 2;
+    grown = grown < 8 ? 8 : grown;
+    grown = grown < needed ? needed : grown;
+    void *old = NULL;
+    memcpy(&old, array_pointer, sizeof old);
+    void *array = feri_alloc(env, feri_mul_sat(grown, element_bytes));
+    if (!array) {
+        return fer_error_last()->status;
+    }
+    if (old) {
+        memcpy(array, old, (uint64_t)*capacity * element_bytes);
+        feri_free(env, old, (uint64_t)*capacity * element_bytes);
+    }
+    memcpy(array_pointer, &array, sizeof array);
+    *capacity = grown;
+    return FER_OK;
+}
+
+void feri_log(feri_env *env, int32_t level, const char *format, ...) {
+    if (!env->log) {
+        return;
+    }
+    char message[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    env->log(env->log_self, level, message);
+}
+
+void feri_notify(feri_env *env, int32_t kind, const char *subject, const char *detail) {
+    if (env->notice) {
+        fer_notice notice = {sizeof notice, kind, subject ? subject : "", detail ? detail : ""};
+        env->notice(env->notice_self, &notice);
+    }
+}
+
+uint64_t feri_clock_ns(void) {
+    struct timespec now;
+    if (clock_gettime(CLOCK_MONOTONIC, &now) != 0) {
+        return 0;
+    }
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}

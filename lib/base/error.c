@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The thread's last failure: one fixed-size thread-local record, so that reporting needs no memory
+ * and no lock. Also the names of statuses and the copying of sized argument structs, whose only
+ * failure is reported here. Everything that can fail calls this.
+ */
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local fer_error last_error;
+
+static const struct {
+    fer_status status;
+    const char *name;
+    const char *sentence;
+} status_table[] = {
+#define FER_STATUS(number, name, sentence) {number, #name, sentence},
+#include "ferrule/status.def"
+#undef FER_STATUS
+};
+enum { STATUS_COUNT = sizeof status_table / sizeof status_table[0] };
+
+const char *fer_status_name(fer_status status) {
+    for (size_t i = 0; i < STATUS_COUNT; i++) {
+        if (status_table[i].status == status) {
+            return status_table[i].name;
+        }
+    }
+    return "UNKNOWN";
+}
+
+const char *fer_status_sentence(fer_status status) {
+    for (size_t i = 0; i < STATUS_COUNT; i++) {
+        if (status_table[i].status == status) {
+            return status_table[i].sentence;
+        }
+    }
+    return "a status this version of the library does not know";
+}
+
+const fer_error *fer_error_last(void) {
+    last_error.struct_size = sizeof last_error;
+    return &last_error;
+}
+
+static void copy_text(char *destination, size_t capacity, const char *source) {
+    size_t length = strnlen(source, capacity - 1);
+    memcpy(destination, source, length);
+    destination[length] = 0;
+}
+
+fer_status
+feri_fail_at(const char *file, uint32_t line, fer_status status, const char *format, ...) {
+    /* Formatted aside first: an argument may point into the record itself. */
+    char message[sizeof last_error.message];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    const char *slash = strrchr(file, '/');
+    last_error.struct_size = sizeof last_error;
+    last_error.status = status == FER_OK ? FER_INTERNAL : status;
+    last_error.native_code = 0;
+    last_error.source_line = line;
+    copy_text(last_error.source_file, sizeof last_error.source_file, slash ? slash + 1 : file);
+    last_error.backend[0] = 0;
+    last_error.node[0] = 0;
+    copy_text(last_error.message, sizeof last_error.message, message);
+    return last_error.status;
+}
+
+void feri_error_set_node(const char *node) {
+    if (node && !last_error.node[0]) {
+        copy_text(last_error.node, sizeof last_error.node, node);
+    }
+}
+
+void feri_error_set_backend(const char *backend, int32_t native_code) {
+    if (backend && !last_error.backend[0]) {
+        copy_text(last_error.backend, sizeof last_error.backend, backend);
+    }
+    if (!last_error.native_code) {
+        last_error.native_code = native_code;
+    }
+}
+
+void feri_error_prefix(const char *format, ...) {
+    char message[sizeof last_error.message];
+    va_list arguments;
+    va_start(arguments, format);
+    int written = vsnprintf(message, sizeof message - 2, format, arguments);
+    va_end(arguments);
+    if (written < 0) {
+        return;
+    }
+    size_t length = strlen(message);
+    message[length++] = ':';
+    message[length++] = ' ';
+    copy_text(message + length, sizeof message - length, last_error.message);
+    memcpy(last_error.message, message, sizeof message);
+}
+
+void feri_error_save(fer_error *out_error) { *out_error = *fer_error_last(); }
+
+void feri_error_restore(const fer_error *error) {
+    if (error != &last_error) {
+        last_error = *error;
+    }
+    last_error.struct_size = sizeof last_error;
+}
+
+fer_status feri_out_of_memory(uint64_t bytes) {
+    return feri_fail(FER_OUT_OF_MEMORY,
+                     "out of memory: %llu bytes of host memory could not be allocated",
+                     (unsigned long long)bytes);
+}
+
+fer_status feri_struct_in(void *full, size_t size, const void *given, const char *what) {
+    uint32_t full_size = (uint32_t)size;
+    memset(full, 0, size);
+    uint32_t given_size = full_size;
+    if (given) {
+        memcpy(&given_size, given, sizeof given_size);
+        given_size = given_size ? given_size : full_size;
+        if (given_size < sizeof given_size) {
+            return feri_fail(FER_INVALID_ARGUMENT,
+                             "%s.struct_size is %u; set it to sizeof the struct, or to 0",
+                             what,
+                             given_size);
+        }
+        const uint8_t *bytes = given;
+        for (size_t i = size; i < given_size; i++) {
+            if (bytes[i]) {
+                return feri_fail(FER_INVALID_ARGUMENT,
+                                 "%s has a field at byte %zu that this library does not know; it "
+                                 "was built against a newer header",
+                                 what,
+                                 i);
+            }
+        }
+        memcpy(full, given, given_size < size ? given_size : size);
+    }
+    memcpy(full, &full_size, sizeof full_size);
+    return FER_OK;
+}
+
+void feri_struct_out(void *given, const void *full, size_t size) {
+    if (!given) {
+        return;
+    }
+    uint32_t given_size = 0;
+    memcpy(&given_size, given, sizeof given_size);
+    size_t reach = given_size && given_size < size ? given_size : size;
+    if (reach > sizeof given_size) {
+        memcpy((uint8_t *)given + sizeof given_size,
+               (const uint8_t *)full + sizeof given_size,
+               reach - sizeof given_size);
+    }
+}
