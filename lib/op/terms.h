@@ -28,7 +28,11 @@ static inline int feri_sym_equal(feri_sym a, feri_sym b) {
 }
 
 fer_status feri_terms_create(feri_env *env, feri_terms **out_terms);
+/* The same symbols, terms (equal ids) and requirements in a pool of its own. */
+fer_status feri_terms_clone(const feri_terms *terms, feri_env *env, feri_terms **out_terms);
 void feri_terms_destroy(feri_terms *terms);
+/* A pool with the same terms under the same ids. */
+fer_status feri_terms_clone(const feri_terms *terms, feri_env *env, feri_terms **out_terms);
 /* The symbol of a name (made when new), at least min. Names are copied. A NULL name makes a fresh
  * one. */
 feri_sym feri_terms_symbol(feri_terms *terms, const char *name, int64_t min);
@@ -59,11 +63,16 @@ int feri_sym_compare_less(const feri_terms *terms, feri_sym a, feri_sym b);
  * differ. */
 int feri_terms_require_equal(feri_terms *terms, feri_sym a, feri_sym b);
 
+/* Off (0) while inferring what may never run (branches of an If): nothing is recorded then, and
+ * require_equal only answers. Returns the setting before; on at first. */
+int feri_terms_set_recording(feri_terms *terms, int is_on);
+
 /* FER_OK, or the first allocation failure since creation. */
 fer_status feri_terms_status(const feri_terms *terms);
 
-/* Evaluation: values[symbol index] for every symbol. feri_terms_check tests the recorded
- * requirements. INVALID_INPUT with a sentence when one fails, a broadcast does not fit, or a number
+/* Evaluation: values[symbol index] for every symbol; it allocates nothing, and a term is never so
+ * large that it takes long. feri_terms_check tests the recorded requirements and the symbols' least
+ * values. INVALID_INPUT with a sentence when one fails, a broadcast does not fit, or a number
  * overflows. */
 fer_status feri_sym_evaluate(const feri_terms *terms,
                              feri_sym sym,
