@@ -18,7 +18,8 @@ enum {
     FERI_ORIGIN_INPUT,
     FERI_ORIGIN_CONSTANT,
     FERI_ORIGIN_VARIABLE,
-    FERI_ORIGIN_NODE
+    FERI_ORIGIN_NODE,
+    FERI_ORIGIN_SHAPE /* specialize/: elements are terms that the host computes before each run */
 };
 
 typedef struct feri_gvalue {
@@ -60,7 +61,9 @@ struct fer_graph {
     feri_bump bump;
     feri_terms *terms; /* owned by the root, shared by bodies */
     fer_graph *parent; /* NULL: root */
+    fer_graph *root;   /* itself for the root */
     const char *name;
+    uint32_t depth; /* 0 root; at most limits.max_nesting, so recursion over bodies is bounded */
     uint8_t is_finished;
     feri_gvalue *values;
     uint32_t value_count, value_capacity;
@@ -74,16 +77,20 @@ struct fer_graph {
     uint32_t output_names_capacity;
     uint32_t capture_count; /* the last capture_count inputs are captures */
     uint32_t *captures;     /* capture i comes from the owning node's inputs[captures[i]] */
-    uint32_t source_count;  /* source nodes numbered so far (root) */
+    feri_fact *declared; /* root: output_count facts that the model declares, or NULL; a hint only */
+    uint32_t source_count; /* source nodes numbered so far (root) */
     fer_tensor **held;      /* tensors of attributes */
     uint32_t held_count, held_capacity;
     uint64_t total_nodes; /* root: of itself and all bodies, against the limit */
     fer_tensor *file;     /* root: keeps the model's bytes alive, or NULL */
-    void *public_info;    /* cached fer_value_info arrays */
+    feri_name_map names;  /* builder: names of values, keys in the bump */
+    struct feri_graph_info *public_info; /* root: what feri_graph_describe made, in its bump */
 };
 
+/* A body (parent not NULL) belongs to its maker until it is part of a node that was appended. LIMIT
+ * when it would be nested deeper than limits.max_nesting. */
 fer_status feri_graph_create(feri_env *env, fer_graph *parent, fer_graph **out_graph);
-void feri_graph_destroy(fer_graph *graph); /* root and all bodies */
+void feri_graph_destroy(fer_graph *graph); /* with all its bodies; root: drops the env */
 
 /* New values. name is copied ("" or NULL: unnamed). */
 fer_status
@@ -94,39 +101,76 @@ fer_status feri_graph_new_constant(fer_graph *graph,
                                    const char *name,
                                    fer_tensor *tensor,
                                    fer_value_id *out_value);
+/* A body input that captures: its owner's inputs[owner_input] feeds it. */
+fer_status feri_graph_new_capture(fer_graph *body,
+                                  const char *name,
+                                  uint32_t owner_input,
+                                  fer_value_id *out_value);
+/* Retains initial, which gives dtype and shape. */
+fer_status feri_graph_new_variable(fer_graph *graph,
+                                   const char *name,
+                                   fer_tensor *initial,
+                                   fer_value_id *out_value);
 /* A node appended at the end with copies of the arrays in template (name, op, source, revision,
- * counts, inputs, outputs, attrs, bodies). Attribute tensors are retained. LIMIT when max_nodes is
- * reached. */
+ * counts, inputs, outputs, attrs, bodies). Attribute tensors are retained; bodies become the
+ * node's, on success only. LIMIT when max_nodes is reached. */
 fer_status
 feri_graph_append_node(fer_graph *graph, const feri_gnode *template_node, feri_gnode **out_node);
 fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_value_id value);
 
-/* Rewriting. All uses (nodes' inputs and graph outputs) of from become to. */
+/* Rewriting. All uses (nodes' inputs, graph outputs, assignments of variables) of from become to;
+ * one walk over the graph. A pass that replaces many values keeps its own array and walks once:
+ * every use of v becomes to[v]; chains (to[to[v]]) are followed and shortened. to has value_count
+ * entries, to[v] == v where nothing changes. */
 void feri_graph_replace_uses(fer_graph *graph, fer_value_id from, fer_value_id to);
-/* Drops dead nodes and recomputes producer and use_count. */
+void feri_graph_replace_many(fer_graph *graph, fer_value_id *to);
+/* Drops dead nodes (and their bodies) and recomputes producer and use_count. */
 void feri_graph_compact(fer_graph *graph);
 void feri_graph_reindex(fer_graph *graph);
-/* Puts nodes in topological order; INVALID_MODEL naming a node on a cycle. */
+/* Puts nodes in topological order, keeping the present order where it can; INVALID_MODEL naming a
+ * node on a cycle. Reindexes first and afterwards. O(nodes + uses). */
 fer_status feri_graph_sort(fer_graph *graph);
+
+enum {
+    FERI_CONTROL_NONE,
+    FERI_CONTROL_IF,
+    FERI_CONTROL_LOOP,
+    FERI_CONTROL_SCAN,
+    FERI_CONTROL_SEQUENCE_MAP
+};
+int32_t feri_control_kind(const feri_op *op);
+/* The body that a graph attribute names; NULL when there is none. */
+fer_graph *feri_node_body(const feri_gnode *node, const char *attr);
 
 /* Structure, names, ids, arity, attributes, dtypes, bodies: after FER_OK later stages cannot read
  * out of bounds. */
 fer_status feri_graph_verify(const fer_graph *graph);
 
-/* A deep copy as a new root (terms and constants shared by reference: terms are copied, tensors
- * retained). */
+/* (Re)makes what fer_graph_input and fer_graph_output tell, from the facts of now (output facts that
+ * are unknown: as declared). Before the graph is shared between threads. */
+fer_status feri_graph_describe(fer_graph *graph);
+
+/* A copy of a finished root as a body of parent; its symbols are joined by name. */
+fer_status feri_graph_adopt(fer_graph *parent, const fer_graph *source, fer_graph **out_body);
+
+/* A deep copy as a new root, also of a body (captures become inputs). Terms are copied, tensors
+ * retained. Not finished: the copy may be rewritten. */
 fer_status feri_graph_clone(const fer_graph *graph, fer_graph **out_graph);
 
 /* Facts for every value, bodies included, in place; one walk in order. Control ops: If merges its
  * branches (or takes the one a known condition picks), Loop and Scan infer their bodies with what
  * is invariant. (graph/infer.c) */
 fer_status feri_graph_infer(fer_graph *graph);
+/* The same, but nodes of ops that are not yet supported leave their outputs unknown instead of
+ * failing: for import, where the file is judged and not the library. */
+fer_status feri_graph_infer_known(fer_graph *graph);
 /* The evaluator on one node of a graph, filling the facts of its outputs; bodies included. */
 fer_status feri_graph_infer_node(fer_graph *graph, const feri_gnode *node);
 
 /* Replaces a node by its op's expansion, whose nodes keep name and source; UNSUPPORTED when it has
- * none or a context it needs is unknown. New nodes are appended to out_graph in place of the node
- * (graph/expand.c). */
+ * none or a context it needs is unknown. The new nodes stand at the end and the old one is marked
+ * dead: call feri_graph_sort afterwards, once for many (graph/expand.c). On failure the graph is as
+ * before. */
 fer_status feri_graph_expand_node(fer_graph *graph, uint32_t node_index);
 
 #endif

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Registration of backends: version negotiation, name checks, completion of their tables, wrappers.
+ * Nothing a module claims is believed before it is checked here.
+ */
+#include "base/error.h"
+#include "device/device.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <string.h>
+
+static int name_is_valid(const char *name) {
+    if (name == NULL || name[0] < 'a' || name[0] > 'z' || strlen(name) > 30) {
+        return 0;
+    }
+    for (const char *p = name; *p != 0; p++) {
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '_')) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+static fer_status module_check(fer_context *context, const fer_backend_module *module) {
+    if (module->abi_version < FER_BACKEND_ABI_MIN || module->abi_version > FER_BACKEND_ABI_MAX) {
+        return feri_fail(FER_VERSION,
+                         "backend speaks ABI version %u, this library speaks %u to %u: use a "
+                         "module built for it",
+                         module->abi_version,
+                         FER_BACKEND_ABI_MIN,
+                         FER_BACKEND_ABI_MAX);
+    }
+    if (!name_is_valid(module->name)) {
+        return feri_fail(FER_BACKEND,
+                         "the module's name is not [a-z][a-z0-9_]* of at most 30 characters");
+    }
+    for (uint32_t i = 0; i < context->backend_count; i++) {
+        if (strcmp(context->backends[i]->name, module->name) == 0) {
+            return feri_fail(
+                FER_INVALID_ARGUMENT, "a backend called '%s' is already registered", module->name);
+        }
+    }
+    const fer_backend_core *core = module->core;
+    if (core == NULL || core->struct_size < offsetof(fer_backend_core, op_claims) ||
+        core->create == NULL || core->destroy == NULL || core->device_count == NULL ||
+        core->device_info == NULL || core->device_open == NULL || core->device_close == NULL ||
+        core->op_supported == NULL || core->compile == NULL || core->exec_destroy == NULL ||
+        core->workspace_bytes == NULL || core->run == NULL) {
+        return feri_fail(FER_BACKEND, "backend '%s' lacks a slot of level 0", module->name);
+    }
+    return FER_OK;
+}
+
+static fer_status
+backend_new(fer_context *context, const char *options, feri_backend **out_backend) {
+    FER_TRY(feri_grow(&context->env,
+                      &context->backends,
+                      &context->backend_capacity,
+                      context->backend_count + 1,
+                      sizeof(feri_backend *)));
+    feri_backend *backend = feri_alloc(&context->env, sizeof(*backend));
+    if (backend == NULL) {
+        return fer_error_last()->status;
+    }
+    backend->context = context;
+    backend->options = feri_strndup(&context->env, options, strlen(options));
+    if (backend->options == NULL) {
+        feri_free(&context->env, backend, sizeof(*backend));
+        return fer_error_last()->status;
+    }
+    feri_host_services_init(backend);
+    *out_backend = backend;
+    return FER_OK;
+}
+
+void feri_module_finish(feri_backend *backend) {
+    feri_env *env = &backend->context->env;
+    if (backend->handle != NULL) {
+        backend->core.destroy(backend->handle);
+    }
+    int may_unload = (backend->module.flags & FER_MODULE_MAY_UNLOAD) != 0;
+    feri_free(env, backend->adapter, backend->adapter == NULL ? 0 : feri_adapter_bytes());
+    if (backend->library != NULL && may_unload) {
+        dlclose(backend->library);
+    }
+    feri_free(env, backend->options, strlen(backend->options) + 1);
+    feri_free(env, backend, sizeof(*backend));
+}
+
+fer_status feri_backend_add(fer_context *context,
+                            fer_backend_entry_fn entry,
+                            void *library,
+                            const char *options) {
+    fer_backend_module module;
+    memset(&module, 0, sizeof(module));
+    module.struct_size = sizeof(module);
+    fer_status status = entry(FER_BACKEND_ABI_MIN, FER_BACKEND_ABI_MAX, &module);
+    if (status != FER_OK) {
+        return feri_fail(status == FER_VERSION ? FER_VERSION : FER_BACKEND,
+                         "the module refuses ABI versions %u to %u (status %d)",
+                         FER_BACKEND_ABI_MIN,
+                         FER_BACKEND_ABI_MAX,
+                         status);
+    }
+    FER_TRY(module_check(context, &module));
+    feri_backend *backend = NULL;
+    FER_TRY(backend_new(context, options == NULL ? "" : options, &backend));
+    snprintf(backend->name, sizeof(backend->name), "%s", module.name);
+    status = feri_module_complete(backend, &module);
+    if (status != FER_OK) {
+        feri_module_finish(backend);
+        return status;
+    }
+    backend->library = library;
+    context->backends[context->backend_count++] = backend;
+    context->devices_ready = 0;
+    char detail[200];
+    snprintf(detail,
+             sizeof(detail),
+             "%s, ABI %u",
+             module.version == NULL ? "" : module.version,
+             module.abi_version);
+    feri_load_report_add(context, FER_OK, backend->name, detail);
+    return FER_OK;
+}
+
+fer_status fer_backend_register(fer_context *context, fer_backend_entry_fn entry) {
+    if (context == NULL || entry == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "fer_backend_register needs a context and an entry");
+    }
+    pthread_mutex_lock(&context->lock);
+    fer_status status = feri_backend_add(context, entry, /*library=*/NULL, /*options=*/"");
+    pthread_mutex_unlock(&context->lock);
+    return status;
+}
+
+fer_status feri_backend_open_library(fer_context *context, const char *path, const char *options) {
+    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) {
+        const char *reason = dlerror();
+        return feri_fail(FER_IO,
+                         "cannot open module '%s': %s",
+                         path,
+                         reason == NULL ? "unknown reason" : reason);
+    }
+    fer_backend_entry_fn entry = NULL;
+    void *symbol = dlsym(library, FER_BACKEND_ENTRY_SYMBOL);
+    if (symbol == NULL) {
+        dlclose(library);
+        return feri_fail(FER_BACKEND, "module '%s' has no symbol " FER_BACKEND_ENTRY_SYMBOL, path);
+    }
+    memcpy(&entry, &symbol, sizeof(entry)); /* ISO C has no cast from object to function pointer */
+    fer_status status = feri_backend_add(context, entry, library, options);
+    if (status != FER_OK) {
+        feri_error_prefix("module '%s': ", path);
+        /* It was refused before anything of it was kept; whether it may be unloaded is not known,
+         * so it stays. */
+    }
+    return status;
+}
+
+fer_status fer_backend_load(fer_context *context, const char *path) {
+    if (context == NULL || path == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "fer_backend_load needs a context and a path");
+    }
+    pthread_mutex_lock(&context->lock);
+    fer_status status = feri_backend_open_library(context, path, "");
+    pthread_mutex_unlock(&context->lock);
+    return status;
+}
+
+fer_status feri_backend_wrap(fer_context *context,
+                             feri_backend *outer,
+                             feri_backend *inner,
+                             feri_backend **out_backend) {
+    feri_backend *wrapped = NULL;
+    FER_TRY(backend_new(context, outer->options, &wrapped));
+    snprintf(wrapped->name, sizeof(wrapped->name), "%.20s(%.24s)", outer->name, inner->name);
+    fer_status status = feri_module_complete(wrapped, feri_adapter_module(outer));
+    if (status == FER_OK) {
+        fer_create_args args = {sizeof(args), 0, &wrapped->host, wrapped->options, &inner->module};
+        status = wrapped->core.create(wrapped->module.self, &args, &wrapped->handle);
+    }
+    if (status == FER_OK && wrapped->handle == NULL) {
+        status = feri_fail(FER_BACKEND, "backend '%s' made no object", wrapped->name);
+    }
+    if (status != FER_OK) {
+        wrapped->handle = NULL;
+        feri_module_finish(wrapped);
+        return status;
+    }
+    context->backends[context->backend_count++] = wrapped;
+    *out_backend = wrapped;
+    return FER_OK;
+}

@@ -1,0 +1,702 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Makes a whole module of a partial one. An adapter sits between the host and the module's own
+ * objects: every slot the module has is passed through, every one it lacks gets the host's default,
+ * so nothing behind here tests a slot for NULL. Completed modules are also what wrappers (trace,
+ * check) are given.
+ */
+#include "base/error.h"
+#include "device/device.h"
+
+#include <string.h>
+
+struct feri_adapter {
+    fer_backend_module
+        original; /* tables point at the copies below, zero where the module's were short */
+    fer_backend_core core;
+    fer_backend_instances instances;
+    fer_backend_memory memory;
+    fer_backend_async async;
+    fer_backend_compiler compiler;
+    fer_backend_interop interop;
+    fer_backend_observe observe;
+};
+
+typedef struct a_backend {
+    const struct feri_adapter *adapter;
+    const fer_host *host;
+    void *handle;
+} a_backend;
+
+typedef struct a_device {
+    const struct feri_adapter *adapter;
+    const fer_host *host;
+    void *handle;
+} a_device;
+
+typedef struct a_exec {
+    void *handle;
+    pthread_mutex_t lock; /* for modules without instances: one run at a time */
+} a_exec;
+
+size_t feri_adapter_bytes(void) { return sizeof(struct feri_adapter); }
+
+const fer_backend_module *feri_adapter_module(const feri_backend *backend) {
+    return &backend->adapter->original;
+}
+
+/* ---- core ---- */
+
+static fer_status core_create(void *self, const fer_create_args *args, void **out_backend) {
+    const struct feri_adapter *adapter = self;
+    const fer_host *host = args->host;
+    a_backend *backend = host->alloc(host->self, sizeof(*backend), 16);
+    if (backend == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    *backend = (a_backend){adapter, host, NULL};
+    fer_status status = adapter->core.create(adapter->original.self, args, &backend->handle);
+    if (status != FER_OK) {
+        host->free(host->self, backend, sizeof(*backend), 16);
+        return status;
+    }
+    *out_backend = backend;
+    return FER_OK;
+}
+
+static void core_destroy(void *object) {
+    a_backend *backend = object;
+    backend->adapter->core.destroy(backend->handle);
+    backend->host->free(backend->host->self, backend, sizeof(*backend), 16);
+}
+
+static fer_status core_device_count(void *object, uint32_t *out_count) {
+    const a_backend *backend = object;
+    return backend->adapter->core.device_count(backend->handle, out_count);
+}
+
+static fer_status
+core_device_info(void *object, uint32_t index, fer_backend_device_info *out_info) {
+    const a_backend *backend = object;
+    return backend->adapter->core.device_info(backend->handle, index, out_info);
+}
+
+static fer_status core_device_open(void *object, uint32_t index, void **out_device) {
+    const a_backend *backend = object;
+    const fer_host *host = backend->host;
+    a_device *device = host->alloc(host->self, sizeof(*device), 16);
+    if (device == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    *device = (a_device){backend->adapter, host, NULL};
+    fer_status status = backend->adapter->core.device_open(backend->handle, index, &device->handle);
+    if (status != FER_OK) {
+        host->free(host->self, device, sizeof(*device), 16);
+        return status;
+    }
+    *out_device = device;
+    return FER_OK;
+}
+
+static void core_device_close(void *object) {
+    a_device *device = object;
+    device->adapter->core.device_close(device->handle);
+    device->host->free(device->host->self, device, sizeof(*device), 16);
+}
+
+static fer_status core_op_supported(void *object,
+                                    const fer_subgraph *graph,
+                                    uint32_t node,
+                                    fer_support *out_support) {
+    const a_device *device = object;
+    return device->adapter->core.op_supported(device->handle, graph, node, out_support);
+}
+
+static fer_status core_compile(void *object, const fer_subgraph *graph, void **out_exec) {
+    const a_device *device = object;
+    const fer_host *host = device->host;
+    a_exec *exec = host->alloc(host->self, sizeof(*exec), 16);
+    if (exec == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    memset(exec, 0, sizeof(*exec));
+    fer_status status = device->adapter->core.compile(device->handle, graph, &exec->handle);
+    if (status != FER_OK) {
+        host->free(host->self, exec, sizeof(*exec), 16);
+        return status;
+    }
+    pthread_mutex_init(&exec->lock, NULL);
+    *out_exec = exec;
+    return FER_OK;
+}
+
+static void core_exec_destroy(void *object, void *object_exec) {
+    const a_device *device = object;
+    a_exec *exec = object_exec;
+    device->adapter->core.exec_destroy(device->handle, exec->handle);
+    pthread_mutex_destroy(&exec->lock);
+    device->host->free(device->host->self, exec, sizeof(*exec), 16);
+}
+
+static fer_status
+core_workspace_bytes(void *object, void *exec, const int64_t *dim_values, uint64_t *out_bytes) {
+    const a_device *device = object;
+    return device->adapter->core.workspace_bytes(
+        device->handle, ((a_exec *)exec)->handle, dim_values, out_bytes);
+}
+
+static fer_status core_run(void *object, void *object_exec, const fer_run_args *args) {
+    const a_device *device = object;
+    a_exec *exec = object_exec;
+    pthread_mutex_lock(&exec->lock);
+    fer_status status = device->adapter->core.run(device->handle, exec->handle, args);
+    pthread_mutex_unlock(&exec->lock);
+    return status;
+}
+
+static fer_status
+core_op_claims(void *object, const fer_op_claim **out_claims, uint32_t *out_count) {
+    const a_device *device = object;
+    if (device->adapter->core.op_claims == NULL) {
+        *out_claims = NULL;
+        *out_count = 0;
+        return FER_OK;
+    }
+    return device->adapter->core.op_claims(device->handle, out_claims, out_count);
+}
+
+/* ---- instances: by default the exec itself, under its lock ---- */
+
+static fer_status default_instance_create(void *object,
+                                          void *exec,
+                                          const fer_instance_args *args,
+                                          void **out_instance) {
+    (void)object;
+    (void)args;
+    *out_instance = exec;
+    return FER_OK;
+}
+
+static void default_instance_destroy(void *object, void *instance) {
+    (void)object;
+    (void)instance;
+}
+
+static fer_status
+pass_instance_create(void *object, void *exec, const fer_instance_args *args, void **out_instance) {
+    const a_device *device = object;
+    return device->adapter->instances.instance_create(
+        device->handle, ((a_exec *)exec)->handle, args, out_instance);
+}
+
+static void pass_instance_destroy(void *object, void *instance) {
+    const a_device *device = object;
+    device->adapter->instances.instance_destroy(device->handle, instance);
+}
+
+static fer_status pass_instance_run(void *object, void *instance, const fer_run_args *args) {
+    const a_device *device = object;
+    return device->adapter->instances.run(device->handle, instance, args);
+}
+
+/* ---- memory: by default the host's ---- */
+
+static fer_status
+default_alloc(void *object, uint64_t bytes, uint64_t alignment, int32_t kind, fer_mem *out_mem) {
+    const a_device *device = object;
+    (void)kind;
+    if (bytes > SIZE_MAX - 64) {
+        return FER_OUT_OF_MEMORY;
+    }
+    /* The alignment is needed again at free, which is only told the piece: it is kept in the
+     * handle. */
+    void *memory =
+        device->host->alloc(device->host->self, bytes == 0 ? 1 : (size_t)bytes, (size_t)alignment);
+    if (memory == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    *out_mem = (fer_mem){(void *)(uintptr_t)alignment, 0, bytes, memory};
+    return FER_OK;
+}
+
+static void default_free(void *object, const fer_mem *mem) {
+    const a_device *device = object;
+    device->host->free(device->host->self,
+                       mem->host,
+                       mem->bytes == 0 ? 1 : (size_t)mem->bytes,
+                       (size_t)(uintptr_t)mem->handle);
+}
+
+static fer_status
+default_copy(void *object, const fer_mem *destination, const fer_mem *source, uint64_t bytes) {
+    (void)object;
+    if (bytes > 0) {
+        memmove(destination->host, source->host, (size_t)bytes);
+    }
+    return FER_OK;
+}
+
+static fer_status
+pass_alloc(void *object, uint64_t bytes, uint64_t alignment, int32_t kind, fer_mem *out_mem) {
+    const a_device *device = object;
+    return device->adapter->memory.alloc(device->handle, bytes, alignment, kind, out_mem);
+}
+
+static void pass_free(void *object, const fer_mem *mem) {
+    const a_device *device = object;
+    device->adapter->memory.free(device->handle, mem);
+}
+
+static fer_status
+pass_copy(void *object, const fer_mem *destination, const fer_mem *source, uint64_t bytes) {
+    const a_device *device = object;
+    return device->adapter->memory.copy(device->handle, destination, source, bytes);
+}
+
+static fer_status copy_peer(void *object,
+                            const fer_mem *destination,
+                            void *source_object,
+                            const fer_mem *source,
+                            uint64_t bytes) {
+    const a_device *device = object;
+    const a_device *from = source_object;
+    if (device->adapter->memory.copy_peer == NULL || device->adapter != from->adapter) {
+        return FER_UNSUPPORTED;
+    }
+    return device->adapter->memory.copy_peer(
+        device->handle, destination, from->handle, source, bytes);
+}
+
+static fer_status mem_map(void *object, const fer_mem *mem, void **out_host) {
+    const a_device *device = object;
+    if (device->adapter->memory.map == NULL || device->adapter->memory.unmap == NULL) {
+        return FER_UNSUPPORTED;
+    }
+    return device->adapter->memory.map(device->handle, mem, out_host);
+}
+
+static fer_status mem_unmap(void *object, const fer_mem *mem, void *host) {
+    const a_device *device = object;
+    return device->adapter->memory.unmap == NULL
+               ? FER_UNSUPPORTED
+               : device->adapter->memory.unmap(device->handle, mem, host);
+}
+
+/* ---- async: by default everything is done when a call returns ---- */
+
+static fer_status default_stream_create(void *object, void **out_stream) {
+    (void)object;
+    *out_stream = NULL;
+    return FER_OK;
+}
+
+static void default_stream_destroy(void *object, void *stream) {
+    (void)object;
+    (void)stream;
+}
+
+static fer_status default_copy_async(void *object,
+                                     void *stream,
+                                     const fer_mem *destination,
+                                     const fer_mem *source,
+                                     uint64_t bytes,
+                                     void *const *waits,
+                                     uint32_t wait_count,
+                                     void **out_event) {
+    const a_device *device = object;
+    (void)stream;
+    (void)waits;
+    (void)wait_count;
+    *out_event = NULL;
+    return device->adapter->memory.copy != NULL ? pass_copy(object, destination, source, bytes)
+                                                : default_copy(object, destination, source, bytes);
+}
+
+static fer_status default_event_query(void *object, void *event) {
+    (void)object;
+    (void)event;
+    return FER_OK;
+}
+
+static fer_status default_event_wait(void *object, void *event, uint64_t timeout_ns) {
+    (void)object;
+    (void)event;
+    (void)timeout_ns;
+    return FER_OK;
+}
+
+static void default_event_destroy(void *object, void *event) {
+    (void)object;
+    (void)event;
+}
+
+static fer_status pass_stream_create(void *object, void **out_stream) {
+    const a_device *device = object;
+    return device->adapter->async.stream_create(device->handle, out_stream);
+}
+
+static void pass_stream_destroy(void *object, void *stream) {
+    const a_device *device = object;
+    device->adapter->async.stream_destroy(device->handle, stream);
+}
+
+static fer_status pass_copy_async(void *object,
+                                  void *stream,
+                                  const fer_mem *destination,
+                                  const fer_mem *source,
+                                  uint64_t bytes,
+                                  void *const *waits,
+                                  uint32_t wait_count,
+                                  void **out_event) {
+    const a_device *device = object;
+    return device->adapter->async.copy_async(
+        device->handle, stream, destination, source, bytes, waits, wait_count, out_event);
+}
+
+/* A NULL event is done, whatever the module thinks of it. */
+static fer_status pass_event_query(void *object, void *event) {
+    const a_device *device = object;
+    return event == NULL ? FER_OK : device->adapter->async.event_query(device->handle, event);
+}
+
+static fer_status pass_event_wait(void *object, void *event, uint64_t timeout_ns) {
+    const a_device *device = object;
+    return event == NULL ? FER_OK
+                         : device->adapter->async.event_wait(device->handle, event, timeout_ns);
+}
+
+static void pass_event_destroy(void *object, void *event) {
+    const a_device *device = object;
+    if (event != NULL) {
+        device->adapter->async.event_destroy(device->handle, event);
+    }
+}
+
+/* Without a slot of its own the caller waits: right, if not asynchronous. */
+static fer_status event_on_ready(void *object,
+                                 void *event,
+                                 void (*ready)(void *self, fer_status status),
+                                 void *self) {
+    const a_device *device = object;
+    if (event != NULL && device->adapter->async.event_on_ready != NULL) {
+        return device->adapter->async.event_on_ready(device->handle, event, ready, self);
+    }
+    fer_status status = event == NULL || device->adapter->async.event_wait == NULL
+                            ? FER_OK
+                            : device->adapter->async.event_wait(device->handle, event, UINT64_MAX);
+    ready(self, status);
+    return FER_OK;
+}
+
+static void stream_cancel(void *object, void *stream) {
+    const a_device *device = object;
+    if (device->adapter->async.cancel != NULL) {
+        device->adapter->async.cancel(device->handle, stream);
+    }
+}
+
+/* ---- compiler ---- */
+
+static fer_status compiler_claim(void *object, const fer_subgraph *graph, fer_support *supports) {
+    const a_device *device = object;
+    if (device->adapter->compiler.claim != NULL) {
+        return device->adapter->compiler.claim(device->handle, graph, supports);
+    }
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        FER_TRY(device->adapter->core.op_supported(device->handle, graph, i, &supports[i]));
+    }
+    return FER_OK;
+}
+
+static fer_status
+weight_layout(void *object, void *exec, uint32_t index, fer_weight_layout *out_layout) {
+    const a_device *device = object;
+    if (device->adapter->compiler.weight_layout == NULL ||
+        device->adapter->compiler.weight_prepare == NULL) {
+        return FER_OK; /* zeroed: row-major as in the model */
+    }
+    return device->adapter->compiler.weight_layout(
+        device->handle, ((a_exec *)exec)->handle, index, out_layout);
+}
+
+static fer_status weight_prepare(
+    void *object, void *exec, uint32_t index, const fer_mem *source, const fer_mem *destination) {
+    const a_device *device = object;
+    if (device->adapter->compiler.weight_prepare == NULL) {
+        return FER_UNSUPPORTED;
+    }
+    return device->adapter->compiler.weight_prepare(
+        device->handle, ((a_exec *)exec)->handle, index, source, destination);
+}
+
+static fer_status serialize(void *object,
+                            void *exec,
+                            int32_t (*write)(void *self, const void *data, size_t bytes),
+                            void *self) {
+    const a_device *device = object;
+    if (device->adapter->compiler.serialize == NULL) {
+        return FER_UNSUPPORTED;
+    }
+    return device->adapter->compiler.serialize(
+        device->handle, ((a_exec *)exec)->handle, write, self);
+}
+
+static fer_status deserialize(
+    void *object, const fer_subgraph *graph, const void *data, size_t bytes, void **out_exec) {
+    const a_device *device = object;
+    const fer_host *host = device->host;
+    if (device->adapter->compiler.deserialize == NULL) {
+        return FER_UNSUPPORTED;
+    }
+    a_exec *exec = host->alloc(host->self, sizeof(*exec), 16);
+    if (exec == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    memset(exec, 0, sizeof(*exec));
+    fer_status status =
+        device->adapter->compiler.deserialize(device->handle, graph, data, bytes, &exec->handle);
+    if (status != FER_OK) {
+        host->free(host->self, exec, sizeof(*exec), 16);
+        return status;
+    }
+    pthread_mutex_init(&exec->lock, NULL);
+    *out_exec = exec;
+    return FER_OK;
+}
+
+static fer_status compatibility_key(void *object, char *out_text, size_t capacity) {
+    const a_device *device = object;
+    if (device->adapter->compiler.compatibility_key == NULL) {
+        return FER_UNSUPPORTED;
+    }
+    return device->adapter->compiler.compatibility_key(device->handle, out_text, capacity);
+}
+
+/* ---- interop and observe ---- */
+
+#define PASS_OR(table, slot, fallback, ...)                                                        \
+    const a_device *device = object;                                                               \
+    return device->adapter->table.slot == NULL                                                     \
+               ? (fallback)                                                                        \
+               : device->adapter->table.slot(device->handle, __VA_ARGS__)
+
+static fer_status buffer_import(
+    void *object, int32_t handle_type, uint64_t handle, uint64_t bytes, fer_mem *out_mem) {
+    PASS_OR(interop, buffer_import, FER_UNSUPPORTED, handle_type, handle, bytes, out_mem);
+}
+
+static fer_status
+buffer_export(void *object, const fer_mem *mem, int32_t handle_type, uint64_t *out_handle) {
+    PASS_OR(interop, buffer_export, FER_UNSUPPORTED, mem, handle_type, out_handle);
+}
+
+static fer_status
+event_import(void *object, int32_t handle_type, uint64_t handle, void **out_event) {
+    PASS_OR(interop, event_import, FER_UNSUPPORTED, handle_type, handle, out_event);
+}
+
+static fer_status
+event_export(void *object, void *event, int32_t handle_type, uint64_t *out_handle) {
+    PASS_OR(interop, event_export, FER_UNSUPPORTED, event, handle_type, out_handle);
+}
+
+static fer_status stream_native(void *object, void *stream, uint64_t *out_native) {
+    PASS_OR(interop, stream_native, FER_UNSUPPORTED, stream, out_native);
+}
+
+static fer_status stream_wrap(void *object, uint64_t native, void **out_stream) {
+    PASS_OR(interop, stream_wrap, FER_UNSUPPORTED, native, out_stream);
+}
+
+static fer_status counters(void *object, fer_device_counters *out_counters) {
+    PASS_OR(observe, counters, FER_OK, out_counters);
+}
+
+static fer_status device_clock(void *object, uint64_t *out_device_ns, uint64_t *out_host_ns) {
+    const a_device *device = object;
+    if (device->adapter->observe.clock != NULL) {
+        return device->adapter->observe.clock(device->handle, out_device_ns, out_host_ns);
+    }
+    *out_device_ns = *out_host_ns = feri_clock_ns();
+    return FER_OK;
+}
+
+static fer_status
+event_times(void *object, void *event, uint64_t *out_start_ns, uint64_t *out_end_ns) {
+    PASS_OR(observe, event_times, FER_UNSUPPORTED, event, out_start_ns, out_end_ns);
+}
+
+static fer_status profile_begin(void *object) {
+    const a_device *device = object;
+    return device->adapter->observe.profile_begin == NULL
+               ? FER_OK
+               : device->adapter->observe.profile_begin(device->handle);
+}
+
+static fer_status profile_end(void *object, fer_text_fn write, void *self) {
+    PASS_OR(observe, profile_end, FER_OK, write, self);
+}
+
+static fer_status device_trim(void *object, uint64_t *out_freed_bytes) {
+    *out_freed_bytes = 0;
+    PASS_OR(observe, trim, FER_OK, out_freed_bytes);
+}
+
+/* ---- completion ---- */
+
+static const fer_backend_core complete_core = {sizeof(fer_backend_core),
+                                               0,
+                                               core_create,
+                                               core_destroy,
+                                               core_device_count,
+                                               core_device_info,
+                                               core_device_open,
+                                               core_device_close,
+                                               core_op_supported,
+                                               core_compile,
+                                               core_exec_destroy,
+                                               core_workspace_bytes,
+                                               core_run,
+                                               core_op_claims};
+static const fer_backend_instances pass_instances = {sizeof(fer_backend_instances),
+                                                     0,
+                                                     pass_instance_create,
+                                                     pass_instance_destroy,
+                                                     pass_instance_run};
+static const fer_backend_instances default_instances = {
+    sizeof(fer_backend_instances), 0, default_instance_create, default_instance_destroy, core_run};
+static const fer_backend_memory pass_memory = {
+    sizeof(fer_backend_memory), 0, pass_alloc, pass_free, pass_copy, copy_peer, mem_map, mem_unmap};
+static const fer_backend_memory default_memory = {sizeof(fer_backend_memory),
+                                                  0,
+                                                  default_alloc,
+                                                  default_free,
+                                                  default_copy,
+                                                  copy_peer,
+                                                  mem_map,
+                                                  mem_unmap};
+static const fer_backend_async pass_async = {sizeof(fer_backend_async),
+                                             0,
+                                             pass_stream_create,
+                                             pass_stream_destroy,
+                                             pass_copy_async,
+                                             pass_event_query,
+                                             pass_event_wait,
+                                             event_on_ready,
+                                             pass_event_destroy,
+                                             stream_cancel};
+static const fer_backend_async default_async = {sizeof(fer_backend_async),
+                                                0,
+                                                default_stream_create,
+                                                default_stream_destroy,
+                                                default_copy_async,
+                                                default_event_query,
+                                                default_event_wait,
+                                                event_on_ready,
+                                                default_event_destroy,
+                                                stream_cancel};
+static const fer_backend_compiler complete_compiler = {sizeof(fer_backend_compiler),
+                                                       0,
+                                                       compiler_claim,
+                                                       weight_layout,
+                                                       weight_prepare,
+                                                       serialize,
+                                                       deserialize,
+                                                       compatibility_key};
+static const fer_backend_interop complete_interop = {sizeof(fer_backend_interop),
+                                                     0,
+                                                     buffer_import,
+                                                     buffer_export,
+                                                     event_import,
+                                                     event_export,
+                                                     stream_native,
+                                                     stream_wrap};
+static const fer_backend_observe complete_observe = {sizeof(fer_backend_observe),
+                                                     0,
+                                                     counters,
+                                                     device_clock,
+                                                     event_times,
+                                                     profile_begin,
+                                                     profile_end,
+                                                     device_trim};
+
+/* As much of a table as the module has; a longer one's tail is unknown to us and ignored. */
+static void table_copy(void *ours, size_t our_size, const void *theirs) {
+    memset(ours, 0, our_size);
+    if (theirs != NULL) {
+        uint32_t their_size = 0;
+        memcpy(&their_size, theirs, sizeof(their_size));
+        memcpy(ours, theirs, their_size < our_size ? their_size : our_size);
+    }
+}
+
+/* A level whose required slots are not all there is taken as absent. */
+static fer_status adapter_check(const struct feri_adapter *adapter) {
+    const char *name = adapter->original.name;
+    const fer_backend_memory *memory = &adapter->memory;
+    if ((memory->alloc != NULL) != (memory->free != NULL) ||
+        (memory->alloc != NULL) != (memory->copy != NULL)) {
+        return feri_fail(FER_BACKEND,
+                         "backend '%s': the memory level needs alloc, free and copy together",
+                         name);
+    }
+    const fer_backend_instances *instances = &adapter->instances;
+    if ((instances->instance_create != NULL) != (instances->run != NULL) ||
+        (instances->instance_create != NULL) != (instances->instance_destroy != NULL)) {
+        return feri_fail(
+            FER_BACKEND, "backend '%s': the instances level needs all its slots", name);
+    }
+    const fer_backend_async *async = &adapter->async;
+    int has = async->stream_create != NULL;
+    if (has != (async->stream_destroy != NULL) || has != (async->copy_async != NULL) ||
+        has != (async->event_query != NULL) || has != (async->event_wait != NULL) ||
+        has != (async->event_destroy != NULL)) {
+        return feri_fail(FER_BACKEND,
+                         "backend '%s': the async level needs streams, copies and events together",
+                         name);
+    }
+    return FER_OK;
+}
+
+fer_status feri_module_complete(feri_backend *backend, const fer_backend_module *module) {
+    struct feri_adapter *adapter = feri_alloc(&backend->context->env, sizeof(*adapter));
+    if (adapter == NULL) {
+        return fer_error_last()->status;
+    }
+    backend->adapter = adapter;
+    adapter->original = *module;
+    table_copy(&adapter->core, sizeof(adapter->core), module->core);
+    table_copy(&adapter->instances, sizeof(adapter->instances), module->instances);
+    table_copy(&adapter->memory, sizeof(adapter->memory), module->memory);
+    table_copy(&adapter->async, sizeof(adapter->async), module->async);
+    table_copy(&adapter->compiler, sizeof(adapter->compiler), module->compiler);
+    table_copy(&adapter->interop, sizeof(adapter->interop), module->interop);
+    table_copy(&adapter->observe, sizeof(adapter->observe), module->observe);
+    adapter->original.core = &adapter->core;
+    adapter->original.instances = &adapter->instances;
+    adapter->original.memory = &adapter->memory;
+    adapter->original.async = &adapter->async;
+    adapter->original.compiler = &adapter->compiler;
+    adapter->original.interop = &adapter->interop;
+    adapter->original.observe = &adapter->observe;
+    FER_TRY(adapter_check(adapter));
+
+    backend->core = complete_core;
+    backend->instances = adapter->instances.run != NULL ? pass_instances : default_instances;
+    backend->memory = adapter->memory.alloc != NULL ? pass_memory : default_memory;
+    backend->async = adapter->async.stream_create != NULL ? pass_async : default_async;
+    backend->compiler = complete_compiler;
+    backend->interop = complete_interop;
+    backend->observe = complete_observe;
+    backend->module = *module;
+    backend->module.name = backend->name;
+    backend->module.self = adapter;
+    backend->module.core = &backend->core;
+    backend->module.instances = &backend->instances;
+    backend->module.memory = &backend->memory;
+    backend->module.async = &backend->async;
+    backend->module.compiler = &backend->compiler;
+    backend->module.interop = &backend->interop;
+    backend->module.observe = &backend->observe;
+    return FER_OK;
+}

@@ -1,0 +1,409 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Devices: enumeration, names, wrappers made on demand, sessions, loss and reopening.
+ */
+#include "device/device.h"
+
+#include "base/error.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- sessions ---- */
+
+feri_session *feri_session_retain(feri_session *session) {
+    atomic_fetch_add_explicit(&session->refs, 1, memory_order_relaxed);
+    return session;
+}
+
+void feri_session_release(feri_session *session) {
+    if (session == NULL ||
+        atomic_fetch_sub_explicit(&session->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    fer_device *device = session->device;
+    device->backend->core.device_close(session->handle);
+    feri_free(&device->context->env, session, sizeof(*session));
+}
+
+fer_status feri_session_lost_error(const feri_session *session) {
+    fer_status status =
+        feri_fail(FER_DEVICE_LOST,
+                  "device %s was lost (generation %u): reopen it or run on another device",
+                  session->device->name,
+                  session->generation);
+    feri_error_set_backend(session->device->backend->name, 0);
+    return status;
+}
+
+fer_status feri_session_status(feri_session *session, fer_status status) {
+    if (status == FER_OK || status == FER_NOT_READY) {
+        return status;
+    }
+    fer_device *device = session->device;
+    if (fer_error_last()->status != status) {
+        /* The backend did not say why: a status alone is not an error message. */
+        status = feri_fail(status, "device %s: %s", device->name, fer_status_sentence(status));
+    }
+    feri_error_set_backend(device->backend->name, 0);
+    if (status == FER_DEVICE_LOST && !feri_session_is_lost(session)) {
+        fer_error kept;
+        feri_error_save(&kept);
+        feri_device_mark_lost(device, kept.message);
+        feri_error_restore(&kept);
+    }
+    return status;
+}
+
+void feri_device_mark_lost(fer_device *device, const char *reason) {
+    pthread_mutex_lock(&device->lock);
+    int news = 0;
+    if (device->session != NULL && !feri_session_is_lost(device->session)) {
+        atomic_store_explicit(&device->session->is_lost, 1, memory_order_release);
+        atomic_store(&device->state, FER_STATE_LOST);
+        news = 1;
+    }
+    pthread_mutex_unlock(&device->lock);
+    if (news) {
+        feri_log(
+            &device->context->env, FER_LOG_ERROR, "device %s was lost: %s", device->name, reason);
+        feri_notify(&device->context->env, FER_NOTICE_DEVICE_LOST, device->name, reason);
+    }
+}
+
+static fer_status session_open(fer_device *device) {
+    feri_session *session = feri_alloc(&device->context->env, sizeof(*session));
+    if (session == NULL) {
+        return fer_error_last()->status;
+    }
+    atomic_init(&session->refs, 1);
+    session->device = device;
+    session->generation = device->generation;
+    feri_backend *backend = device->backend;
+    fer_status status = backend->core.device_open(backend->handle, device->index, &session->handle);
+    if (status == FER_OK && session->handle == NULL) {
+        status = feri_fail(
+            FER_BACKEND, "backend %s opened device %s as nothing", backend->name, device->name);
+    }
+    if (status != FER_OK) {
+        feri_free(&device->context->env, session, sizeof(*session));
+        if (fer_error_last()->status != status) {
+            status = feri_fail(status,
+                               "device %s cannot be opened: %s",
+                               device->name,
+                               fer_status_sentence(status));
+        }
+        feri_error_set_backend(backend->name, 0);
+        return status;
+    }
+    device->session = session;
+    atomic_store(&device->state, FER_STATE_READY);
+    return FER_OK;
+}
+
+fer_status feri_device_session(fer_device *device, feri_session **out_session) {
+    fer_status status = FER_OK;
+    pthread_mutex_lock(&device->lock);
+    if (device->session == NULL) {
+        status = session_open(device);
+    }
+    if (status == FER_OK) {
+        *out_session = feri_session_retain(device->session);
+    }
+    pthread_mutex_unlock(&device->lock);
+    if (status == FER_OK && feri_session_is_lost(*out_session)) {
+        status = feri_session_lost_error(*out_session);
+        feri_session_release(*out_session);
+        *out_session = NULL;
+    }
+    return status;
+}
+
+fer_status fer_device_reopen(fer_device *device) {
+    if (device == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "device is NULL");
+    }
+    pthread_mutex_lock(&device->lock);
+    feri_session *old = device->session;
+    device->session = NULL;
+    device->generation++;
+    fer_status status = session_open(device);
+    if (status != FER_OK) {
+        device->generation--;
+        device->session = old;
+        old = NULL;
+    }
+    pthread_mutex_unlock(&device->lock);
+    feri_session_release(old);
+    return status == FER_OK || status == FER_OUT_OF_MEMORY ? status : FER_DEVICE_LOST;
+}
+
+/* ---- enumeration ---- */
+
+static uint64_t
+budget_of(const fer_context *context, const char *name, const char *backend, uint32_t index) {
+    for (uint32_t i = 0; i < context->budget_count; i++) {
+        const char *given = context->budgets[i].device;
+        if (strcmp(given, name) == 0 || (index == 0 && strcmp(given, backend) == 0)) {
+            return context->budgets[i].bytes;
+        }
+    }
+    return UINT64_MAX;
+}
+
+static fer_status
+device_add(fer_context *context, feri_backend *backend, uint32_t index, const char *name) {
+    FER_TRY(feri_grow(&context->env,
+                      &context->devices,
+                      &context->device_capacity,
+                      context->device_count + 1,
+                      sizeof(fer_device *)));
+    fer_device *device = feri_alloc(&context->env, sizeof(*device));
+    if (device == NULL) {
+        return fer_error_last()->status;
+    }
+    device->context = context;
+    device->backend = backend;
+    device->index = index;
+    device->info.struct_size = sizeof(device->info);
+    snprintf(device->name, sizeof(device->name), "%s", name);
+    fer_status status = backend->core.device_info(backend->handle, index, &device->info);
+    if (status != FER_OK) {
+        feri_free(&context->env, device, sizeof(*device));
+        return status;
+    }
+    device->info.chip[sizeof(device->info.chip) - 1] = 0;
+    device->info.note[sizeof(device->info.note) - 1] = 0;
+    device->info.chip_id[sizeof(device->info.chip_id) - 1] = 0;
+    if (device->info.buffer_alignment < 64) {
+        device->info.buffer_alignment = 64;
+    }
+    device->budget_bytes = budget_of(context, name, backend->name, index);
+    device->generation = 1;
+    atomic_init(&device->state, FER_STATE_READY);
+    pthread_mutex_init(&device->lock, NULL);
+    uint32_t at = context->device_count++;
+    while (at > 0 && context->devices[at - 1]->info.preference < device->info.preference) {
+        context->devices[at] = context->devices[at - 1];
+        at--;
+    }
+    context->devices[at] = device;
+    return FER_OK;
+}
+
+static fer_status backend_enumerate(fer_context *context, feri_backend *backend) {
+    if ((backend->module.flags & FER_MODULE_WRAPPER) != 0 || backend->has_devices) {
+        return FER_OK;
+    }
+    if (backend->handle == NULL) {
+        fer_create_args args = {sizeof(args), 0, &backend->host, backend->options, NULL};
+        FER_TRY(backend->core.create(backend->module.self, &args, &backend->handle));
+        if (backend->handle == NULL) {
+            return feri_fail(FER_BACKEND, "backend %s made no object", backend->name);
+        }
+    }
+    uint32_t count = 0;
+    FER_TRY(backend->core.device_count(backend->handle, &count));
+    for (uint32_t i = 0; i < count && i < 256; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "%s:%u", backend->name, i);
+        FER_TRY(device_add(context, backend, i, name));
+        backend->device_count = i + 1;
+    }
+    backend->has_devices = 1;
+    return FER_OK;
+}
+
+fer_status feri_devices_ready(fer_context *context) {
+    fer_status status = FER_OK;
+    pthread_mutex_lock(&context->lock);
+    for (uint32_t i = 0; i < context->backend_count && !context->devices_ready; i++) {
+        feri_backend *backend = context->backends[i];
+        fer_status one = backend_enumerate(context, backend);
+        if (one == FER_OUT_OF_MEMORY || one == FER_BUDGET) {
+            status = one;
+            break;
+        }
+        if (one != FER_OK) {
+            backend->has_devices = 1; /* asked once */
+            feri_load_report_add(context, one, backend->name, fer_error_last()->message);
+        }
+    }
+    context->devices_ready = status == FER_OK;
+    pthread_mutex_unlock(&context->lock);
+    return status;
+}
+
+fer_status fer_context_device_count(fer_context *context, uint32_t *out_count) {
+    if (context == NULL || out_count == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "context or out_count is NULL");
+    }
+    FER_TRY(feri_devices_ready(context));
+    *out_count = context->device_count;
+    return FER_OK;
+}
+
+fer_device *fer_device_retain(fer_device *device) {
+    if (device != NULL) {
+        (void)feri_env_retain(&device->context->env);
+    }
+    return device;
+}
+
+void fer_device_release(fer_device *device) {
+    if (device != NULL) {
+        feri_env_release(&device->context->env);
+    }
+}
+
+fer_status fer_context_device(fer_context *context, uint32_t index, fer_device **out_device) {
+    if (context == NULL || out_device == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "context or out_device is NULL");
+    }
+    FER_TRY(feri_devices_ready(context));
+    if (index >= context->device_count) {
+        return feri_fail(
+            FER_INVALID_ARGUMENT, "no device %u, there are %u", index, context->device_count);
+    }
+    *out_device = fer_device_retain(context->devices[index]);
+    return FER_OK;
+}
+
+/* ---- names ---- */
+
+static fer_device *device_named(fer_context *context, const char *name, size_t length) {
+    for (uint32_t i = 0; i < context->device_count; i++) {
+        fer_device *device = context->devices[i];
+        if (strlen(device->name) == length && memcmp(device->name, name, length) == 0) {
+            return device;
+        }
+    }
+    /* A backend's name alone is its first device. */
+    for (uint32_t i = 0; i < context->device_count; i++) {
+        fer_device *device = context->devices[i];
+        if (device->index == 0 && strlen(device->backend->name) == length &&
+            memcmp(device->backend->name, name, length) == 0) {
+            return device;
+        }
+    }
+    return NULL;
+}
+
+static feri_backend *wrapper_named(fer_context *context, const char *name, size_t length) {
+    for (uint32_t i = 0; i < context->backend_count; i++) {
+        feri_backend *backend = context->backends[i];
+        if ((backend->module.flags & FER_MODULE_WRAPPER) != 0 && backend->handle == NULL &&
+            strlen(backend->name) == length && memcmp(backend->name, name, length) == 0) {
+            return backend;
+        }
+    }
+    return NULL;
+}
+
+static fer_status
+device_find(fer_context *context, const char *name, size_t length, fer_device **out_device);
+
+/* outer(inner): the wrapper over inner's backend, its device of inner's index. */
+static fer_status wrapped_find(fer_context *context,
+                               const char *name,
+                               size_t length,
+                               const char *open,
+                               fer_device **out_device) {
+    size_t outer_length = (size_t)(open - name);
+    feri_backend *outer = wrapper_named(context, name, outer_length);
+    if (outer == NULL) {
+        return feri_fail(
+            FER_NO_DEVICE, "there is no wrapper backend called '%.*s'", (int)outer_length, name);
+    }
+    fer_device *inner = NULL;
+    FER_TRY(device_find(context, open + 1, length - outer_length - 2, &inner));
+    char full[96];
+    int written = snprintf(full, sizeof(full), "%s(%s)", outer->name, inner->name);
+    if (written < 0 || (size_t)written >= sizeof(full)) {
+        return feri_fail(
+            FER_NO_DEVICE, "wrappers are nested too deeply in '%.*s'", (int)length, name);
+    }
+    *out_device = device_named(context, full, strlen(full));
+    if (*out_device != NULL) {
+        return FER_OK;
+    }
+    feri_backend *wrapped = NULL;
+    FER_TRY(feri_backend_wrap(context, outer, inner->backend, &wrapped));
+    wrapped->has_devices = 1;
+    FER_TRY(device_add(context, wrapped, inner->index, full));
+    *out_device = device_named(context, full, strlen(full));
+    (*out_device)->info.flags |= FER_DEVICE_NEVER_DEFAULT;
+    return FER_OK;
+}
+
+static fer_status
+device_find(fer_context *context, const char *name, size_t length, fer_device **out_device) {
+    *out_device = device_named(context, name, length);
+    if (*out_device != NULL) {
+        return FER_OK;
+    }
+    const char *open = memchr(name, '(', length);
+    if (open != NULL && name[length - 1] == ')') {
+        return wrapped_find(context, name, length, open, out_device);
+    }
+    return feri_fail(FER_NO_DEVICE,
+                     "there is no device '%.*s': `ferrule devices` lists what this machine has",
+                     (int)(length > 100 ? 100 : length),
+                     name);
+}
+
+fer_status fer_device_find(fer_context *context, const char *name, fer_device **out_device) {
+    if (context == NULL || name == NULL || out_device == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "context, name or out_device is NULL");
+    }
+    FER_TRY(feri_devices_ready(context));
+    fer_device *device = NULL;
+    pthread_mutex_lock(&context->lock);
+    fer_status status = device_find(context, name, strlen(name), &device);
+    pthread_mutex_unlock(&context->lock);
+    if (status == FER_OK) {
+        *out_device = fer_device_retain(device);
+    }
+    return status;
+}
+
+/* ---- facts ---- */
+
+fer_status fer_device_get_info(fer_device *device, fer_device_info *out_info) {
+    if (device == NULL || out_info == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "device or out_info is NULL");
+    }
+    fer_device_info info = {
+        .struct_size = sizeof(info),
+        .type = device->info.type,
+        .state = (int32_t)atomic_load(&device->state),
+        .generation = device->generation,
+        .name = device->name,
+        .backend = device->backend->name,
+        .chip = device->info.chip,
+        .note = device->info.note,
+        .chip_id = device->info.chip_id,
+        .memory_bytes = device->info.memory_bytes,
+        .in_use_bytes = atomic_load(&device->in_use_bytes),
+        .budget_bytes = device->budget_bytes == UINT64_MAX ? 0 : device->budget_bytes,
+        .is_default = (device->info.flags & FER_DEVICE_NEVER_DEFAULT) == 0,
+    };
+    feri_struct_out(out_info, &info, sizeof(info));
+    return FER_OK;
+}
+
+fer_status fer_device_get_counters(fer_device *device, fer_device_counters *out_counters) {
+    if (device == NULL || out_counters == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "device or out_counters is NULL");
+    }
+    feri_session *session = NULL;
+    FER_TRY(feri_device_session(device, &session));
+    fer_device_counters counters = {.struct_size = sizeof(counters)};
+    fer_status status =
+        feri_session_status(session, device->backend->observe.counters(session->handle, &counters));
+    feri_session_release(session);
+    if (status == FER_OK) {
+        feri_struct_out(out_counters, &counters, sizeof(counters));
+    }
+    return status;
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Contexts, backends and devices from the inside. A backend's module is completed at registration
+ * (complete.c), so no slot is ever NULL behind here. A device that is opened is a session: buffers,
+ * execs and streams hold the session they were made in, so that after a loss and reopen the old
+ * ones can still be released, and only that.
+ */
+#ifndef FERI_DEVICE_DEVICE_H
+#define FERI_DEVICE_DEVICE_H
+
+#include "base/env.h"
+#include "ferrule/backend.h"
+#include "tensor/tensor.h"
+
+#include <pthread.h>
+
+typedef struct feri_backend {
+    fer_context *context;
+    fer_backend_module module; /* complete; tables are the ones below */
+    fer_backend_core core;
+    fer_backend_instances instances;
+    fer_backend_memory memory;
+    fer_backend_async async;
+    fer_backend_compiler compiler;
+    fer_backend_interop interop;
+    fer_backend_observe observe;
+    struct feri_adapter *adapter; /* what complete.c keeps of the original module */
+    fer_host host;
+    void *handle;  /* what create made; NULL until devices are asked for */
+    void *library; /* dlopen handle, NULL for linked-in backends */
+    char name[48];
+    char *options;
+    uint32_t device_count;
+    uint8_t has_devices; /* enumerated */
+} feri_backend;
+
+/* One opening of a device. Counted by what was made in it. */
+typedef struct feri_session {
+    atomic_uint refs;
+    fer_device *device;
+    void *handle;
+    uint32_t generation;
+    atomic_uint is_lost;
+} feri_session;
+
+struct fer_device {
+    fer_context *context;
+    feri_backend *backend;
+    uint32_t index; /* in its backend */
+    char name[96];
+    fer_backend_device_info info;
+    uint64_t budget_bytes; /* UINT64_MAX: none */
+    atomic_uint_fast64_t in_use_bytes;
+    atomic_uint state; /* FER_STATE_... */
+    uint32_t generation;
+    feri_session *session; /* NULL until first used; guarded by lock */
+    pthread_mutex_t lock;  /* for slots that are not [concurrent] */
+};
+
+typedef struct feri_load_entry {
+    fer_status status;
+    char backend[48];
+    char detail[256];
+} feri_load_entry;
+
+struct fer_context {
+    feri_env env; /* first: feri_env_of */
+    pthread_mutex_t lock;
+    feri_backend **backends;
+    uint32_t backend_count, backend_capacity;
+    fer_device **devices; /* in preference order */
+    uint32_t device_count, device_capacity;
+    feri_load_entry *load_entries;
+    uint32_t load_count, load_capacity;
+    fer_budget *budgets; /* names copied */
+    uint32_t budget_count;
+    uint32_t thread_count;
+    uint8_t devices_ready;
+    /* Owned by later stages, destroyed with the context: plan/'s prepared weights and program.c's
+     * eager programs. */
+    void *weights;
+    void (*weights_destroy)(feri_env *env, void *weights);
+    void *eager;
+    void (*eager_destroy)(feri_env *env, void *eager);
+};
+
+/* ---- registration (backend.c, complete.c, manifest.c) ---- */
+
+/* library may be NULL; on success the backend owns it. options may be NULL. */
+fer_status feri_backend_add(fer_context *context,
+                            fer_backend_entry_fn entry,
+                            void *library,
+                            const char *options);
+/* Fills backend's tables from module: what is missing gets the host's default. */
+fer_status feri_module_complete(feri_backend *backend, const fer_backend_module *module);
+void feri_module_finish(feri_backend *backend);
+size_t feri_adapter_bytes(void);
+/* The module as it was given (short tables zero-filled), for wrapping another backend with it. */
+const fer_backend_module *feri_adapter_module(const feri_backend *backend);
+/* Reads all manifests of a folder ("" and NULL: the default), registering what loads and reporting
+ * the rest. */
+void feri_manifests_load(fer_context *context, const char *folder);
+fer_status feri_backend_open_library(fer_context *context, const char *path, const char *options);
+void feri_load_report_add(fer_context *context,
+                          fer_status status,
+                          const char *backend,
+                          const char *detail);
+void feri_host_services_init(feri_backend *backend);
+/* Makes the wrapper backend "outer(inner)" and its devices. Context lock held. */
+fer_status feri_backend_wrap(fer_context *context,
+                             feri_backend *outer,
+                             feri_backend *inner,
+                             feri_backend **out_backend);
+
+/* ---- devices (device.c) ---- */
+
+fer_status feri_devices_ready(fer_context *context);
+/* The open session, opening the device at first. DEVICE_LOST when it is lost. Retained for the
+ * caller. */
+fer_status feri_device_session(fer_device *device, feri_session **out_session);
+feri_session *feri_session_retain(feri_session *session);
+void feri_session_release(feri_session *session);
+/* Passes a slot's status on: latches loss, adds the backend's name to the error. */
+fer_status feri_session_status(feri_session *session, fer_status status);
+void feri_device_mark_lost(fer_device *device, const char *reason);
+static inline int feri_session_is_lost(const feri_session *session) {
+    return atomic_load_explicit(&session->is_lost, memory_order_acquire) != 0;
+}
+/* DEVICE_LOST with a sentence. */
+fer_status feri_session_lost_error(const feri_session *session);
+static inline int feri_device_is_host(const fer_device *device) {
+    return (device->info.flags & FER_DEVICE_HOST_MEMORY) != 0;
+}
+
+/* ---- memory (device_memory.c) ---- */
+
+/* Counts bytes against the device's budget; BUDGET names what. */
+fer_status feri_device_reserve(fer_device *device, uint64_t bytes, const char *what);
+void feri_device_unreserve(fer_device *device, uint64_t bytes);
+/* Memory on the session's device as a buffer, not zeroed, counted against the budget. */
+fer_status
+feri_device_buffer(feri_session *session, uint64_t bytes, int32_t kind, feri_buffer **out_buffer);
+/* The session a buffer lies in, NULL for host memory. */
+feri_session *feri_buffer_session(const feri_buffer *buffer);
+/* A buffer's piece as a backend sees it. */
+static inline fer_mem feri_buffer_mem(const feri_buffer *buffer, uint64_t offset, uint64_t bytes) {
+    return (fer_mem){
+        buffer->handle, offset, bytes, buffer->host != NULL ? buffer->host + offset : NULL};
+}
+/* Copies between any two places; NULL sessions are host memory. */
+fer_status feri_mem_copy(feri_session *to_session,
+                         const fer_mem *to,
+                         feri_session *from_session,
+                         const fer_mem *from,
+                         uint64_t bytes);
+
+/* The arena planner, also offered to backends as fer_host.plan_memory (plan/arena.c sets it through
+ * this). */
+fer_status feri_plan_memory(const fer_lifetime *lifetimes,
+                            uint32_t count,
+                            uint64_t alignment,
+                            feri_env *env,
+                            uint64_t *out_offsets,
+                            uint64_t *out_bytes);
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Memory on devices: budgets per (context, device), buffers whose vtable copies through the
+ * backend, copies between any two places.
+ */
+#include "base/error.h"
+#include "device/device.h"
+
+#include <string.h>
+
+fer_status feri_device_reserve(fer_device *device, uint64_t bytes, const char *what) {
+    uint64_t used = atomic_load(&device->in_use_bytes);
+    do {
+        if (feri_add_sat(used, bytes) > device->budget_bytes) {
+            return feri_fail(FER_BUDGET,
+                             "%s needs %llu bytes on %s, where %llu of the budget of %llu are in "
+                             "use: raise the budget, "
+                             "run fewer states or trim programs",
+                             what,
+                             (unsigned long long)bytes,
+                             device->name,
+                             (unsigned long long)used,
+                             (unsigned long long)device->budget_bytes);
+        }
+    } while (!atomic_compare_exchange_weak(&device->in_use_bytes, &used, used + bytes));
+    return FER_OK;
+}
+
+void feri_device_unreserve(fer_device *device, uint64_t bytes) {
+    atomic_fetch_sub(&device->in_use_bytes, bytes);
+}
+
+feri_session *feri_buffer_session(const feri_buffer *buffer) { return buffer->owner; }
+
+static fer_status
+buffer_read(feri_buffer *buffer, uint64_t offset, void *out_data, uint64_t bytes) {
+    fer_mem from = feri_buffer_mem(buffer, offset, bytes);
+    fer_mem to = {NULL, 0, bytes, out_data};
+    return feri_mem_copy(NULL, &to, buffer->owner, &from, bytes);
+}
+
+static fer_status
+buffer_write(feri_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes) {
+    fer_mem to = feri_buffer_mem(buffer, offset, bytes);
+    fer_mem from = {NULL, 0, bytes, (void *)(uintptr_t)data};
+    return feri_mem_copy(buffer->owner, &to, NULL, &from, bytes);
+}
+
+static void buffer_free(feri_buffer *buffer) {
+    feri_session *session = buffer->owner;
+    fer_device *device = session->device;
+    fer_mem mem = feri_buffer_mem(buffer, 0, buffer->bytes);
+    device->backend->memory.free(session->handle, &mem);
+    feri_device_unreserve(device, buffer->bytes);
+    feri_session_release(session);
+}
+
+static const feri_buffer_ops device_buffer_ops = {buffer_read, buffer_write, buffer_free};
+
+fer_status
+feri_device_buffer(feri_session *session, uint64_t bytes, int32_t kind, feri_buffer **out_buffer) {
+    fer_device *device = session->device;
+    feri_env *env = &device->context->env;
+    if (feri_session_is_lost(session)) {
+        return feri_session_lost_error(session);
+    }
+    FER_TRY(feri_device_reserve(device, bytes, "a buffer"));
+    feri_buffer *buffer = feri_alloc(env, sizeof(*buffer));
+    fer_mem mem = {NULL, 0, 0, NULL};
+    fer_status status = buffer == NULL ? fer_error_last()->status : FER_OK;
+    if (status == FER_OK) {
+        status = feri_session_status(
+            session,
+            device->backend->memory.alloc(
+                session->handle, bytes, device->info.buffer_alignment, kind, &mem));
+    }
+    if (status != FER_OK) {
+        feri_free(env, buffer, sizeof(*buffer));
+        feri_device_unreserve(device, bytes);
+        return status;
+    }
+    atomic_init(&buffer->refs, 1);
+    buffer->env = feri_env_retain(env);
+    buffer->ops = &device_buffer_ops;
+    buffer->owner = feri_session_retain(session);
+    buffer->handle = mem.handle;
+    buffer->host = mem.host;
+    buffer->bytes = bytes;
+    buffer->generation = session->generation;
+    *out_buffer = buffer;
+    return FER_OK;
+}
+
+/* Through host memory, a piece at a time, when neither side's backend can do it alone. */
+static fer_status copy_bounced(feri_session *to_session,
+                               const fer_mem *to,
+                               feri_session *from_session,
+                               const fer_mem *from,
+                               uint64_t bytes) {
+    feri_env *env = &to_session->device->context->env;
+    uint64_t piece_bytes = bytes < (1u << 20) ? bytes : (1u << 20);
+    void *piece = feri_alloc_aligned(env, piece_bytes, 64, /*zeroed=*/0);
+    if (piece == NULL) {
+        return fer_error_last()->status;
+    }
+    fer_status status = FER_OK;
+    for (uint64_t done = 0; done < bytes && status == FER_OK; done += piece_bytes) {
+        uint64_t now = bytes - done < piece_bytes ? bytes - done : piece_bytes;
+        fer_mem source = *from, destination = *to, middle = {NULL, 0, now, piece};
+        source.offset += done;
+        source.host = source.host == NULL ? NULL : (char *)source.host + done;
+        destination.offset += done;
+        destination.host = destination.host == NULL ? NULL : (char *)destination.host + done;
+        status = feri_mem_copy(NULL, &middle, from_session, &source, now);
+        if (status == FER_OK) {
+            status = feri_mem_copy(to_session, &destination, NULL, &middle, now);
+        }
+    }
+    feri_free_aligned(env, piece, piece_bytes, 64);
+    return status;
+}
+
+fer_status feri_mem_copy(feri_session *to_session,
+                         const fer_mem *to,
+                         feri_session *from_session,
+                         const fer_mem *from,
+                         uint64_t bytes) {
+    if (bytes == 0) {
+        return FER_OK;
+    }
+    if (to_session != NULL && feri_session_is_lost(to_session)) {
+        return feri_session_lost_error(to_session);
+    }
+    if (from_session != NULL && feri_session_is_lost(from_session)) {
+        return feri_session_lost_error(from_session);
+    }
+    int to_host = to_session == NULL || feri_device_is_host(to_session->device);
+    int from_host = from_session == NULL || feri_device_is_host(from_session->device);
+    if (to_host && from_host) {
+        memmove(to->host, from->host, (size_t)bytes);
+        return FER_OK;
+    }
+    fer_mem host_side;
+    if (to_host || from_host || to_session == from_session) {
+        feri_session *session = to_host ? from_session : to_session;
+        if (to_host != from_host) { /* a host piece goes by address alone */
+            host_side = (fer_mem){NULL, 0, bytes, to_host ? to->host : from->host};
+            to = to_host ? &host_side : to;
+            from = from_host ? &host_side : from;
+        }
+        return feri_session_status(
+            session, session->device->backend->memory.copy(session->handle, to, from, bytes));
+    }
+    if (to_session->device->backend == from_session->device->backend) {
+        fer_status status = to_session->device->backend->memory.copy_peer(
+            to_session->handle, to, from_session->handle, from, bytes);
+        if (status != FER_UNSUPPORTED) {
+            return feri_session_status(to_session, status);
+        }
+    }
+    return copy_bounced(to_session, to, from_session, from, bytes);
+}
+
+fer_status fer_tensor_create_on(fer_device *device,
+                                fer_dtype dtype,
+                                uint32_t rank,
+                                const int64_t *dims,
+                                fer_tensor **out_tensor) {
+    if (device == NULL || out_tensor == NULL || dtype == FER_STRING) {
+        return feri_fail(FER_INVALID_ARGUMENT,
+                         "fer_tensor_create_on needs a device, an out_tensor and no strings");
+    }
+    feri_env *env = &device->context->env;
+    uint64_t count = 0, bytes = 0;
+    FER_TRY(feri_shape_check(env, dtype, rank, dims, &count, &bytes));
+    feri_session *session = NULL;
+    FER_TRY(feri_device_session(device, &session));
+    feri_buffer *buffer = NULL;
+    fer_status status = feri_device_buffer(session, bytes, FER_MEM_DEVICE, &buffer);
+    feri_session_release(session);
+    FER_TRY(status);
+    static const uint8_t zeros[4096];
+    for (uint64_t done = 0; done < bytes && status == FER_OK; done += sizeof(zeros)) {
+        status = buffer_write(
+            buffer, done, zeros, bytes - done < sizeof(zeros) ? bytes - done : sizeof(zeros));
+    }
+    if (status == FER_OK) {
+        status = feri_tensor_on_buffer(buffer, 0, dtype, rank, dims, out_tensor);
+    }
+    feri_buffer_release(buffer);
+    return status;
+}
