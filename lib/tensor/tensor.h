@@ -75,7 +75,6 @@ fer_status feri_tensor_on_buffer(feri_buffer *buffer,
                                  uint32_t rank,
                                  const int64_t *dims,
                                  fer_tensor **out_tensor);
-/* String tensor from pointers and lengths in host memory. */
 static inline feri_env *feri_tensor_env(const fer_tensor *tensor) { return tensor->buffer->env; }
 
 struct fer_value {
@@ -83,8 +82,9 @@ struct fer_value {
     int32_t kind;
     feri_env *env; /* retained */
     fer_tensor *tensor;
-    fer_value **items;
+    fer_value **items; /* NULL for tensors */
     uint64_t count;
+    uint32_t depth; /* of nesting: 0 for tensors */
 };
 
 #endif

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * DLPack both ways, DLManagedTensorVersioned of major version 1, after the specification at
+ * https://dmlc.github.io/dlpack. The few declarations needed are here, so that building needs no
+ * header of theirs. An imported struct's deleter fires exactly once, whatever happens.
+ */
+#include "base/error.h"
+#include "tensor/dtype.h"
+#include "tensor/tensor.h"
+
+#include <string.h>
+
+enum { DL_CPU = 1, DL_CUDA_HOST = 3, DL_ROCM_HOST = 11 };
+enum { DL_INT = 0, DL_UINT = 1, DL_FLOAT = 2, DL_BFLOAT = 4, DL_COMPLEX = 5, DL_BOOL = 6 };
+enum {
+    DL_E4M3FN = 10,
+    DL_E4M3FNUZ = 11,
+    DL_E5M2 = 12,
+    DL_E5M2FNUZ = 13,
+    DL_E8M0 = 14,
+    DL_E2M1 = 17
+};
+enum { DL_READ_ONLY = 1, DL_IS_COPIED = 2, DL_SUBBYTE_PADDED = 4 };
+
+typedef struct DLManagedTensorVersioned dl_managed;
+struct DLManagedTensorVersioned {
+    struct {
+        uint32_t major;
+        uint32_t minor;
+    } version;
+    void *manager;
+    void (*deleter)(dl_managed *self);
+    uint64_t flags;
+    struct {
+        void *data;
+        struct {
+            int32_t type;
+            int32_t id;
+        } device;
+        int32_t ndim;
+        struct {
+            uint8_t code;
+            uint8_t bits;
+            uint16_t lanes;
+        } dtype;
+        int64_t *shape;
+        int64_t *strides; /* in elements; NULL: row-major */
+        uint64_t byte_offset;
+    } tensor;
+};
+
+static const struct {
+    uint8_t code;
+    fer_dtype dtype;
+} codes[] = {
+    {DL_INT,      FER_I8        },
+    {DL_INT,      FER_I16       },
+    {DL_INT,      FER_I32       },
+    {DL_INT,      FER_I64       },
+    {DL_INT,      FER_I4        },
+    {DL_INT,      FER_I2        },
+    {DL_UINT,     FER_U8        },
+    {DL_UINT,     FER_U16       },
+    {DL_UINT,     FER_U32       },
+    {DL_UINT,     FER_U64       },
+    {DL_UINT,     FER_U4        },
+    {DL_UINT,     FER_U2        },
+    {DL_FLOAT,    FER_F16       },
+    {DL_FLOAT,    FER_F32       },
+    {DL_FLOAT,    FER_F64       },
+    {DL_BFLOAT,   FER_BF16      },
+    {DL_COMPLEX,  FER_C64       },
+    {DL_COMPLEX,  FER_C128      },
+    {DL_BOOL,     FER_BOOL      },
+    {DL_E4M3FN,   FER_F8E4M3FN  },
+    {DL_E4M3FNUZ, FER_F8E4M3FNUZ},
+    {DL_E5M2,     FER_F8E5M2    },
+    {DL_E5M2FNUZ, FER_F8E5M2FNUZ},
+    {DL_E8M0,     FER_F8E8M0    },
+    {DL_E2M1,     FER_F4E2M1    },
+};
+enum { CODE_COUNT = sizeof codes / sizeof codes[0] };
+
+static fer_dtype dtype_of(uint8_t code, uint8_t bits) {
+    for (size_t i = 0; i < CODE_COUNT; i++) {
+        if (codes[i].code == code && fer_dtype_bits(codes[i].dtype) == bits) {
+            return codes[i].dtype;
+        }
+    }
+    return FER_DTYPE_NONE;
+}
+
+static void managed_delete(void *self, void *memory) {
+    (void)memory;
+    dl_managed *managed = self;
+    if (managed->deleter) {
+        managed->deleter(managed);
+    }
+}
+
+/* What can be said against the struct before its contents are looked at. */
+static fer_status managed_check(const dl_managed *managed, fer_dtype *out_dtype) {
+    if (managed->version.major != 1) {
+        return feri_fail(FER_VERSION,
+                         "the DLPack tensor has major version %u; this library speaks 1",
+                         managed->version.major);
+    }
+    int32_t device = managed->tensor.device.type;
+    if (device != DL_CPU && device != DL_CUDA_HOST && device != DL_ROCM_HOST) {
+        return feri_fail(FER_UNSUPPORTED,
+                         "the DLPack tensor lies on device type %d; copy it to the host first",
+                         device);
+    }
+    *out_dtype = dtype_of(managed->tensor.dtype.code, managed->tensor.dtype.bits);
+    if (!*out_dtype || managed->tensor.dtype.lanes != 1) {
+        return feri_fail(FER_UNSUPPORTED,
+                         "no dtype for DLPack code %u with %u bits and %u lanes",
+                         managed->tensor.dtype.code,
+                         managed->tensor.dtype.bits,
+                         managed->tensor.dtype.lanes);
+    }
+    if (managed->tensor.ndim < 0) {
+        return feri_fail(
+            FER_INVALID_ARGUMENT, "the DLPack tensor has %d dims", managed->tensor.ndim);
+    }
+    return FER_OK;
+}
+
+static int is_dense(const dl_managed *managed, uint64_t count) {
+    int64_t expected = 1;
+    for (int32_t i = managed->tensor.ndim - 1; managed->tensor.strides && count > 1 && i >= 0;
+         i--) {
+        int64_t dim = managed->tensor.shape[i];
+        if (dim != 1 && managed->tensor.strides[i] != expected) {
+            return 0;
+        }
+        expected *= dim; /* at most count, which was checked */
+    }
+    return 1;
+}
+
+/* A strided source into a dense tensor, one element after the other. */
+static void gather(const dl_managed *managed, fer_tensor *tensor) {
+    uint64_t size = fer_dtype_bits(tensor->dtype) / 8;
+    const uint8_t *base = (const uint8_t *)managed->tensor.data + managed->tensor.byte_offset;
+    int64_t index[FER_MAX_RANK] = {0};
+    uint64_t at = 0; /* element offset, modulo 2^64: strides may be negative */
+    for (uint64_t i = 0; i < tensor->element_count; i++) {
+        memcpy(tensor->buffer->host + i * size, base + (int64_t)(at * size), size);
+        for (uint32_t d = tensor->rank; d-- > 0;) {
+            uint64_t stride = (uint64_t)managed->tensor.strides[d];
+            at += stride;
+            if (++index[d] < tensor->dims[d]) {
+                break;
+            }
+            at -= stride * (uint64_t)index[d];
+            index[d] = 0;
+        }
+    }
+}
+
+static fer_status import_managed(
+    feri_env *env, dl_managed *managed, int32_t zero_copy, int *out_kept, fer_tensor **out_tensor) {
+    fer_dtype dtype = FER_DTYPE_NONE;
+    uint64_t count = 0;
+    uint64_t bytes = 0;
+    FER_TRY(managed_check(managed, &dtype));
+    uint32_t rank = (uint32_t)managed->tensor.ndim;
+    const int64_t *dims = managed->tensor.shape;
+    FER_TRY(feri_shape_check(env, dtype, rank, dims, &count, &bytes));
+    uint8_t *data = managed->tensor.data;
+    if (!data && bytes) {
+        return feri_fail(FER_INVALID_ARGUMENT, "the DLPack tensor's data is NULL");
+    }
+    if (is_dense(managed, count) &&
+        !(managed->flags & DL_SUBBYTE_PADDED && count > 1 && fer_dtype_bits(dtype) < 8)) {
+        feri_buffer *buffer = NULL;
+        *out_kept = 1; /* the buffer's from here on, also when making it fails */
+        FER_TRY(feri_buffer_import(env,
+                                   data ? data + managed->tensor.byte_offset : NULL,
+                                   bytes,
+                                   (managed->flags & DL_READ_ONLY) != 0,
+                                   managed_delete,
+                                   managed,
+                                   &buffer));
+        fer_status status = feri_tensor_on_buffer(buffer, 0, dtype, rank, dims, out_tensor);
+        feri_buffer_release(buffer);
+        return status;
+    }
+    if (zero_copy || fer_dtype_bits(dtype) < 8) {
+        return feri_fail(FER_UNSUPPORTED,
+                         "the DLPack tensor is strided%s",
+                         zero_copy ? " and zero_copy forbids the copy it needs"
+                                   : " and of a packed dtype; make it contiguous first");
+    }
+    fer_tensor *tensor = NULL;
+    FER_TRY(fer_tensor_create((fer_context *)(void *)env, dtype, rank, dims, &tensor));
+    gather(managed, tensor);
+    *out_tensor = tensor;
+    return FER_OK;
+}
+
+fer_status fer_tensor_from_dlpack(fer_context *context,
+                                  struct DLManagedTensorVersioned *managed,
+                                  int32_t zero_copy,
+                                  uint64_t stream,
+                                  fer_tensor **out_tensor) {
+    (void)stream; /* host memory is ready when it is handed over */
+    if (!managed) {
+        return feri_fail(FER_INVALID_ARGUMENT, "managed is NULL");
+    }
+    int kept = 0;
+    fer_status status =
+        !context || !out_tensor
+            ? feri_fail(FER_INVALID_ARGUMENT, "%s is NULL", context ? "out_tensor" : "context")
+            : import_managed(feri_env_of(context), managed, zero_copy, &kept, out_tensor);
+    if (!kept) {
+        managed_delete(managed, NULL);
+    }
+    return status;
+}
+
+/* What an exported struct is part of. */
+typedef struct exported {
+    dl_managed managed;
+    fer_tensor *tensor;
+    int64_t dims[FER_MAX_RANK];
+    int64_t strides[FER_MAX_RANK];
+} exported;
+
+static void exported_delete(dl_managed *managed) {
+    exported *export = managed->manager;
+    fer_tensor *tensor = export->tensor;
+    feri_env *env = feri_env_retain(feri_tensor_env(tensor));
+    fer_tensor_release(tensor);
+    feri_free(env, export, sizeof *export);
+    feri_env_release(env);
+}
+
+/* tensor itself, or a host copy when the host cannot reach its memory; retained. */
+static fer_status host_tensor(fer_tensor *tensor, fer_tensor **out_tensor) {
+    if (tensor->buffer->host) {
+        *out_tensor = fer_tensor_retain(tensor);
+        return FER_OK;
+    }
+    fer_tensor *copy = NULL;
+    FER_TRY(fer_tensor_create((fer_context *)(void *)feri_tensor_env(tensor),
+                              tensor->dtype,
+                              tensor->rank,
+                              tensor->dims,
+                              &copy));
+    fer_status status = fer_tensor_copy(tensor, copy);
+    if (status != FER_OK) {
+        fer_tensor_release(copy);
+        return status;
+    }
+    *out_tensor = copy;
+    return FER_OK;
+}
+
+static void exported_fill(exported *export, fer_tensor *held, const fer_tensor *source, int code) {
+    dl_managed *managed = &export->managed;
+    export->tensor = held;
+    managed->version.major = 1;
+    managed->version.minor = 1;
+    managed->manager = export;
+    managed->deleter = exported_delete;
+    managed->flags =
+        (held->buffer->is_read_only ? DL_READ_ONLY : 0) | (held != source ? DL_IS_COPIED : 0);
+    managed->tensor.data = held->buffer->host + held->offset;
+    managed->tensor.device.type = DL_CPU;
+    managed->tensor.ndim = (int32_t)held->rank;
+    managed->tensor.dtype.code = codes[code].code;
+    managed->tensor.dtype.bits = (uint8_t)fer_dtype_bits(held->dtype);
+    managed->tensor.dtype.lanes = 1;
+    managed->tensor.shape = export->dims;
+    managed->tensor.strides = export->strides;
+    int64_t stride = 1;
+    for (uint32_t i = held->rank; i-- > 0;) {
+        export->dims[i] = held->dims[i];
+        export->strides[i] = stride;
+        stride = held->element_count ? stride * held->dims[i] : 1;
+    }
+}
+
+fer_status fer_tensor_to_dlpack(fer_tensor *tensor,
+                                uint64_t stream,
+                                struct DLManagedTensorVersioned **out_managed) {
+    (void)stream;
+    if (!tensor || !out_managed) {
+        return feri_fail(FER_INVALID_ARGUMENT, "%s is NULL", tensor ? "out_managed" : "tensor");
+    }
+    int code = 0;
+    while (code < CODE_COUNT && codes[code].dtype != tensor->dtype) {
+        code++;
+    }
+    if (code == CODE_COUNT) {
+        return feri_fail(
+            FER_UNSUPPORTED, "DLPack has no code for %s tensors", fer_dtype_name(tensor->dtype));
+    }
+    fer_tensor *held = NULL;
+    FER_TRY(host_tensor(tensor, &held));
+    exported *export = feri_alloc(feri_tensor_env(tensor), sizeof *export);
+    if (!export) {
+        fer_tensor_release(held);
+        return fer_error_last()->status;
+    }
+    exported_fill(export, held, tensor, code);
+    *out_managed = &export->managed;
+    return FER_OK;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * fer_value: a tensor, a sequence of values or an optional. Values are immutable, so sharing is
+ * safe, and nest no deeper than the context's max_nesting, so that releasing one cannot exhaust the
+ * stack.
+ */
+#include "base/error.h"
+#include "tensor/tensor.h"
+
+static fer_status value_create(feri_env *env, int32_t kind, uint64_t count, fer_value **out_value) {
+    fer_value *value = feri_alloc(env, sizeof *value);
+    if (!value) {
+        return fer_error_last()->status;
+    }
+    if (count) {
+        value->items = feri_alloc(env, feri_mul_sat(count, sizeof *value->items));
+        if (!value->items) {
+            feri_free(env, value, sizeof *value);
+            return fer_error_last()->status;
+        }
+    }
+    atomic_init(&value->refs, 1);
+    value->kind = kind;
+    value->env = feri_env_retain(env);
+    value->count = count;
+    *out_value = value;
+    return FER_OK;
+}
+
+/* count items (none of them NULL) become the new value's. */
+static fer_status value_of_items(fer_context *context,
+                                 int32_t kind,
+                                 fer_value *const *items,
+                                 uint64_t count,
+                                 fer_value **out_value) {
+    if (!context || !out_value || (count && !items)) {
+        return feri_fail(FER_INVALID_ARGUMENT, "context, items or out_value is NULL");
+    }
+    feri_env *env = feri_env_of(context);
+    uint32_t depth = 1;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!items[i]) {
+            return feri_fail(FER_INVALID_ARGUMENT, "item %llu is NULL", (unsigned long long)i);
+        }
+        depth = items[i]->depth + 1 > depth ? items[i]->depth + 1 : depth;
+    }
+    if (depth > env->limits.max_nesting) {
+        return feri_fail(
+            FER_LIMIT, "values nest deeper than max_nesting, %u", env->limits.max_nesting);
+    }
+    fer_value *value = NULL;
+    FER_TRY(value_create(env, kind, count, &value));
+    value->depth = depth;
+    for (uint64_t i = 0; i < count; i++) {
+        value->items[i] = fer_value_retain(items[i]);
+    }
+    *out_value = value;
+    return FER_OK;
+}
+
+fer_status fer_value_from_tensor(fer_tensor *tensor, fer_value **out_value) {
+    if (!tensor || !out_value) {
+        return feri_fail(FER_INVALID_ARGUMENT, "%s is NULL", tensor ? "out_value" : "tensor");
+    }
+    FER_TRY(value_create(feri_tensor_env(tensor), FER_KIND_TENSOR, 0, out_value));
+    (*out_value)->tensor = fer_tensor_retain(tensor);
+    (*out_value)->count = 1;
+    return FER_OK;
+}
+
+fer_status fer_value_sequence(fer_context *context,
+                              fer_value *const *items,
+                              uint64_t count,
+                              fer_value **out_value) {
+    return value_of_items(context, FER_KIND_SEQUENCE, items, count, out_value);
+}
+
+fer_status fer_value_optional(fer_context *context, fer_value *item, fer_value **out_value) {
+    return value_of_items(context, FER_KIND_OPTIONAL, &item, item ? 1 : 0, out_value);
+}
+
+fer_value *fer_value_retain(fer_value *value) {
+    if (value) {
+        atomic_fetch_add_explicit(&value->refs, 1, memory_order_relaxed);
+    }
+    return value;
+}
+
+void fer_value_release(fer_value *value) {
+    if (!value || atomic_fetch_sub_explicit(&value->refs, 1, memory_order_acq_rel) != 1) {
+        return;
+    }
+    feri_env *env = value->env;
+    fer_tensor_release(value->tensor);
+    for (uint64_t i = 0; value->items && i < value->count; i++) {
+        fer_value_release(value->items[i]);
+    }
+    feri_free(env, value->items, value->count * sizeof *value->items);
+    feri_free(env, value, sizeof *value);
+    feri_env_release(env);
+}
+
+int32_t fer_value_kind(const fer_value *value) { return value->kind; }
+
+uint64_t fer_value_count(const fer_value *value) { return value->count; }
+
+fer_value *fer_value_item(const fer_value *value, uint64_t index) {
+    return value && value->items && index < value->count ? value->items[index] : NULL;
+}
+
+fer_tensor *fer_value_tensor(const fer_value *value) { return value ? value->tensor : NULL; }
