@@ -59,10 +59,11 @@ const feri_ref_kernel *feri_ref_find(uint32_t op);
 uint32_t feri_ref_kernel_count(void);
 const feri_ref_kernel *feri_ref_kernel_at(uint32_t index);
 
-/* Counts inner operations and asks the host every 65,536 of them. */
+/* Counts inner operations and asks the host at least every 65,536 of them, as long as kernels
+ * report at most 4,096 at a time. */
 static inline fer_status feri_ref_poll(feri_ref_call *call, uint64_t operations) {
     call->work_since_poll += operations;
-    if (call->work_since_poll < 65536) {
+    if (call->work_since_poll < 65536 - 4096) {
         return FER_OK;
     }
     call->work_since_poll = 0;

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Functions of two broadcast operands. Floats through f64; integers wrap. Integer division
+ * truncates toward zero; a zero divisor gives 0 from Div and Mod (ONNX leaves it open; it must not
+ * trap), and the least integer divided by -1 wraps. Pow of integers wraps too; a negative exponent
+ * gives the truncated quotient, 0 for a zero base. Called through the step list.
+ */
+#include "ref/ref_elements.h"
+
+#include <math.h>
+
+typedef struct binary_row {
+    uint32_t op;
+    double (*floats)(double a, double b);
+    int64_t (*signed_two)(int64_t a, int64_t b);
+    int64_t (*unsigned_two)(int64_t a, int64_t b); /* of values held as their bits */
+} binary_row;
+
+typedef struct binary_params {
+    double (*floats)(double a, double b);
+    int64_t (*integers)(int64_t a, int64_t b);
+    feri_ref_operand a;
+    feri_ref_operand b;
+} binary_params;
+
+static double f_add(double a, double b) { return a + b; }
+static double f_sub(double a, double b) { return a - b; }
+static double f_mul(double a, double b) { return a * b; }
+static double f_div(double a, double b) { return a / b; }
+static double f_equal(double a, double b) { return a == b; }
+static double f_greater(double a, double b) { return a > b; }
+static double f_greater_equal(double a, double b) { return a >= b; }
+static double f_less(double a, double b) { return a < b; }
+static double f_less_equal(double a, double b) { return a <= b; }
+static double f_prelu(double a, double b) { return a < 0 ? a * b : a; }
+/* The sign of the divisor, as in Python. */
+static double f_mod(double a, double b) {
+    double rest = fmod(a, b);
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+static int64_t i_add(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
+static int64_t i_sub(int64_t a, int64_t b) { return (int64_t)((uint64_t)a - (uint64_t)b); }
+static int64_t i_mul(int64_t a, int64_t b) { return (int64_t)((uint64_t)a * (uint64_t)b); }
+static int64_t i_div(int64_t a, int64_t b) {
+    if (b == 0) {
+        return 0;
+    }
+    return b == -1 ? i_sub(0, a) : a / b;
+}
+static int64_t u_div(int64_t a, int64_t b) {
+    return b == 0 ? 0 : (int64_t)((uint64_t)a / (uint64_t)b);
+}
+static int64_t i_rest(int64_t a, int64_t b) { return b == 0 || b == -1 ? 0 : a % b; }
+static int64_t i_mod(int64_t a, int64_t b) {
+    int64_t rest = i_rest(a, b);
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+static int64_t u_mod(int64_t a, int64_t b) {
+    return b == 0 ? 0 : (int64_t)((uint64_t)a % (uint64_t)b);
+}
+static int64_t i_equal(int64_t a, int64_t b) { return a == b; }
+static int64_t i_greater(int64_t a, int64_t b) { return a > b; }
+static int64_t i_greater_equal(int64_t a, int64_t b) { return a >= b; }
+static int64_t i_less(int64_t a, int64_t b) { return a < b; }
+static int64_t i_less_equal(int64_t a, int64_t b) { return a <= b; }
+static int64_t u_greater(int64_t a, int64_t b) { return (uint64_t)a > (uint64_t)b; }
+static int64_t u_greater_equal(int64_t a, int64_t b) { return (uint64_t)a >= (uint64_t)b; }
+static int64_t u_less(int64_t a, int64_t b) { return (uint64_t)a < (uint64_t)b; }
+static int64_t u_less_equal(int64_t a, int64_t b) { return (uint64_t)a <= (uint64_t)b; }
+static int64_t i_and(int64_t a, int64_t b) { return a & b; }
+static int64_t i_or(int64_t a, int64_t b) { return a | b; }
+static int64_t i_xor(int64_t a, int64_t b) { return a ^ b; }
+static int64_t i_prelu(int64_t a, int64_t b) { return a < 0 ? i_mul(a, b) : a; }
+static int64_t u_prelu(int64_t a, int64_t b) {
+    (void)b;
+    return a;
+}
+static int64_t u_shift_left(int64_t a, int64_t b) {
+    return (uint64_t)b >= 64 ? 0 : (int64_t)((uint64_t)a << b);
+}
+static int64_t u_shift_right(int64_t a, int64_t b) {
+    return (uint64_t)b >= 64 ? 0 : (int64_t)((uint64_t)a >> b);
+}
+static int64_t i_pow(int64_t a, int64_t b) {
+    if (b < 0) {
+        return a == 1 ? 1 : a == -1 ? (b & 1 ? -1 : 1) : 0;
+    }
+    int64_t power = 1;
+    for (; b > 0; b >>= 1, a = i_mul(a, a)) {
+        power = b & 1 ? i_mul(power, a) : power;
+    }
+    return power;
+}
+
+static const binary_row rows[] = {
+    {FER_OP_Add,            f_add,           i_add,           i_add          },
+    {FER_OP_And,            NULL,            NULL,            i_and          },
+    {FER_OP_BitShift,       NULL,            NULL,            u_shift_right  },
+    {FER_OP_BitwiseAnd,     NULL,            i_and,           i_and          },
+    {FER_OP_BitwiseOr,      NULL,            i_or,            i_or           },
+    {FER_OP_BitwiseXor,     NULL,            i_xor,           i_xor          },
+    {FER_OP_Div,            f_div,           i_div,           u_div          },
+    {FER_OP_Equal,          f_equal,         i_equal,         i_equal        },
+    {FER_OP_Greater,        f_greater,       i_greater,       u_greater      },
+    {FER_OP_GreaterOrEqual, f_greater_equal, i_greater_equal, u_greater_equal},
+    {FER_OP_Less,           f_less,          i_less,          u_less         },
+    {FER_OP_LessOrEqual,    f_less_equal,    i_less_equal,    u_less_equal   },
+    {FER_OP_Mod,            f_mod,           i_mod,           u_mod          },
+    {FER_OP_Mul,            f_mul,           i_mul,           i_mul          },
+    {FER_OP_Or,             NULL,            NULL,            i_or           },
+    {FER_OP_PRelu,          f_prelu,         i_prelu,         u_prelu        },
+    {FER_OP_Pow,            pow,             i_pow,           NULL           },
+    {FER_OP_Sub,            f_sub,           i_sub,           i_sub          },
+    {FER_OP_Xor,            NULL,            NULL,            i_xor          },
+};
+
+static void choose(const feri_ref_call *call, binary_params *params) {
+    const binary_row *row = rows;
+    while (row->op != call->node->op) {
+        row++;
+    }
+    fer_dtype a = call->in[0]->dtype;
+    int is_signed = feri_ref_is_signed(a);
+    params->floats = row->floats;
+    if (!feri_ref_is_float(a)) {
+        params->integers = is_signed ? row->signed_two : row->unsigned_two;
+    }
+    if (row->op == FER_OP_Pow && feri_ref_is_float(call->in[1]->dtype)) {
+        params->integers = NULL; /* a float exponent: through f64, truncated on store */
+    }
+    if (row->op == FER_OP_Mod && feri_ref_int(call->node, "fmod", 0) != 0) {
+        params->floats = fmod;
+        params->integers = params->integers && is_signed ? i_rest : params->integers;
+    }
+    if (row->op == FER_OP_BitShift &&
+        feri_ref_string_is(call->node, "direction", "RIGHT", "LEFT")) {
+        params->integers = u_shift_left;
+    }
+}
+
+static fer_status bind(feri_ref_call *call) {
+    binary_params *params = call->params;
+    choose(call, params);
+    fer_status status = feri_ref_operand_init(call, &params->a, call->in[0], call->out[0]);
+    if (status == FER_OK) {
+        status = feri_ref_operand_init(call, &params->b, call->in[1], call->out[0]);
+    }
+    return status;
+}
+
+static fer_status run_integers(feri_ref_call *call, const binary_params *params) {
+    feri_ref_tensor *out = call->out[0];
+    int64_t a[FERI_REF_CHUNK];
+    int64_t b[FERI_REF_CHUNK];
+    /* A u64 exponent beyond i64 is still nonnegative and its low bits are what counts. */
+    int64_t keep = call->node->op == FER_OP_Pow && call->in[1]->dtype == FER_U64 ? INT64_MAX : -1;
+    for (uint64_t begin = 0; begin < out->count; begin += FERI_REF_CHUNK) {
+        uint64_t count = out->count - begin < FERI_REF_CHUNK ? out->count - begin : FERI_REF_CHUNK;
+        feri_ref_operand_i64(call->host, &params->a, call->in[0], begin, count, a);
+        feri_ref_operand_i64(call->host, &params->b, call->in[1], begin, count, b);
+        for (uint64_t i = 0; i < count; i++) {
+            a[i] = params->integers(a[i], b[i] & keep);
+        }
+        call->host->store_i64(out->dtype, out->data, begin, count, a);
+        fer_status status = feri_ref_poll(call, count);
+        if (status != FER_OK) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
+/* Comparisons of floats are bool, integers to a float power are integers; all else is a float. */
+static void
+store(const fer_host *host, feri_ref_tensor *out, uint64_t begin, uint64_t count, double *values) {
+    if (feri_ref_is_float(out->dtype)) {
+        host->store_f64(out->dtype, out->data, begin, count, values, /*saturate=*/0);
+        return;
+    }
+    int64_t integers[FERI_REF_CHUNK];
+    for (uint64_t i = 0; i < count; i++) {
+        integers[i] = feri_ref_to_i64(values[i]);
+    }
+    host->store_i64(out->dtype, out->data, begin, count, integers);
+}
+
+static fer_status run(feri_ref_call *call) {
+    const binary_params *params = call->params;
+    feri_ref_tensor *out = call->out[0];
+    if (params->integers) {
+        return run_integers(call, params);
+    }
+    double a[FERI_REF_CHUNK];
+    double b[FERI_REF_CHUNK];
+    for (uint64_t begin = 0; begin < out->count; begin += FERI_REF_CHUNK) {
+        uint64_t count = out->count - begin < FERI_REF_CHUNK ? out->count - begin : FERI_REF_CHUNK;
+        feri_ref_operand_f64(call->host, &params->a, call->in[0], begin, count, a);
+        feri_ref_operand_f64(call->host, &params->b, call->in[1], begin, count, b);
+        for (uint64_t i = 0; i < count; i++) {
+            a[i] = params->floats(a[i], b[i]);
+        }
+        store(call->host, out, begin, count, a);
+        fer_status status = feri_ref_poll(call, count);
+        if (status != FER_OK) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
+static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) {
+    const binary_row *row = rows;
+    while (row->op != node->op) {
+        row++;
+    }
+    uint32_t a = feri_kit_class(graph->values[node->inputs[0]]->dtype);
+    uint32_t b = feri_kit_class(graph->values[node->inputs[1]]->dtype);
+    int fits = (a == FERI_KIT_FLOAT && row->floats) || (a == FERI_KIT_SIGNED && row->signed_two) ||
+               ((a == FERI_KIT_UNSIGNED || a == FERI_KIT_BOOL) && row->unsigned_two);
+    fits = fits && b != FERI_KIT_COMPLEX && b != FERI_KIT_NONE;
+    return fits ? NULL : "the op is not defined for this dtype";
+}
+
+#define BINARY(name, revision)                                                                     \
+    { FER_OP_##name, revision, run, bind, sizeof(binary_params), NULL, refuse }
+static const feri_ref_kernel kernels[] = {
+    BINARY(Add, 14),       BINARY(And, 7),
+    BINARY(BitShift, 11),  BINARY(BitwiseAnd, 18),
+    BINARY(BitwiseOr, 18), BINARY(BitwiseXor, 18),
+    BINARY(Div, 14),       BINARY(Equal, 19),
+    BINARY(Greater, 13),   BINARY(GreaterOrEqual, 16),
+    BINARY(Less, 13),      BINARY(LessOrEqual, 16),
+    BINARY(Mod, 13),       BINARY(Mul, 14),
+    BINARY(Or, 7),         BINARY(PRelu, 16),
+    BINARY(Pow, 15),       BINARY(Sub, 14),
+    BINARY(Xor, 7),
+};
+const feri_ref_family feri_ref_family_binary = {kernels, sizeof(kernels) / sizeof(kernels[0])};
