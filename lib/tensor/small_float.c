@@ -92,7 +92,7 @@ uint32_t feri_small_float_encode(const feri_small_float *format, double value, i
     int has_minus_zero = format->nan != sign_bit;
     if (bits > UINT64_C(0x7ff) << 52) {
         if (!format->nan) {
-            return format->max; /* f4e2m1 has no NaN; ONNX gives its largest value */
+            return sign_bit; /* f4e2m1 has no NaN; ONNX's vectors give -0 */
         }
         return has_minus_zero ? sign | format->nan : format->nan;
     }
