@@ -2,24 +2,43 @@
  *
  * The text form of expansions, one statement a line, newest opset:
  *
- *     t = Sub(x, ReduceMax(x, axes, keepdims=1))      calls nest; operands are names; "_" leaves an
- * operand out a, b = Split(t, axis=@axis)                     several outputs; @name takes the
- * expanded node's attribute c = {0.5: x}                                    a scalar constant of
- * x's dtype s = {i64: 1 2 3}                                a 1-D constant; {i64: 7}' a scalar one
- *     y = Cast(t, to=x)                               to=<operand> takes its dtype; attributes are
- * ints, floats, 'strings', [lists]
+ *     t = Sub(x, ReduceMax(x, axes, keepdims=1))
+ *         calls nest; operands are names; "_" leaves one out
  *
- * Names of the row's inputs and outputs are bound; an input left out must not be used. Names
- * beginning with a capital that are followed by "(" are ops of the default domain. f16 and bf16:
- * unless the body starts with a line "exact", float operands of those dtypes are cast to f32 first
- * and float results back, so that f32 is kept between the nodes.
+ *     a, _, b = Split(t, axis=@axis)
+ *         several outputs; "_" leaves one out
+ *
+ *     c = {0.5: x}
+ *         a scalar of x's dtype; {@epsilon|1e-5: x} is an attribute of the expanded node, else the
+ *         number after the bar
+ *
+ *     s = {i64: 1 2 3}
+ *         a 1-D constant; {i64: 7}' is a scalar
+ *
+ *     y = Cast(t, to=x)
+ *         an attribute that takes a dtype: of a value, or by name (to=f32)
+ *
+ * Attributes are ints, floats, 'strings', [lists] (commas or spaces), or @name: the expanded node's
+ * attribute, left out when that node has none (@name|7: then 7).
+ *
+ * The row's inputs and outputs are bound by name; a variadic operand xs as xs0, xs1, ... An input
+ * left out reads as "_". Every output the node wants must be assigned. A statement may assign a
+ * name once. Constants may stand inside calls. Blank lines and lines from # on are skipped.
+ *
+ * f16 and bf16: unless the body begins with a line "exact", operands of those dtypes are cast to
+ * f32 before use and outputs of those dtypes cast back, so that f32 is kept between the nodes.
+ *
+ * Numbers: decimal with a point (whatever the locale; so write none with printf's %g: use
+ * @name|default), inf, -inf, nan.
  */
 #ifndef FERI_GRAPH_EXPAND_H
 #define FERI_GRAPH_EXPAND_H
 
 #include "graph/graph.h"
 
-/* Parses body for node and appends its nodes to graph (outputs bound to node's). */
+/* Parses body for node, whose operands' facts are known, and appends its nodes to graph (outputs
+ * bound to node's), inferred. INTERNAL for a text that is wrong, UNSUPPORTED where a dtype it needs
+ * is unknown. On failure some nodes may have been appended: the caller restores. */
 fer_status feri_expand_text(fer_graph *graph, const feri_gnode *node, const char *body);
 
 #endif

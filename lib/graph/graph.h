@@ -77,13 +77,14 @@ struct fer_graph {
     uint32_t output_names_capacity;
     uint32_t capture_count; /* the last capture_count inputs are captures */
     uint32_t *captures;     /* capture i comes from the owning node's inputs[captures[i]] */
-    feri_fact *declared; /* root: output_count facts that the model declares, or NULL; a hint only */
+    feri_fact
+        *declared; /* root: output_count facts that the model declares, or NULL; a hint only */
     uint32_t source_count; /* source nodes numbered so far (root) */
-    fer_tensor **held;      /* tensors of attributes */
+    fer_tensor **held;     /* tensors of attributes */
     uint32_t held_count, held_capacity;
-    uint64_t total_nodes; /* root: of itself and all bodies, against the limit */
-    fer_tensor *file;     /* root: keeps the model's bytes alive, or NULL */
-    feri_name_map names;  /* builder: names of values, keys in the bump */
+    uint64_t total_nodes;                /* root: of itself and all bodies, against the limit */
+    fer_tensor *file;                    /* root: keeps the model's bytes alive, or NULL */
+    feri_name_map names;                 /* builder: names of values, keys in the bump */
     struct feri_graph_info *public_info; /* root: what feri_graph_describe made, in its bump */
 };
 
@@ -146,8 +147,8 @@ fer_graph *feri_node_body(const feri_gnode *node, const char *attr);
  * out of bounds. */
 fer_status feri_graph_verify(const fer_graph *graph);
 
-/* (Re)makes what fer_graph_input and fer_graph_output tell, from the facts of now (output facts that
- * are unknown: as declared). Before the graph is shared between threads. */
+/* (Re)makes what fer_graph_input and fer_graph_output tell, from the facts of now (output facts
+ * that are unknown: as declared). Before the graph is shared between threads. */
 fer_status feri_graph_describe(fer_graph *graph);
 
 /* A copy of a finished root as a body of parent; its symbols are joined by name. */

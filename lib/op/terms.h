@@ -31,8 +31,6 @@ fer_status feri_terms_create(feri_env *env, feri_terms **out_terms);
 /* The same symbols, terms (equal ids) and requirements in a pool of its own. */
 fer_status feri_terms_clone(const feri_terms *terms, feri_env *env, feri_terms **out_terms);
 void feri_terms_destroy(feri_terms *terms);
-/* A pool with the same terms under the same ids. */
-fer_status feri_terms_clone(const feri_terms *terms, feri_env *env, feri_terms **out_terms);
 /* The symbol of a name (made when new), at least min. Names are copied. A NULL name makes a fresh
  * one. */
 feri_sym feri_terms_symbol(feri_terms *terms, const char *name, int64_t min);

@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Deep copies: a graph as a new root (specialize/ rewrites the copy), and a finished root as a body
+ * of another graph (the builder's way to make If, Loop and Scan). Recursion is over bodies only,
+ * whose depth feri_graph_create bounds.
+ */
+#include "base/error.h"
+#include "graph/graph.h"
+
+#include <string.h>
+
+typedef struct copy_job {
+    int joins_symbols; /* other terms than the source's: keep input dims by name, drop the rest */
+} copy_job;
+
+/* A dim of a foreign pool: numbers and named symbols carry over. */
+static feri_sym joined_dim(const feri_terms *from, feri_terms *to, feri_sym dim) {
+    if (feri_sym_is_number(dim)) {
+        return dim;
+    }
+    uint32_t index = feri_sym_is_unknown(dim) ? UINT32_MAX : feri_terms_symbol_index(from, dim);
+    const char *name = index != UINT32_MAX ? feri_terms_symbol_name(from, index) : NULL;
+    if (name == NULL || name[0] == '\0' || name[0] == '?') {
+        return feri_sym_unknown();
+    }
+    return feri_terms_symbol(to, name, 0);
+}
+
+static fer_status join_fact(const fer_graph *from, fer_graph *to, feri_gvalue *value) {
+    feri_fact *fact = &value->fact;
+    feri_sym *dims = fact->dims;
+    fact->elements = NULL;
+    fact->element_count = 0;
+    if (value->origin == FERI_ORIGIN_NODE || fact->rank < 0) {
+        fact->rank = -1;
+        fact->dims = NULL;
+        return FER_OK;
+    }
+    fact->dims = FERI_BUMP_ARRAY(&to->bump, feri_sym, (uint64_t)fact->rank);
+    if (fact->dims == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    for (int32_t d = 0; d < fact->rank; d++) {
+        fact->dims[d] = joined_dim(from->terms, to->terms, dims[d]);
+    }
+    return FER_OK;
+}
+
+static fer_status
+copy_value(const copy_job *job, const fer_graph *from, fer_graph *to, uint32_t v) {
+    const feri_gvalue *source = &from->values[v];
+    fer_value_id id = 0;
+    FER_TRY(feri_graph_new_value(to, source->name, source->origin, &id));
+    feri_gvalue *value = &to->values[id];
+    const char *name = value->name;
+    *value = *source;
+    value->name = name;
+    value->constant = fer_tensor_retain(source->constant);
+    if (value->origin != FERI_ORIGIN_CONSTANT) {
+        value->fact.data = NULL; /* may point into a graph that this one outlives */
+    }
+    if (job->joins_symbols) {
+        return join_fact(from, to, value);
+    }
+    const void *data = value->fact.data;
+    FER_TRY(feri_fact_copy(&source->fact, &to->bump, &value->fact));
+    value->fact.data = data;
+    return FER_OK;
+}
+
+static fer_status copy_ids(fer_graph *to,
+                           const fer_value_id *from,
+                           uint32_t count,
+                           fer_value_id **ids,
+                           uint32_t *capacity) {
+    FER_TRY(feri_grow(to->env, ids, capacity, count, sizeof(fer_value_id)));
+    if (count > 0) {
+        memcpy(*ids, from, count * sizeof(fer_value_id));
+    }
+    return FER_OK;
+}
+
+static fer_status copy_contents(const copy_job *job, const fer_graph *from, fer_graph *to);
+
+static fer_status
+copy_node(const copy_job *job, const feri_gnode *source, fer_graph *to, uint32_t source_number) {
+    feri_gnode copy = *source;
+    copy.source = source_number;
+    fer_graph **bodies = FERI_BUMP_ARRAY(&to->bump, fer_graph *, source->body_count);
+    if (bodies == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    fer_status status = FER_OK;
+    uint32_t made = 0;
+    for (; made < source->body_count && status == FER_OK; made++) {
+        status = feri_graph_create(to->env, to, &bodies[made]);
+        if (status != FER_OK) {
+            break;
+        }
+        status = copy_contents(job, source->bodies[made], bodies[made]);
+    }
+    copy.bodies = bodies;
+    if (status == FER_OK) {
+        status = feri_graph_append_node(to, &copy, NULL);
+    }
+    for (uint32_t b = 0; status != FER_OK && b < made; b++) {
+        feri_graph_destroy(bodies[b]);
+    }
+    return status;
+}
+
+static fer_status copy_contents(const copy_job *job, const fer_graph *from, fer_graph *to) {
+    to->name = feri_bump_strndup(&to->bump, from->name, strlen(from->name));
+    if (to->name == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    FER_TRY(feri_grow(
+        to->env, &to->values, &to->value_capacity, from->value_count, sizeof(*to->values)));
+    for (uint32_t v = 0; v < from->value_count; v++) {
+        FER_TRY(copy_value(job, from, to, v));
+    }
+    FER_TRY(copy_ids(to, from->inputs, from->input_count, &to->inputs, &to->input_capacity));
+    to->input_count = from->input_count;
+    for (uint32_t n = 0; n < from->node_count; n++) {
+        const feri_gnode *node = from->nodes[n];
+        if (!node->is_dead) {
+            uint32_t number = job->joins_symbols ? to->root->source_count++ : node->source;
+            FER_TRY(copy_node(job, node, to, number));
+        }
+    }
+    for (uint32_t o = 0; o < from->output_count; o++) {
+        FER_TRY(feri_graph_append_output(to, from->output_names[o], from->outputs[o]));
+    }
+    if (to->parent != NULL && from->capture_count > 0) {
+        to->captures = FERI_BUMP_ARRAY(&to->bump, uint32_t, (uint64_t)from->capture_count);
+        if (to->captures == NULL) {
+            return FER_OUT_OF_MEMORY;
+        }
+        memcpy(to->captures, from->captures, from->capture_count * sizeof(uint32_t));
+        to->capture_count = from->capture_count;
+    }
+    feri_graph_reindex(to);
+    return FER_OK;
+}
+
+static fer_status copy_declared(const fer_graph *from, fer_graph *to) {
+    if (from->declared == NULL) {
+        return FER_OK;
+    }
+    to->declared = FERI_BUMP_ARRAY(&to->bump, feri_fact, (uint64_t)from->output_count);
+    if (to->declared == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    for (uint32_t o = 0; o < from->output_count; o++) {
+        FER_TRY(feri_fact_copy(&from->declared[o], &to->bump, &to->declared[o]));
+    }
+    return FER_OK;
+}
+
+fer_status feri_graph_clone(const fer_graph *graph, fer_graph **out_graph) {
+    fer_graph *copy = NULL;
+    FER_TRY(feri_graph_create(graph->env, /*parent=*/NULL, &copy));
+    feri_terms *terms = NULL;
+    fer_status status = feri_terms_clone(graph->terms, graph->env, &terms);
+    if (status == FER_OK) {
+        feri_terms_destroy(copy->terms);
+        copy->terms = terms;
+        copy->source_count = graph->root->source_count;
+        copy->file = fer_tensor_retain(graph->root->file);
+        const copy_job job = {.joins_symbols = 0};
+        status = copy_contents(&job, graph, copy);
+    }
+    if (status == FER_OK) {
+        status = copy_declared(graph, copy);
+    }
+    if (status != FER_OK) {
+        feri_graph_destroy(copy);
+        return status;
+    }
+    *out_graph = copy;
+    return FER_OK;
+}
+
+fer_status feri_graph_adopt(fer_graph *parent, const fer_graph *source, fer_graph **out_body) {
+    fer_graph *body = NULL;
+    FER_TRY(feri_graph_create(parent->env, parent, &body));
+    const copy_job job = {.joins_symbols = 1};
+    fer_status status = copy_contents(&job, source, body);
+    if (status == FER_OK) {
+        status = feri_terms_status(body->terms);
+    }
+    if (status != FER_OK) {
+        feri_graph_destroy(body);
+        return status;
+    }
+    *out_body = body;
+    return FER_OK;
+}

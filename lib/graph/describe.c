@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a graph tells its users: inputs and outputs with names, dtypes, dims and symbols, and
+ * counts. The answers are made once, before the graph is shared, so that asking needs no lock.
+ */
+#include "base/error.h"
+#include "graph/graph.h"
+
+#include <string.h>
+
+struct feri_graph_info {
+    fer_value_info *inputs;
+    fer_value_info *outputs;
+};
+
+static fer_status
+describe_fact(fer_graph *graph, const char *name, const feri_fact *fact, fer_value_info *info) {
+    info->struct_size = sizeof(*info);
+    info->kind = fact->kind != 0 ? fact->kind : FER_KIND_TENSOR;
+    info->name = name;
+    info->dtype = fact->dtype;
+    info->rank = fact->rank;
+    uint32_t rank = fact->rank > 0 ? (uint32_t)fact->rank : 0;
+    int64_t *dims = FERI_BUMP_ARRAY(&graph->bump, int64_t, rank);
+    const char **symbols = FERI_BUMP_ARRAY(&graph->bump, const char *, rank);
+    if (dims == NULL || symbols == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    for (uint32_t d = 0; d < rank; d++) {
+        char text[256];
+        feri_sym_print(graph->terms, fact->dims[d], text, sizeof(text));
+        dims[d] = feri_sym_is_number(fact->dims[d]) ? fact->dims[d].number : -1;
+        symbols[d] = feri_bump_strndup(&graph->bump, text, strlen(text));
+        if (symbols[d] == NULL) {
+            return FER_OUT_OF_MEMORY;
+        }
+    }
+    info->dims = dims;
+    info->symbols = symbols;
+    return FER_OK;
+}
+
+/* What inference knows; where that is nothing, what the model declares. */
+static feri_fact output_fact(const fer_graph *graph, uint32_t index) {
+    feri_fact fact = graph->values[graph->outputs[index]].fact;
+    if (graph->declared == NULL) {
+        return fact;
+    }
+    const feri_fact *declared = &graph->declared[index];
+    if (fact.kind == 0) {
+        fact.kind = declared->kind;
+    }
+    if (fact.dtype == 0) {
+        fact.dtype = declared->dtype;
+    }
+    if (fact.rank < 0) {
+        fact.rank = declared->rank;
+        fact.dims = declared->dims;
+    }
+    return fact;
+}
+
+fer_status feri_graph_describe(fer_graph *graph) {
+    feri_bump *bump = &graph->bump;
+    struct feri_graph_info *made = feri_bump_alloc(bump, sizeof(*made));
+    if (made == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    made->inputs = FERI_BUMP_ARRAY(bump, fer_value_info, graph->input_count);
+    made->outputs = FERI_BUMP_ARRAY(bump, fer_value_info, graph->output_count);
+    if (made->inputs == NULL || made->outputs == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    for (uint32_t i = 0; i < graph->input_count; i++) {
+        const feri_gvalue *value = &graph->values[graph->inputs[i]];
+        FER_TRY(describe_fact(graph, value->name, &value->fact, &made->inputs[i]));
+    }
+    for (uint32_t o = 0; o < graph->output_count; o++) {
+        feri_fact fact = output_fact(graph, o);
+        FER_TRY(describe_fact(graph, graph->output_names[o], &fact, &made->outputs[o]));
+    }
+    graph->public_info = made;
+    return FER_OK;
+}
+
+uint32_t fer_graph_input_count(const fer_graph *graph) {
+    return graph != NULL ? graph->input_count : 0;
+}
+
+uint32_t fer_graph_output_count(const fer_graph *graph) {
+    return graph != NULL ? graph->output_count : 0;
+}
+
+uint64_t fer_graph_node_count(const fer_graph *graph) {
+    return graph != NULL ? graph->total_nodes : 0;
+}
+
+static fer_status check_asked(const fer_graph *graph,
+                              const char *call,
+                              uint32_t index,
+                              uint32_t count,
+                              const fer_value_info *out_info) {
+    if (graph == NULL || out_info == NULL || index >= count) {
+        return feri_fail(FER_INVALID_ARGUMENT,
+                         "%s: an argument is NULL or index %u is not below the count %u",
+                         call,
+                         index,
+                         count);
+    }
+    if (graph->public_info == NULL) {
+        return feri_fail(
+            FER_INVALID_ARGUMENT, "%s: the graph is not finished; call fer_graph_finish", call);
+    }
+    return FER_OK;
+}
+
+fer_status fer_graph_input(const fer_graph *graph, uint32_t index, fer_value_info *out_info) {
+    FER_TRY(check_asked(graph, __func__, index, fer_graph_input_count(graph), out_info));
+    feri_struct_out(out_info, &graph->public_info->inputs[index], sizeof(*out_info));
+    return FER_OK;
+}
+
+fer_status fer_graph_output(const fer_graph *graph, uint32_t index, fer_value_info *out_info) {
+    FER_TRY(check_asked(graph, __func__, index, fer_graph_output_count(graph), out_info));
+    feri_struct_out(out_info, &graph->public_info->outputs[index], sizeof(*out_info));
+    return FER_OK;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Facts for every value of a graph: one walk in order through lib/op's evaluator. Control ops are
+ * in infer_control.c, which comes back here for their bodies; recursion is over bodies only. Called
+ * by import/, passes/ and specialize/.
+ */
+#include "base/error.h"
+#include "graph/infer_walk.h"
+
+#include <string.h>
+
+static fer_status ordinary_node(feri_infer_walk *walk, feri_infer *call) {
+    fer_status status = feri_op_infer(call);
+    if (status == FER_UNSUPPORTED && walk->is_lenient) {
+        for (uint32_t o = 0; o < call->out_count; o++) {
+            if (call->out[o] != NULL) {
+                call->out[o]->rank = -1;
+                call->out[o]->elements = NULL;
+                call->out[o]->element_count = 0;
+            }
+        }
+        return FER_OK;
+    }
+    return status;
+}
+
+static void reset_fact(feri_fact *fact) {
+    memset(fact, 0, sizeof(*fact));
+    fact->rank = -1;
+}
+
+fer_status feri_infer_walk_node(feri_infer_walk *walk, fer_graph *graph, const feri_gnode *node) {
+    enum { FEW = 24 };
+    feri_fact *few[FEW];
+    feri_fact **facts = few;
+    uint64_t count = (uint64_t)node->input_count + node->output_count;
+    if (count > FEW) {
+        facts = feri_alloc(graph->env, count * sizeof(*facts));
+        if (facts == NULL) {
+            return FER_OUT_OF_MEMORY;
+        }
+    }
+    walk->spent++;
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        facts[i] = node->inputs[i] != FER_NO_VALUE ? &graph->values[node->inputs[i]].fact : NULL;
+    }
+    feri_fact **outs = facts + node->input_count;
+    for (uint32_t o = 0; o < node->output_count; o++) {
+        outs[o] = NULL;
+        if (node->outputs[o] != FER_NO_VALUE) {
+            outs[o] = &graph->values[node->outputs[o]].fact;
+            reset_fact(outs[o]);
+        }
+    }
+    feri_infer call = {.op = node->op,
+                       .node = node->name,
+                       .attrs = node->attrs,
+                       .attr_count = node->attr_count,
+                       .in_count = node->formal_count,
+                       .out_count = node->output_count,
+                       .in = facts,
+                       .out = outs,
+                       .terms = graph->terms,
+                       .bump = &graph->bump};
+    fer_status status = feri_control_kind(node->op) != FERI_CONTROL_NONE
+                            ? feri_infer_walk_control(walk, graph, node, &call)
+                            : ordinary_node(walk, &call);
+    if (facts != few) {
+        feri_free(graph->env, facts, count * sizeof(*facts));
+    }
+    if (status != FER_OK) {
+        feri_error_set_node(node->name);
+    }
+    return status;
+}
+
+fer_status feri_infer_walk_graph(feri_infer_walk *walk, fer_graph *graph) {
+    for (uint32_t n = 0; n < graph->node_count; n++) {
+        if (!graph->nodes[n]->is_dead) {
+            FER_TRY(feri_infer_walk_node(walk, graph, graph->nodes[n]));
+        }
+    }
+    return feri_terms_status(graph->terms);
+}
+
+/* Loops are walked again until their facts settle; nested loops multiply. Past this many nodes
+ * every loop takes the short way (feri_infer_walk.budget). */
+static feri_infer_walk start(const fer_graph *graph, int is_lenient) {
+    return (feri_infer_walk){.is_lenient = is_lenient,
+                             .budget = 1000 + 8 * graph->root->total_nodes};
+}
+
+fer_status feri_graph_infer(fer_graph *graph) {
+    feri_infer_walk walk = start(graph, /*is_lenient=*/0);
+    return feri_infer_walk_graph(&walk, graph);
+}
+
+fer_status feri_graph_infer_known(fer_graph *graph) {
+    feri_infer_walk walk = start(graph, /*is_lenient=*/1);
+    return feri_infer_walk_graph(&walk, graph);
+}
+
+fer_status feri_graph_infer_node(fer_graph *graph, const feri_gnode *node) {
+    feri_infer_walk walk = start(graph, /*is_lenient=*/0);
+    FER_TRY(feri_infer_walk_node(&walk, graph, node));
+    return feri_terms_status(graph->terms);
+}
