@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `ferrule inspect MODEL`: inputs, outputs and the graph as text; with --passes it compiles the
+ * model and shows what each pass did.
+ */
+#include "command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct text_sink {
+    char *data;
+    size_t length;
+    size_t capacity;
+} text_sink;
+
+static int32_t collect(void *self, const char *text, size_t length) {
+    text_sink *sink = self;
+    if (sink->length + length > sink->capacity) {
+        size_t capacity = 2 * (sink->capacity + length);
+        char *grown = realloc(sink->data, capacity);
+        if (grown == NULL) {
+            return 1;
+        }
+        sink->data = grown;
+        sink->capacity = capacity;
+    }
+    memcpy(sink->data + sink->length, text, length);
+    sink->length += length;
+    return 0;
+}
+
+static int32_t to_stdout(void *self, const char *text, size_t length) {
+    (void)self;
+    return fwrite(text, 1, length, stdout) != length;
+}
+
+static void print_info(const char *role, const fer_value_info *info) {
+    static const char *const kinds[] = {"", "", "sequence of ", "optional "};
+    printf("%-7s %s  %s%s [", role, info->name, kinds[info->kind & 3], fer_dtype_name(info->dtype));
+    for (int32_t axis = 0; axis < info->rank; axis++) {
+        fputs(axis > 0 ? ", " : "", stdout);
+        if (info->dims[axis] >= 0) {
+            printf("%lld", (long long)info->dims[axis]);
+        } else {
+            fputs(info->symbols[axis], stdout);
+        }
+    }
+    puts(info->rank < 0 ? "...]" : "]");
+}
+
+static void json_info(json *out, const fer_value_info *info) {
+    static const char *const kinds[] = {"nothing", "tensor", "sequence", "optional"};
+    json_open(out, NULL, '{');
+    json_text(out, "name", info->name);
+    json_text(out, "kind", kinds[info->kind & 3]);
+    json_text(out, "dtype", fer_dtype_name(info->dtype));
+    json_integer(out, "rank", info->rank);
+    json_open(out, "shape", '[');
+    for (int32_t axis = 0; axis < info->rank; axis++) {
+        if (info->dims[axis] >= 0) {
+            json_integer(out, NULL, info->dims[axis]);
+        } else {
+            json_text(out, NULL, info->symbols[axis]);
+        }
+    }
+    json_close(out, ']');
+    json_close(out, '}');
+}
+
+typedef fer_status (*info_fn)(const fer_graph *graph, uint32_t index, fer_value_info *out_info);
+
+static fer_status
+list_infos(const fer_graph *graph, uint32_t count, info_fn get, const char *role, json *out) {
+    fer_status status = FER_OK;
+    for (uint32_t i = 0; i < count && status == FER_OK; i++) {
+        fer_value_info info = {.struct_size = sizeof info};
+        status = get(graph, i, &info);
+        if (status == FER_OK && out != NULL) {
+            json_info(out, &info);
+        } else if (status == FER_OK) {
+            print_info(role, &info);
+        }
+    }
+    return status;
+}
+
+static fer_status write_text(session *self) {
+    const fer_graph *graph = self->graph;
+    printf("%s: %llu nodes, read in %.1f ms\n",
+           self->args->model,
+           (unsigned long long)fer_graph_node_count(graph),
+           self->load_ms);
+    fer_status status =
+        list_infos(graph, fer_graph_input_count(graph), fer_graph_input, "input", NULL);
+    if (status == FER_OK) {
+        status = list_infos(graph, fer_graph_output_count(graph), fer_graph_output, "output", NULL);
+    }
+    if (status == FER_OK && self->program != NULL) {
+        return fer_program_print_passes(self->program, to_stdout, NULL);
+    }
+    return status == FER_OK ? fer_graph_print(graph, to_stdout, NULL) : status;
+}
+
+static fer_status write_json(session *self) {
+    const fer_graph *graph = self->graph;
+    text_sink sink = {0};
+    json out;
+    json_begin(&out, stdout);
+    json_open(&out, NULL, '{');
+    json_text(&out, "model", self->args->model);
+    json_integer(&out, "nodes", (int64_t)fer_graph_node_count(graph));
+    json_number(&out, "load_ms", self->load_ms);
+    json_open(&out, "inputs", '[');
+    fer_status status = list_infos(graph, fer_graph_input_count(graph), fer_graph_input, "", &out);
+    json_close(&out, ']');
+    json_open(&out, "outputs", '[');
+    if (status == FER_OK) {
+        status = list_infos(graph, fer_graph_output_count(graph), fer_graph_output, "", &out);
+    }
+    json_close(&out, ']');
+    if (status == FER_OK) {
+        status = self->program != NULL ? fer_program_print_passes(self->program, collect, &sink)
+                                       : fer_graph_print(graph, collect, &sink);
+    }
+    json_text_bytes(&out,
+                    self->program != NULL ? "passes" : "graph",
+                    sink.data != NULL ? sink.data : "",
+                    sink.length);
+    json_close(&out, '}');
+    json_end(&out);
+    free(sink.data);
+    return status;
+}
+
+int verb_inspect(const arguments *args) {
+    session self;
+    int result = session_open(&self, args);
+    if (result == EXIT_RIGHT) {
+        result = session_import(&self);
+    }
+    if (result == EXIT_RIGHT && args->passes) {
+        result = session_compile(&self);
+    }
+    if (result == EXIT_RIGHT) {
+        fer_status status = args->json ? write_json(&self) : write_text(&self);
+        result = status == FER_OK ? EXIT_RIGHT : fail_with(args, status);
+    }
+    session_close(&self);
+    return result;
+}
