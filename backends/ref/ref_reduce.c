@@ -1,0 +1,310 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * ReduceSum and its nine relatives. Floats fold in f64, integers in 64-bit wrapping arithmetic
+ * (those with a root, a logarithm or an exponential in f64). Axes come from the second operand
+ * when it runs, so nothing is kept between runs. Called by the executor through its table.
+ */
+#include "kit/geometry.h"
+#include "ref/ref_line.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct reduction {
+    feri_ref_call *call;
+    const feri_ref_tensor *in;
+    feri_ref_tensor *out;
+    uint32_t op;
+    int is_real; /* folds in f64 */
+    int is_unsigned;
+    uint64_t kept_inner;   /* elements of the innermost run that is kept; 1: it is reduced */
+    uint64_t folded;       /* input elements per output element */
+    feri_kit_walk kept;    /* over the input, outside kept_inner */
+    feri_kit_walk reduced; /* over the input */
+    feri_ref_word sum[FERI_REF_CHUNK];
+    double scaled[FERI_REF_CHUNK]; /* LogSumExp: sum of exp(x - max), sum holds the max */
+} reduction;
+
+static feri_ref_word identity(const reduction *r) {
+    feri_ref_word word = {.u = 0};
+    int is_max = r->op == FER_OP_ReduceMax;
+    if (r->is_real) {
+        word.f = r->op == FER_OP_ReduceProd                  ? 1.0
+                 : is_max || r->op == FER_OP_ReduceLogSumExp ? -(double)INFINITY
+                 : r->op == FER_OP_ReduceMin                 ? (double)INFINITY
+                                                             : 0.0;
+    } else if (r->op == FER_OP_ReduceProd) {
+        word.u = 1;
+    } else if (is_max || r->op == FER_OP_ReduceMin) {
+        uint32_t bits = r->in->dtype == FER_BOOL ? 1 : feri_kit_bits(r->in->dtype);
+        uint64_t top = UINT64_MAX >> (64 - bits + (r->is_unsigned ? 0 : 1));
+        word.u = r->is_unsigned ? (is_max ? 0 : top) : (is_max ? ~top : top);
+    }
+    return word;
+}
+
+/* sum[i * step] folds values[i]. */
+static void fold_real(reduction *r, uint64_t step, const double *values, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+        double *sum = &r->sum[i * step].f, v = values[i];
+        switch (r->op) {
+        case FER_OP_ReduceMax:
+            *sum = v > *sum || isnan(v) ? v : *sum;
+            break;
+        case FER_OP_ReduceMin:
+            *sum = v < *sum || isnan(v) ? v : *sum;
+            break;
+        case FER_OP_ReduceProd:
+            *sum *= v;
+            break;
+        case FER_OP_ReduceL1:
+            *sum += fabs(v);
+            break;
+        case FER_OP_ReduceL2:
+        case FER_OP_ReduceSumSquare:
+            *sum += v * v;
+            break;
+        case FER_OP_ReduceLogSumExp: {
+            /* Differences are only taken of unequal numbers: two equal infinities give NaN. */
+            double *scaled = &r->scaled[i * step];
+            if (v > *sum || isnan(v)) {
+                *scaled = (*scaled > 0.0 ? *scaled * exp(*sum - v) : 0.0) + 1.0;
+                *sum = v;
+            } else if (v > -(double)INFINITY) {
+                *scaled += v == *sum ? 1.0 : exp(v - *sum);
+            }
+            break;
+        }
+        default:
+            *sum += v;
+        }
+    }
+}
+
+static void fold_int(reduction *r, uint64_t step, const int64_t *values, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+        feri_ref_word *sum = &r->sum[i * step];
+        uint64_t v = (uint64_t)values[i];
+        switch (r->op) {
+        case FER_OP_ReduceMax:
+            sum->u = (r->is_unsigned ? v > sum->u : values[i] > sum->i) ? v : sum->u;
+            break;
+        case FER_OP_ReduceMin:
+            sum->u = (r->is_unsigned ? v < sum->u : values[i] < sum->i) ? v : sum->u;
+            break;
+        case FER_OP_ReduceProd:
+            sum->u *= v;
+            break;
+        case FER_OP_ReduceL1:
+            sum->u += !r->is_unsigned && values[i] < 0 ? 0 - v : v;
+            break;
+        case FER_OP_ReduceSumSquare:
+            sum->u += v * v;
+            break;
+        default:
+            sum->u += v;
+        }
+    }
+}
+
+/* One contiguous run of the input into the sums: all into sum[0], or each into its own. */
+static fer_status fold_run(reduction *r, uint64_t start, uint64_t count, uint64_t step) {
+    while (count) {
+        feri_ref_word chunk[FERI_REF_CHUNK];
+        uint64_t n = count < FERI_REF_CHUNK ? count : FERI_REF_CHUNK;
+        if (r->is_real) {
+            feri_ref_load_real(r->call, r->in, start, 1, n, &chunk[0].f);
+            fold_real(r, step, &chunk[0].f, n);
+        } else {
+            feri_ref_load_int(r->call, r->in, start, 1, n, &chunk[0].i);
+            fold_int(r, step, &chunk[0].i, n);
+        }
+        fer_status status = feri_ref_poll(r->call, n);
+        if (status) {
+            return status;
+        }
+        start += n;
+        count -= n;
+    }
+    return FER_OK;
+}
+
+static void finish(reduction *r, uint64_t index, uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+        feri_ref_word *sum = &r->sum[i];
+        switch (r->op) {
+        case FER_OP_ReduceMean:
+            if (r->is_real) {
+                sum->f /= (double)r->folded;
+            } else if (r->folded) {
+                /* A signed sum is never INT64_MIN / -1: folded is positive. */
+                sum->u =
+                    r->is_unsigned ? sum->u / r->folded : (uint64_t)(sum->i / (int64_t)r->folded);
+            }
+            break;
+        case FER_OP_ReduceL2:
+            sum->f = sqrt(sum->f);
+            break;
+        case FER_OP_ReduceLogSum:
+            sum->f = log(sum->f);
+            break;
+        case FER_OP_ReduceLogSumExp:
+            if (r->scaled[i] > 0.0) {
+                sum->f += log(r->scaled[i]);
+            }
+            break;
+        default:
+            break;
+        }
+    }
+    if (r->is_real) {
+        feri_ref_store_real(r->call, r->out, index, 1, count, &r->sum[0].f);
+    } else {
+        feri_ref_store_int(r->call, r->out, index, 1, count, &r->sum[0].i);
+    }
+}
+
+/* Output elements [index, index + count), whose inputs start at start and neighbour each other. */
+static fer_status fold_outputs(reduction *r, uint64_t start, uint64_t index, uint64_t count) {
+    feri_kit_cursor at;
+    for (uint64_t i = 0; i < count; i++) {
+        r->sum[i] = identity(r);
+        r->scaled[i] = 0.0;
+    }
+    if (feri_kit_walk_begin(&r->reduced, &at)) {
+        do {
+            uint64_t row = start + (uint64_t)at.offset[0];
+            uint64_t inner = (uint64_t)r->reduced.inner, step = (uint64_t)r->reduced.step[0];
+            fer_status status = FER_OK;
+            if (count == 1 && r->kept_inner == 1 && (step == 1 || inner == 1)) {
+                status = fold_run(r, row, inner, 0);
+            } else {
+                for (uint64_t i = 0; !status && i < inner; i++) {
+                    status = fold_run(r, row + i * step, count, 1);
+                }
+            }
+            if (status) {
+                return status;
+            }
+        } while (feri_kit_walk_next(&r->reduced, &at));
+    }
+    finish(r, index, count);
+    return FER_OK;
+}
+
+/* Reads the axes operand into a flag per dim. */
+static fer_status read_axes(const feri_ref_call *call, const feri_ref_tensor *in, uint8_t *flags) {
+    const feri_ref_tensor *axes = feri_ref_input(call, 1);
+    uint64_t count = axes ? axes->count : 0;
+    memset(flags, count == 0 && !feri_ref_int(call->node, "noop_with_empty_axes", 0), FER_MAX_RANK);
+    for (uint64_t i = 0; i < count; i++) {
+        int64_t axis = 0;
+        uint32_t at = 0;
+        feri_ref_load_int(call, axes, i, 1, 1, &axis);
+        if (!feri_kit_axis(axis, in->rank, &at) || flags[at]) {
+            return feri_ref_fail(
+                call, FER_INVALID_INPUT, "an axis does not exist in the operand or comes twice");
+        }
+        flags[at] = 1;
+    }
+    return FER_OK;
+}
+
+/* The output must have the dims that the axes leave. */
+static fer_status check_output(const reduction *r, const uint8_t *flags) {
+    int keepdims = feri_ref_int(r->call->node, "keepdims", 1) != 0;
+    uint32_t rank = 0;
+    for (uint32_t i = 0; i < r->in->rank; i++) {
+        if (flags[i] && !keepdims) {
+            continue;
+        }
+        if (rank >= r->out->rank || r->out->dims[rank] != (flags[i] ? 1 : r->in->dims[i])) {
+            return feri_ref_fail(
+                r->call, FER_INVALID_INPUT, "the axes do not fit the output's shape");
+        }
+        rank++;
+    }
+    return rank == r->out->rank
+               ? FER_OK
+               : feri_ref_fail(r->call, FER_INVALID_INPUT, "the axes do not fit the output's rank");
+}
+
+/* Splits the dims into what is kept, what is reduced and the innermost kept run. */
+static void set_walks(reduction *r, const uint8_t *flags) {
+    int64_t strides[FER_MAX_RANK], kept[FER_MAX_RANK], reduced[FER_MAX_RANK];
+    const int64_t *operand[1] = {strides};
+    uint32_t rank = r->in->rank;
+    feri_kit_strides(rank, r->in->dims, strides);
+    r->kept_inner = 1;
+    while (rank > 0 && (!flags[rank - 1] || r->in->dims[rank - 1] == 1)) {
+        r->kept_inner *= (uint64_t)r->in->dims[--rank];
+    }
+    r->folded = 1;
+    for (uint32_t i = 0; i < rank; i++) {
+        kept[i] = flags[i] ? 1 : r->in->dims[i];
+        reduced[i] = flags[i] ? r->in->dims[i] : 1;
+        r->folded *= (uint64_t)reduced[i];
+    }
+    feri_kit_walk_init(&r->kept, rank, kept, 1, operand);
+    feri_kit_walk_init(&r->reduced, rank, reduced, 1, operand);
+}
+
+static fer_status run_reduction(reduction *r) {
+    feri_kit_cursor at;
+    uint64_t index = 0;
+    if (r->out->count == 0 || !feri_kit_walk_begin(&r->kept, &at)) {
+        return FER_OK;
+    }
+    do {
+        for (uint64_t row = 0; row < (uint64_t)r->kept.inner; row++) {
+            uint64_t start = (uint64_t)at.offset[0] + row * (uint64_t)r->kept.step[0];
+            for (uint64_t j = 0; j < r->kept_inner;) {
+                uint64_t n = r->kept_inner - j;
+                n = n < FERI_REF_CHUNK ? n : FERI_REF_CHUNK;
+                fer_status status = fold_outputs(r, start + j, index, n);
+                if (status || (status = feri_ref_poll(r->call, n))) {
+                    return status;
+                }
+                index += n;
+                j += n;
+            }
+        }
+    } while (feri_kit_walk_next(&r->kept, &at));
+    return FER_OK;
+}
+
+static fer_status reduce_run(feri_ref_call *call) {
+    uint8_t flags[FER_MAX_RANK];
+    reduction r;
+    memset(&r, 0, sizeof r);
+    r.call = call;
+    r.in = call->in[0];
+    r.out = call->out[0];
+    r.op = call->node->op;
+    r.is_unsigned = feri_kit_class(r.in->dtype) != FERI_KIT_SIGNED;
+    r.is_real = feri_kit_class(r.in->dtype) == FERI_KIT_FLOAT || r.op == FER_OP_ReduceL2 ||
+                r.op == FER_OP_ReduceLogSum || r.op == FER_OP_ReduceLogSumExp;
+    fer_status status = read_axes(call, r.in, flags);
+    if (!status) {
+        status = check_output(&r, flags);
+    }
+    if (status) {
+        return status;
+    }
+    set_walks(&r, flags);
+    return run_reduction(&r);
+}
+
+static const feri_ref_kernel kernels[] = {
+    {.op = FER_OP_ReduceL1,        .revision = 18, .run = reduce_run},
+    {.op = FER_OP_ReduceL2,        .revision = 18, .run = reduce_run},
+    {.op = FER_OP_ReduceLogSum,    .revision = 18, .run = reduce_run},
+    {.op = FER_OP_ReduceLogSumExp, .revision = 18, .run = reduce_run},
+    {.op = FER_OP_ReduceMax,       .revision = 20, .run = reduce_run},
+    {.op = FER_OP_ReduceMean,      .revision = 18, .run = reduce_run},
+    {.op = FER_OP_ReduceMin,       .revision = 20, .run = reduce_run},
+    {.op = FER_OP_ReduceProd,      .revision = 18, .run = reduce_run},
+    {.op = FER_OP_ReduceSum,       .revision = 13, .run = reduce_run},
+    {.op = FER_OP_ReduceSumSquare, .revision = 18, .run = reduce_run},
+};
+const feri_ref_family feri_ref_family_reduce = {kernels, sizeof kernels / sizeof kernels[0]};
