@@ -3,7 +3,6 @@
  * A user of the installed library: builds Relu by hand and runs it on ref.
  */
 #include <ferrule/ferrule.h>
-
 #include <stdio.h>
 
 int main(void) {
