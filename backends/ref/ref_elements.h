@@ -49,6 +49,13 @@ double feri_ref_scalar_f64(const fer_host *host, const feri_ref_tensor *in, uint
 int64_t feri_ref_to_i64(double value);
 /* The same for u64 as its bits; negative numbers wrap as i64 does. */
 int64_t feri_ref_to_u64_bits(double value);
+/* Element at of indices as an index into dim, negative ones counted from the end; INVALID_INPUT
+ * with its value when it is outside. */
+fer_status feri_ref_index(feri_ref_call *call,
+                          const feri_ref_tensor *indices,
+                          uint64_t at,
+                          int64_t dim,
+                          int64_t *out_index);
 
 /* ---- moves ---- */
 

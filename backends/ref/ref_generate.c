@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Ops whose output follows from shapes and scalars: Shape, Size, Range, ConstantOfShape, EyeLike,
+ * Trilu, Dropout in inference. Training Dropout is refused, since nothing can be compared with it.
+ * Called through the step list.
+ */
+#include "ref/ref_elements.h"
+
+#include <string.h>
+
+static const uint8_t zero[16] = {0};
+
+/* All of out becomes the one element at source. */
+static fer_status fill(feri_ref_call *call, feri_ref_tensor *out, const uint8_t *source) {
+    uint32_t bits = feri_ref_bits(out->dtype);
+    for (uint64_t done = 0; done < out->count;) {
+        uint64_t run = out->count - done < 4096 ? out->count - done : 4096;
+        feri_ref_fill_run(bits, out->data, done, source, 0, run);
+        done += run;
+        fer_status status = feri_ref_poll(call, run);
+        if (status != FER_OK) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
+static fer_status run_shape(feri_ref_call *call) {
+    const feri_ref_tensor *in = call->in[0];
+    feri_ref_tensor *out = call->out[0];
+    int64_t rank = in->rank;
+    int64_t start = feri_ref_int(call->node, "start", 0);
+    int64_t end = feri_ref_int(call->node, "end", rank);
+    start = start < 0 ? start + rank : start;
+    end = end < 0 ? end + rank : end;
+    start = start < 0 ? 0 : start > rank ? rank : start;
+    end = end < 0 ? 0 : end > rank ? rank : end;
+    if (out->count != (uint64_t)(end > start ? end - start : 0)) {
+        return feri_ref_fail(call, FER_INVALID_INPUT, "start and end do not fit the output");
+    }
+    call->host->store_i64(FER_I64, out->data, 0, out->count, in->dims + start);
+    return FER_OK;
+}
+
+static fer_status run_size(feri_ref_call *call) {
+    int64_t count = (int64_t)call->in[0]->count;
+    call->host->store_i64(FER_I64, call->out[0]->data, 0, 1, &count);
+    return FER_OK;
+}
+
+/* start + i * delta; the output's dims say how many. */
+static fer_status run_range(feri_ref_call *call) {
+    const fer_host *host = call->host;
+    feri_ref_tensor *out = call->out[0];
+    int is_float = feri_ref_is_float(out->dtype);
+    double start_f = feri_ref_scalar_f64(host, call->in[0], 0);
+    double delta_f = feri_ref_scalar_f64(host, call->in[2], 0);
+    int64_t start_i = is_float ? 0 : feri_ref_scalar_i64(host, call->in[0], 0);
+    int64_t delta_i = is_float ? 0 : feri_ref_scalar_i64(host, call->in[2], 0);
+    double floats[FERI_REF_CHUNK];
+    int64_t integers[FERI_REF_CHUNK];
+    for (uint64_t begin = 0; begin < out->count; begin += FERI_REF_CHUNK) {
+        uint64_t count = out->count - begin < FERI_REF_CHUNK ? out->count - begin : FERI_REF_CHUNK;
+        for (uint64_t i = 0; i < count; i++) {
+            floats[i] = start_f + (double)(begin + i) * delta_f;
+            integers[i] = (int64_t)((uint64_t)start_i + (begin + i) * (uint64_t)delta_i);
+        }
+        if (is_float) {
+            host->store_f64(out->dtype, out->data, begin, count, floats, /*saturate=*/0);
+        } else {
+            host->store_i64(out->dtype, out->data, begin, count, integers);
+        }
+        fer_status status = feri_ref_poll(call, count);
+        if (status != FER_OK) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
+static fer_status run_constant_of_shape(feri_ref_call *call) {
+    const fer_attr *value = feri_ref_attr(call->node, "value");
+    const uint8_t *source = zero;
+    if (value) {
+        source = fer_tensor_data(value->value.tensor);
+        if (!source || fer_tensor_element_count(value->value.tensor) != 1 ||
+            fer_tensor_dtype(value->value.tensor) != call->out[0]->dtype) {
+            return feri_ref_fail(
+                call, FER_INVALID_INPUT, "value must be one element of the output's dtype");
+        }
+    }
+    return fill(call, call->out[0], source);
+}
+
+static fer_status run_eye_like(feri_ref_call *call) {
+    feri_ref_tensor *out = call->out[0];
+    fer_status status = fill(call, out, zero);
+    if (status != FER_OK || out->rank != 2) {
+        return status != FER_OK ? status
+                                : feri_ref_fail(call, FER_INVALID_INPUT, "EyeLike needs a matrix");
+    }
+    int64_t rows = out->dims[0];
+    int64_t columns = out->dims[1];
+    int64_t k = feri_ref_int(call->node, "k", 0);
+    const double one_f = 1;
+    const int64_t one_i = 1;
+    for (int64_t row = 0; row < rows; row++) {
+        int64_t column;
+        if (!__builtin_add_overflow(row, k, &column) && column >= 0 && column < columns) {
+            uint64_t at = (uint64_t)(row * columns + column);
+            if (feri_ref_is_float(out->dtype)) {
+                call->host->store_f64(out->dtype, out->data, at, 1, &one_f, /*saturate=*/0);
+            } else {
+                call->host->store_i64(out->dtype, out->data, at, 1, &one_i);
+            }
+        }
+        status = feri_ref_poll(call, 1);
+        if (status != FER_OK) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
+/* Rows of matrices: columns [keep_from, keep_to) stay, the rest is 0. */
+static fer_status run_trilu(feri_ref_call *call) {
+    const feri_ref_tensor *in = call->in[0];
+    feri_ref_tensor *out = call->out[0];
+    const feri_ref_tensor *k_one = call->node->input_count > 1 ? call->in[1] : NULL;
+    if (in->rank < 2 || in->count != out->count || (k_one && k_one->count != 1)) {
+        return feri_ref_fail(call, FER_INVALID_INPUT, "Trilu needs matrices and a scalar k");
+    }
+    if (in->count == 0) {
+        return FER_OK;
+    }
+    int64_t rows = in->dims[in->rank - 2];
+    int64_t columns = in->dims[in->rank - 1];
+    int64_t k = k_one ? feri_ref_scalar_i64(call->host, k_one, 0) : 0;
+    k = k < -rows ? -rows : k > columns ? columns : k; /* beyond that nothing changes */
+    int is_upper = feri_ref_int(call->node, "upper", 1) != 0;
+    uint32_t bits = feri_ref_bits(in->dtype);
+    uint64_t total = in->count / (uint64_t)columns;
+    for (uint64_t r = 0; r < total; r++) {
+        int64_t edge = (int64_t)(r % (uint64_t)rows) + k + (is_upper ? 0 : 1);
+        edge = edge < 0 ? 0 : edge > columns ? columns : edge;
+        uint64_t from = is_upper ? (uint64_t)edge : 0;
+        uint64_t count = is_upper ? (uint64_t)(columns - edge) : (uint64_t)edge;
+        uint64_t row = r * (uint64_t)columns;
+        feri_ref_fill_run(bits, out->data, row, zero, 0, (uint64_t)columns);
+        feri_ref_copy_run(bits, out->data, row + from, in->data, row + from, count);
+        fer_status status = feri_ref_poll(call, (uint64_t)columns);
+        if (status != FER_OK) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
+static fer_status run_dropout(feri_ref_call *call) {
+    const feri_ref_tensor *ratio = call->node->input_count > 1 ? call->in[1] : NULL;
+    const feri_ref_tensor *training = call->node->input_count > 2 ? call->in[2] : NULL;
+    int trains = training && training->count > 0 && training->data[0] != 0;
+    if (trains && (!ratio || ratio->count == 0 || feri_ref_scalar_f64(call->host, ratio, 0) != 0)) {
+        return feri_ref_fail(
+            call, FER_UNSUPPORTED, "not yet: training mode; set training_mode to false");
+    }
+    fer_status status = call->out[0] ? feri_ref_copy_all(call, call->in[0], call->out[0]) : FER_OK;
+    if (status == FER_OK && call->node->output_count > 1 && call->out[1]) {
+        static const uint8_t one[1] = {1};
+        status = fill(call, call->out[1], one);
+    }
+    return status;
+}
+
+static const feri_ref_kernel kernels[] = {
+    {FER_OP_Shape,           25, run_shape,             NULL, 0, NULL, NULL},
+    {FER_OP_Size,            25, run_size,              NULL, 0, NULL, NULL},
+    {FER_OP_Range,           27, run_range,             NULL, 0, NULL, NULL},
+    {FER_OP_ConstantOfShape, 25, run_constant_of_shape, NULL, 0, NULL, NULL},
+    {FER_OP_EyeLike,         22, run_eye_like,          NULL, 0, NULL, NULL},
+    {FER_OP_Trilu,           14, run_trilu,             NULL, 0, NULL, NULL},
+    {FER_OP_Dropout,         22, run_dropout,           NULL, 0, NULL, NULL},
+};
+const feri_ref_family feri_ref_family_generate = {kernels, sizeof(kernels) / sizeof(kernels[0])};

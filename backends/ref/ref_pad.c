@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Pad: constant, reflect, edge and wrap. Negative pads crop first. The constant mode is a fill and
+ * a block copy; the others look each axis' source index up in a table made per run in scratch.
+ * Called through the step list.
+ */
+#include "ref/ref_elements.h"
+
+#include <string.h>
+
+typedef struct pad_axis {
+    int64_t low;   /* first element of the input that is kept */
+    int64_t kept;  /* elements kept */
+    int64_t start; /* where they begin in the output */
+} pad_axis;
+
+static uint64_t scratch_bytes(const feri_ref_call *call) {
+    uint64_t entries = 0;
+    for (uint32_t d = 0; d < call->out[0]->rank; d++) {
+        entries += (uint64_t)call->out[0]->dims[d];
+    }
+    return call->out[0]->count == 0 ||
+                   feri_ref_string_is(call->node, "mode", "constant", "constant")
+               ? 0
+               : entries * sizeof(int64_t);
+}
+
+static fer_status read_pads(feri_ref_call *call, pad_axis *axes) {
+    const feri_ref_tensor *in = call->in[0];
+    const feri_ref_tensor *out = call->out[0];
+    const feri_ref_tensor *pads = call->in[1];
+    const feri_ref_tensor *named = call->node->input_count > 3 ? call->in[3] : NULL;
+    uint64_t count = named ? named->count : in->rank;
+    if (count > in->rank || pads->count != 2 * count || out->rank != in->rank) {
+        return feri_ref_fail(
+            call, FER_INVALID_INPUT, "pads must hold a begin and an end for every axis padded");
+    }
+    for (uint32_t d = 0; d < in->rank; d++) {
+        axes[d] = (pad_axis){.low = 0, .kept = in->dims[d], .start = 0};
+    }
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t axis = (uint32_t)i;
+        if (named && !feri_kit_axis(feri_ref_scalar_i64(call->host, named, i), in->rank, &axis)) {
+            return feri_ref_fail(call, FER_INVALID_INPUT, "axes names an axis that is not there");
+        }
+        int64_t begin = feri_ref_scalar_i64(call->host, pads, i);
+        int64_t end = feri_ref_scalar_i64(call->host, pads, count + i);
+        int64_t dim = in->dims[axis];
+        int64_t size;
+        if (begin < -dim || end < -dim || __builtin_add_overflow(dim, begin, &size) ||
+            __builtin_add_overflow(size, end, &size) || size < 0) {
+            return feri_ref_fail(call, FER_INVALID_INPUT, "pads crop more than there is");
+        }
+        int64_t kept = dim + (begin < 0 ? begin : 0) + (end < 0 ? end : 0);
+        axes[axis] = (pad_axis){.low = begin < 0 ? -begin : 0,
+                                .kept = kept < 0 ? 0 : kept,
+                                .start = begin > 0 ? begin : 0};
+        if (size != out->dims[axis]) {
+            return feri_ref_fail(
+                call, FER_INVALID_INPUT, "the output's shape does not follow from pads");
+        }
+    }
+    for (uint32_t d = 0; d < in->rank; d++) {
+        if (axes[d].kept + axes[d].start > out->dims[d]) {
+            return feri_ref_fail(
+                call, FER_INVALID_INPUT, "the output's shape does not follow from pads");
+        }
+    }
+    return FER_OK;
+}
+
+static fer_status pad_constant(feri_ref_call *call, const pad_axis *axes) {
+    static const uint8_t zero[16] = {0};
+    const feri_ref_tensor *in = call->in[0];
+    feri_ref_tensor *out = call->out[0];
+    const feri_ref_tensor *value = call->node->input_count > 2 ? call->in[2] : NULL;
+    uint32_t bits = feri_ref_bits(out->dtype);
+    if (value && (value->count != 1 || value->dtype != out->dtype)) {
+        return feri_ref_fail(call, FER_INVALID_INPUT, "constant_value must be one element");
+    }
+    for (uint64_t done = 0; done < out->count;) {
+        uint64_t run = out->count - done < 4096 ? out->count - done : 4096;
+        feri_ref_fill_run(bits, out->data, done, value ? value->data : zero, 0, run);
+        done += run;
+        fer_status status = feri_ref_poll(call, run);
+        if (status != FER_OK) {
+            return status;
+        }
+    }
+    int64_t from[FER_MAX_RANK];
+    int64_t to[FER_MAX_RANK];
+    int64_t dims[FER_MAX_RANK];
+    feri_kit_strides(in->rank, in->dims, from);
+    feri_kit_strides(out->rank, out->dims, to);
+    feri_ref_block block = {.bits = bits,
+                            .rank = in->rank,
+                            .dims = dims,
+                            .destination = out->data,
+                            .destination_strides = to,
+                            .source = in->data,
+                            .source_strides = from};
+    for (uint32_t d = 0; d < in->rank; d++) {
+        dims[d] = axes[d].kept;
+        if (dims[d] == 0) {
+            return FER_OK;
+        }
+        block.source_offset += axes[d].low * from[d];
+        block.destination_offset += axes[d].start * to[d];
+    }
+    return feri_ref_copy_block(call, &block);
+}
+
+/* Position at (relative to the kept stretch, perhaps outside) to one inside it. */
+static int64_t mirror(int64_t at, int64_t kept) {
+    if (kept == 1) {
+        return 0;
+    }
+    int64_t period = 2 * (kept - 1);
+    at = at % period;
+    at = at < 0 ? at + period : at;
+    return at < kept ? at : period - at;
+}
+static int64_t clamp(int64_t at, int64_t kept) { return at < 0 ? 0 : at < kept ? at : kept - 1; }
+static int64_t wrap(int64_t at, int64_t kept) {
+    at = at % kept;
+    return at < 0 ? at + kept : at;
+}
+
+static fer_status pad_mapped(feri_ref_call *call, const pad_axis *axes) {
+    const feri_ref_tensor *in = call->in[0];
+    feri_ref_tensor *out = call->out[0];
+    int64_t (*map)(int64_t, int64_t) = feri_ref_string_is(call->node, "mode", "", "reflect")
+                                           ? mirror
+                                       : feri_ref_string_is(call->node, "mode", "", "edge") ? clamp
+                                                                                            : wrap;
+    int64_t strides[FER_MAX_RANK];
+    const int64_t *table[FER_MAX_RANK]; /* source offset per output position, one per axis */
+    int64_t *next = call->scratch;
+    feri_kit_strides(in->rank, in->dims, strides);
+    for (uint32_t d = 0; d < in->rank; d++) {
+        if (axes[d].kept <= 0) {
+            return feri_ref_fail(call, FER_INVALID_INPUT, "there is nothing to pad with");
+        }
+        table[d] = next;
+        for (int64_t o = 0; o < out->dims[d]; o++) {
+            *next++ = (axes[d].low + map(o - axes[d].start, axes[d].kept)) * strides[d];
+        }
+        fer_status status = feri_ref_poll(call, 1);
+        if (status != FER_OK) {
+            return status;
+        }
+    }
+    uint32_t bits = feri_ref_bits(out->dtype);
+    int64_t index[FER_MAX_RANK] = {0};
+    for (uint64_t to = 0; to < out->count; to++) {
+        int64_t from = 0;
+        for (uint32_t d = 0; d < in->rank; d++) {
+            from += table[d][index[d]];
+        }
+        feri_ref_copy_run(bits, out->data, to, in->data, (uint64_t)from, 1);
+        for (uint32_t d = in->rank; d-- > 0 && ++index[d] == out->dims[d];) {
+            index[d] = 0;
+        }
+        fer_status status = feri_ref_poll(call, 1);
+        if (status != FER_OK) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
+static fer_status run(feri_ref_call *call) {
+    pad_axis axes[FER_MAX_RANK];
+    fer_status status = read_pads(call, axes);
+    if (status != FER_OK || call->out[0]->count == 0) {
+        return status;
+    }
+    if (feri_ref_string_is(call->node, "mode", "constant", "constant")) {
+        return pad_constant(call, axes);
+    }
+    return pad_mapped(call, axes);
+}
+
+static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) {
+    (void)graph;
+    static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
+    for (uint32_t i = 0; i < 4; i++) {
+        if (feri_ref_string_is(node, "mode", "constant", modes[i])) {
+            return NULL;
+        }
+    }
+    return "mode must be constant, reflect, edge or wrap";
+}
+
+static const feri_ref_kernel kernels[] = {
+    {FER_OP_Pad, 25, run, NULL, 0, scratch_bytes, refuse},
+};
+const feri_ref_family feri_ref_family_pad = {kernels, sizeof(kernels) / sizeof(kernels[0])};
