@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Claims, placement and region growing. Regions: a node's depth is the number of device changes on the longest way to it;
- * nodes of one device and depth form a region, which is convex, and regions ordered by depth have no cycle.
+ * Claims, placement and region growing. Regions: a node's depth is the number of device changes on
+ * the longest way to it; nodes of one device and depth form a region, which is convex, and regions
+ * ordered by depth have no cycle.
  */
 #include "partition/partition.h"
 
@@ -27,7 +28,8 @@ int feri_node_is_host(const fer_graph *graph, const feri_gnode *node) {
         return 1;
     }
     for (uint32_t i = 0; i < node->input_count + node->output_count; i++) {
-        fer_value_id id = i < node->input_count ? node->inputs[i] : node->outputs[i - node->input_count];
+        fer_value_id id =
+            i < node->input_count ? node->inputs[i] : node->outputs[i - node->input_count];
         if (id != FER_NO_VALUE) {
             const feri_fact *fact = &graph->values[id].fact;
             if ((fact->kind != 0 && fact->kind != FER_KIND_TENSOR) || fact->dtype == FER_STRING) {
@@ -40,7 +42,10 @@ int feri_node_is_host(const fer_graph *graph, const feri_gnode *node) {
 
 /* ---- claims ---- */
 
-static void refuse_unclaimed(const fer_op_claim *claims, uint32_t count, const fer_node_view *node, fer_support *support) {
+static void refuse_unclaimed(const fer_op_claim *claims,
+                             uint32_t count,
+                             const fer_node_view *node,
+                             fer_support *support) {
     for (uint32_t i = 0; i < count; i++) {
         if (claims[i].op == node->op) {
             if (node->revision > claims[i].revision) {
@@ -56,7 +61,10 @@ static void refuse_unclaimed(const fer_op_claim *claims, uint32_t count, const f
         }
     }
     support->supported = 0;
-    snprintf(support->reason, sizeof(support->reason), "%s is not among the ops it claims", node->op_name);
+    snprintf(support->reason,
+             sizeof(support->reason),
+             "%s is not among the ops it claims",
+             node->op_name);
 }
 
 static fer_status device_claim(placing *p, uint32_t device) {
@@ -77,10 +85,12 @@ static fer_status device_claim(placing *p, uint32_t device) {
         return FER_OK;
     }
     feri_backend *backend = session->device->backend;
-    FER_TRY(feri_session_status(session, backend->compiler.claim(session->handle, &p->view.graph, supports)));
+    FER_TRY(feri_session_status(
+        session, backend->compiler.claim(session->handle, &p->view.graph, supports)));
     const fer_op_claim *claims = NULL;
     uint32_t claim_count = 0;
-    FER_TRY(feri_session_status(session, backend->core.op_claims(session->handle, &claims, &claim_count)));
+    FER_TRY(feri_session_status(session,
+                                backend->core.op_claims(session->handle, &claims, &claim_count)));
     for (uint32_t i = 0; i < count; i++) {
         supports[i].reason[sizeof(supports[i].reason) - 1] = 0;
         if (claim_count > 0 && supports[i].supported) {
@@ -101,7 +111,8 @@ static int pin_matches(const char *pattern, const char *name) {
 }
 
 static int device_is_named(const fer_device *device, const char *name) {
-    return strcmp(device->name, name) == 0 || (device->index == 0 && strcmp(device->backend->name, name) == 0);
+    return strcmp(device->name, name) == 0 ||
+           (device->index == 0 && strcmp(device->backend->name, name) == 0);
 }
 
 static const fer_pin *pin_of(const feri_policy *policy, const char *node_name) {
@@ -115,7 +126,8 @@ static const fer_pin *pin_of(const feri_policy *policy, const char *node_name) {
 
 static int node_is_dynamic(const placing *p, const fer_node_view *node) {
     for (uint32_t i = 0; i < node->input_count + node->output_count; i++) {
-        uint32_t index = i < node->input_count ? node->inputs[i] : node->outputs[i - node->input_count];
+        uint32_t index =
+            i < node->input_count ? node->inputs[i] : node->outputs[i - node->input_count];
         if (index == FER_NO_VALUE) {
             continue;
         }
@@ -137,7 +149,9 @@ static fer_status reasons_join(placing *p, uint32_t node, uint32_t view_node, ui
     feri_text_init(&text, p->graph->env);
     for (uint32_t d = 0; d < device_end; d++) {
         const fer_support *support = &p->supports[d][view_node];
-        const char *why = support->supported ? "pinned elsewhere" : support->reason[0] ? support->reason : "no reason given";
+        const char *why = support->supported   ? "pinned elsewhere"
+                          : support->reason[0] ? support->reason
+                                               : "no reason given";
         feri_text_add(&text, "%s%s: %s", d == 0 ? "" : "; ", p->policy->devices[d]->name, why);
     }
     fer_status status = text.status;
@@ -183,7 +197,8 @@ static fer_status node_place(placing *p, uint32_t index) {
             p->partition->device_of[index] = (int32_t)d;
             FER_TRY(reasons_join(p, index, v, d));
             refused_first = d > 0 && pin == NULL;
-            if (refused_first && node->op->expand != NULL && p->policy->fallback == FER_FALLBACK_ERROR) {
+            if (refused_first && node->op->expand != NULL &&
+                p->policy->fallback == FER_FALLBACK_ERROR) {
                 p->partition->expand_nodes[index] = p->partition->needs_expansion = 1;
             }
             return FER_OK;
@@ -214,12 +229,13 @@ static fer_status fallback_check(placing *p) {
     for (uint32_t i = 0; i < p->graph->node_count; i++) {
         const feri_gnode *node = p->graph->nodes[i];
         if (p->partition->device_of[i] > 0 && pin_of(p->policy, node->name) == NULL) {
-            fer_status status = feri_fail(FER_PLACEMENT,
-                                          "'%s' (node '%s') would fall back to %s: %s; allow fallback or pin the node",
-                                          node->op->name,
-                                          node->name,
-                                          p->policy->devices[p->partition->device_of[i]]->name,
-                                          p->partition->reasons[i]);
+            fer_status status = feri_fail(
+                FER_PLACEMENT,
+                "'%s' (node '%s') would fall back to %s: %s; allow fallback or pin the node",
+                node->op->name,
+                node->name,
+                p->policy->devices[p->partition->device_of[i]]->name,
+                p->partition->reasons[i]);
             feri_error_set_node(node->name);
             return status;
         }
@@ -280,7 +296,8 @@ static fer_status depths_fill(placing *p, sort_key *keys) {
     if (depth_of == NULL) {
         return fer_error_last()->status;
     }
-    int32_t *made_on = (int32_t *)(depth_of + graph->value_count); /* device + 2, 0 for what no node makes */
+    int32_t *made_on =
+        (int32_t *)(depth_of + graph->value_count); /* device + 2, 0 for what no node makes */
     for (uint32_t i = 0; i < graph->node_count; i++) {
         const feri_gnode *node = graph->nodes[i];
         int32_t device = p->partition->device_of[i];
@@ -320,8 +337,8 @@ static fer_status regions_grow(placing *p) {
     uint32_t region_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         order[i] = keys[i].node;
-        int starts = i == 0 || keys[i].depth != keys[i - 1].depth || keys[i].device != keys[i - 1].device ||
-                     keys[i].alone;
+        int starts = i == 0 || keys[i].depth != keys[i - 1].depth ||
+                     keys[i].device != keys[i - 1].device || keys[i].alone;
         if (starts) {
             regions[region_count++] = (feri_region){keys[i].device, keys[i].depth, &order[i], 0};
         }
@@ -348,7 +365,11 @@ static fer_status claimable_view(placing *p) {
             nodes[kept++] = i;
         }
     }
-    return feri_view_build(p->graph, nodes, kept, p->bump, &p->view);
+    uint32_t *scratch = FERI_BUMP_ARRAY(p->bump, uint32_t, p->graph->value_count);
+    if (scratch == NULL) {
+        return fer_error_last()->status;
+    }
+    return feri_view_build(p->graph, scratch, nodes, kept, p->bump, &p->view);
 }
 
 fer_status feri_partition_build(const fer_graph *graph,
@@ -357,15 +378,19 @@ fer_status feri_partition_build(const fer_graph *graph,
                                 feri_bump *bump,
                                 feri_partition *out_partition) {
     memset(out_partition, 0, sizeof(*out_partition));
-    placing p = {.graph = graph, .policy = policy, .sessions = sessions, .bump = bump, .partition = out_partition};
+    placing p = {.graph = graph,
+                 .policy = policy,
+                 .sessions = sessions,
+                 .bump = bump,
+                 .partition = out_partition};
     FER_TRY(claimable_view(&p));
     out_partition->device_of = FERI_BUMP_ARRAY(bump, int32_t, graph->node_count);
     out_partition->reasons = FERI_BUMP_ARRAY(bump, const char *, graph->node_count);
     out_partition->work = FERI_BUMP_ARRAY(bump, double, graph->node_count);
     out_partition->expand_nodes = FERI_BUMP_ARRAY(bump, uint8_t, graph->node_count);
     p.supports = FERI_BUMP_ARRAY(bump, fer_support *, policy->device_count);
-    if (out_partition->device_of == NULL || out_partition->reasons == NULL || out_partition->work == NULL ||
-        out_partition->expand_nodes == NULL || p.supports == NULL) {
+    if (out_partition->device_of == NULL || out_partition->reasons == NULL ||
+        out_partition->work == NULL || out_partition->expand_nodes == NULL || p.supports == NULL) {
         return fer_error_last()->status;
     }
     for (uint32_t d = 0; d < policy->device_count; d++) {

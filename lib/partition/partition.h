@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Who runs what: devices claim nodes in the policy's order, the host takes what only it can run, and convex regions are
- * grown. Nothing is decided silently: each node keeps the reasons of the devices that refused it.
+ * Who runs what: devices claim nodes in the policy's order, the host takes what only it can run,
+ * and convex regions are grown. Nothing is decided silently: each node keeps the reasons of the
+ * devices that refused it.
  */
 #ifndef FERI_PARTITION_PARTITION_H
 #define FERI_PARTITION_PARTITION_H
@@ -22,7 +23,7 @@ typedef struct feri_policy {
 } feri_policy;
 
 typedef struct feri_region {
-    int32_t device;  /* index into policy, or FERI_ON_HOST: then one node */
+    int32_t device; /* index into policy, or FERI_ON_HOST: then one node */
     uint32_t depth;
     uint32_t *nodes; /* indices into the graph */
     uint32_t node_count;
@@ -34,13 +35,14 @@ typedef struct feri_partition {
     int32_t *device_of;   /* per node */
     const char **reasons; /* per node: what the devices before its own said, "" if none was asked */
     double *work;         /* per node */
-    uint8_t needs_numbers;/* a device refused run-time dims: specialise with numbers instead */
+    uint8_t needs_numbers;   /* a device refused run-time dims: specialise with numbers instead */
     uint8_t needs_expansion; /* see expand_nodes */
-    uint8_t *expand_nodes;/* per node: 1 when it should be replaced by its expansion first */
+    uint8_t *expand_nodes;   /* per node: 1 when it should be replaced by its expansion first */
 } feri_partition;
 
-/* Claims and places. sessions[i] is the open session of policy device i, or NULL when that device is lost. Everything in
- * bump. UNSUPPORTED names op and node that nobody runs; PLACEMENT a refused fallback, pin or share. */
+/* Claims and places. sessions[i] is the open session of policy device i, or NULL when that device
+ * is lost. Everything in bump. UNSUPPORTED names op and node that nobody runs; PLACEMENT a refused
+ * fallback, pin or share. */
 fer_status feri_partition_build(const fer_graph *graph,
                                 const feri_policy *policy,
                                 feri_session *const *sessions,

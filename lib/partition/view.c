@@ -15,23 +15,46 @@ typedef struct builder {
     uint32_t *index_of; /* per graph value: index in the view + 1 */
     uint32_t *inside;   /* per view value: uses by the view's nodes */
     fer_value_view *views;
-    uint8_t *is_made;   /* per view value: produced by the view's nodes */
-    uint32_t capacity;  /* of values */
+    uint8_t *is_made;  /* per view value: produced by the view's nodes */
+    uint32_t capacity; /* of values */
     uint32_t slot_capacity;
     feri_name_map slots;
 } builder;
 
-static fer_status dim_fill(builder *b, feri_sym sym, fer_dim *dim) {
+static fer_status
+slot_new(builder *b, feri_sym sym, fer_value_id id, uint32_t axis, uint32_t *out_slot) {
+    feri_view *view = b->view;
+    uint32_t slot = view->graph.dim_slot_count, capacity = b->slot_capacity;
+    if (slot + 1 > capacity) {
+        uint32_t same = capacity, again = capacity;
+        FER_TRY(feri_bump_grow(b->bump, &view->dim_terms, &capacity, slot + 1, sizeof(feri_sym)));
+        FER_TRY(feri_bump_grow(b->bump, &view->dim_values, &same, slot + 1, sizeof(fer_value_id)));
+        FER_TRY(feri_bump_grow(b->bump, &view->dim_axes, &again, slot + 1, sizeof(uint32_t)));
+        b->slot_capacity =
+            capacity < same ? (capacity < again ? capacity : again) : (same < again ? same : again);
+    }
+    view->dim_terms[slot] = sym;
+    view->dim_values[slot] = id;
+    view->dim_axes[slot] = axis;
+    view->graph.dim_slot_count++;
+    *out_slot = slot;
+    return FER_OK;
+}
+
+static fer_status dim_fill(builder *b, fer_value_id id, uint32_t axis, fer_dim *dim) {
+    feri_sym sym = b->graph->values[id].fact.dims[axis];
     if (feri_sym_is_number(sym)) {
         *dim = (fer_dim){.value = sym.number, .min = sym.number, .max = sym.number, .multiple = 1};
         return FER_OK;
     }
     uint32_t slot = 0;
-    feri_view *view = b->view;
+    if (feri_sym_is_unknown(sym)) {
+        FER_TRY(slot_new(b, sym, id, axis, &slot));
+        *dim = (fer_dim){.value = -1, .slot = slot, .max = INT64_MAX, .multiple = 1};
+        return FER_OK;
+    }
     if (!feri_name_map_get(&b->slots, (const char *)&sym.term, sizeof(sym.term), &slot)) {
-        slot = view->graph.dim_slot_count;
-        FER_TRY(feri_bump_grow(b->bump, &view->dim_terms, &b->slot_capacity, slot + 1, sizeof(feri_sym)));
-        view->dim_terms[slot] = sym;
+        FER_TRY(slot_new(b, sym, id, axis, &slot));
         /* The map borrows its keys: they live in the bump like all else. */
         uint32_t *key = feri_bump_alloc(b->bump, sizeof(*key));
         if (key == NULL) {
@@ -39,9 +62,8 @@ static fer_status dim_fill(builder *b, feri_sym sym, fer_dim *dim) {
         }
         *key = sym.term;
         FER_TRY(feri_name_map_set(&b->slots, (const char *)key, sizeof(*key), slot));
-        view->graph.dim_slot_count++;
     }
-    view->has_dynamic_dims = 1;
+    b->view->has_dynamic_dims = 1;
     *dim = (fer_dim){.value = -1, .slot = slot, .multiple = 1};
     feri_sym_bounds(b->graph->terms, sym, &dim->min, &dim->max);
     return FER_OK;
@@ -59,7 +81,7 @@ static fer_status value_fill(builder *b, fer_value_id id, fer_value_view *out) {
         return fer_error_last()->status;
     }
     for (uint32_t i = 0; i < out->rank; i++) {
-        FER_TRY(dim_fill(b, fact->dims[i], &dims[i]));
+        FER_TRY(dim_fill(b, id, i, &dims[i]));
     }
     out->dims = dims;
     if (value->origin == FERI_ORIGIN_CONSTANT) {
@@ -87,7 +109,8 @@ static fer_status value_index(builder *b, fer_value_id id, uint32_t *out_index) 
     return FER_OK;
 }
 
-static fer_status indices_fill(builder *b, const fer_value_id *ids, uint32_t count, const uint32_t **out_indices) {
+static fer_status
+indices_fill(builder *b, const fer_value_id *ids, uint32_t count, const uint32_t **out_indices) {
     uint32_t *indices = FERI_BUMP_ARRAY(b->bump, uint32_t, count);
     if (indices == NULL) {
         return fer_error_last()->status;
@@ -100,7 +123,8 @@ static fer_status indices_fill(builder *b, const fer_value_id *ids, uint32_t cou
 }
 
 static double node_work(const fer_graph *graph, const feri_gnode *node, feri_bump *bump) {
-    feri_fact **facts = FERI_BUMP_ARRAY(bump, feri_fact *, (uint64_t)node->input_count + node->output_count);
+    feri_fact **facts =
+        FERI_BUMP_ARRAY(bump, feri_fact *, (uint64_t)node->input_count + node->output_count);
     feri_fact *unwanted = FERI_BUMP_ARRAY(bump, feri_fact, 1);
     if (facts == NULL || unwanted == NULL) {
         return 0;
@@ -158,7 +182,8 @@ static fer_status ends_fill(builder *b) {
     uint32_t *inputs = FERI_BUMP_ARRAY(b->bump, uint32_t, graph->value_count);
     uint32_t *outputs = FERI_BUMP_ARRAY(b->bump, uint32_t, graph->value_count);
     uint32_t *constants = FERI_BUMP_ARRAY(b->bump, uint32_t, graph->value_count);
-    const fer_value_view **values = FERI_BUMP_ARRAY(b->bump, const fer_value_view *, graph->value_count);
+    const fer_value_view **values =
+        FERI_BUMP_ARRAY(b->bump, const fer_value_view *, graph->value_count);
     if (inputs == NULL || outputs == NULL || constants == NULL || values == NULL) {
         return fer_error_last()->status;
     }
@@ -187,7 +212,8 @@ static fer_status ends_fill(builder *b) {
 static fer_status view_fill(builder *b, const uint32_t *node_indices, uint32_t node_count) {
     feri_view *view = b->view;
     fer_node_view *nodes = FERI_BUMP_ARRAY(b->bump, fer_node_view, node_count);
-    const fer_node_view **node_pointers = FERI_BUMP_ARRAY(b->bump, const fer_node_view *, node_count);
+    const fer_node_view **node_pointers =
+        FERI_BUMP_ARRAY(b->bump, const fer_node_view *, node_count);
     view->node_indices = FERI_BUMP_ARRAY(b->bump, uint32_t, node_count);
     for (uint32_t i = 0; i < node_count; i++) {
         const feri_gnode *node = b->graph->nodes[node_indices[i]];
@@ -200,8 +226,8 @@ static fer_status view_fill(builder *b, const uint32_t *node_indices, uint32_t n
     b->views = FERI_BUMP_ARRAY(b->bump, fer_value_view, b->capacity);
     b->inside = FERI_BUMP_ARRAY(b->bump, uint32_t, b->capacity);
     b->is_made = FERI_BUMP_ARRAY(b->bump, uint8_t, b->capacity);
-    if (nodes == NULL || node_pointers == NULL || view->node_indices == NULL || view->value_ids == NULL ||
-        b->views == NULL || b->inside == NULL || b->is_made == NULL) {
+    if (nodes == NULL || node_pointers == NULL || view->node_indices == NULL ||
+        view->value_ids == NULL || b->views == NULL || b->inside == NULL || b->is_made == NULL) {
         return fer_error_last()->status;
     }
     for (uint32_t i = 0; i < node_count; i++) {
@@ -215,21 +241,19 @@ static fer_status view_fill(builder *b, const uint32_t *node_indices, uint32_t n
 }
 
 fer_status feri_view_build(const fer_graph *graph,
+                           uint32_t *scratch,
                            const uint32_t *node_indices,
                            uint32_t node_count,
                            feri_bump *bump,
                            feri_view *out_view) {
     memset(out_view, 0, sizeof(*out_view));
     out_view->graph.struct_size = sizeof(out_view->graph);
-    builder b = {.graph = graph, .bump = bump, .view = out_view};
-    uint64_t map_bytes = feri_mul_sat(graph->value_count, sizeof(uint32_t));
-    b.index_of = feri_alloc(graph->env, map_bytes);
-    if (b.index_of == NULL) {
-        return fer_error_last()->status;
-    }
+    builder b = {.graph = graph, .bump = bump, .view = out_view, .index_of = scratch};
     feri_name_map_init(&b.slots, graph->env);
     fer_status status = view_fill(&b, node_indices, node_count);
     feri_name_map_finish(&b.slots);
-    feri_free(graph->env, b.index_of, map_bytes);
+    for (uint32_t i = 0; i < out_view->graph.value_count; i++) {
+        scratch[out_view->value_ids[i]] = 0;
+    }
     return status;
 }

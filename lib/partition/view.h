@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Nodes of a graph as a backend sees them: a fer_subgraph of plain arrays. Dims that are terms become run-time dims, one
- * slot per distinct term.
+ * Nodes of a graph as a backend sees them: a fer_subgraph of plain arrays. Dims that are terms
+ * become run-time dims, one slot per distinct term.
  */
 #ifndef FERI_PARTITION_VIEW_H
 #define FERI_PARTITION_VIEW_H
@@ -12,13 +12,19 @@
 typedef struct feri_view {
     fer_subgraph graph;
     fer_value_id *value_ids; /* graph's value for each of the view's values */
-    feri_sym *dim_terms;     /* dim_slot_count entries */
-    uint32_t *node_indices;  /* graph's node for each of the view's nodes */
+    feri_sym
+        *dim_terms; /* dim_slot_count entries; unknown: the upper bound of a data-dependent dim */
+    fer_value_id *dim_values; /* for unknown terms: whose dim it is ... */
+    uint32_t *dim_axes;       /* ... and which */
+    uint32_t *node_indices;   /* graph's node for each of the view's nodes */
     uint8_t has_dynamic_dims;
 } feri_view;
 
-/* Everything lives in bump. The graph's use counts must be current (feri_graph_reindex). */
+/* Everything lives in bump. The graph's use counts must be current (feri_graph_reindex). scratch:
+ * zeroed, one entry per value of the graph, zeroed again on return, so that many small views of a
+ * large graph cost no more than their nodes. */
 fer_status feri_view_build(const fer_graph *graph,
+                           uint32_t *scratch,
                            const uint32_t *node_indices,
                            uint32_t node_count,
                            feri_bump *bump,

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Builds a plan: compiles regions, gives every value a slot in each space it is needed in, and adds
+ * the copies between.
+ */
+#include "plan/plan.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+typedef struct planning {
+    feri_plan *plan;
+    const feri_policy *policy;
+    feri_session *const *sessions;
+    const feri_partition *partition;
+    uint32_t *space_of_device; /* per policy device */
+    uint32_t *slot_of;         /* [value * space_count + space], slot + 1 */
+    uint32_t *scratch;         /* for feri_view_build */
+    feri_name_map dim_of_term;
+} planning;
+
+/* ---- slots ---- */
+
+static fer_status
+slot_new(planning *p, fer_value_id value, uint32_t space, uint8_t at, uint32_t *out_slot) {
+    feri_plan *plan = p->plan;
+    FER_TRY(feri_bump_grow(
+        &plan->bump, &plan->slots, &plan->slot_capacity, plan->slot_count + 1, sizeof(feri_slot)));
+    uint32_t index = plan->slot_count++;
+    plan->slots[index] = (feri_slot){.value = value,
+                                     .space = space,
+                                     .at = at,
+                                     .first = plan->step_count,
+                                     .last = plan->step_count};
+    p->slot_of[(uint64_t)value * plan->space_count + space] = index + 1;
+    *out_slot = index;
+    return FER_OK;
+}
+
+static fer_status step_new(planning *p,
+                           uint8_t kind,
+                           uint32_t space,
+                           uint32_t inputs,
+                           uint32_t outputs,
+                           feri_step **out_step) {
+    feri_plan *plan = p->plan;
+    FER_TRY(feri_bump_grow(
+        &plan->bump, &plan->steps, &plan->step_capacity, plan->step_count + 1, sizeof(feri_step)));
+    feri_step *step = &plan->steps[plan->step_count];
+    *step =
+        (feri_step){.kind = kind, .space = space, .input_count = inputs, .output_count = outputs};
+    step->inputs = FERI_BUMP_ARRAY(&plan->bump, uint32_t, inputs);
+    step->outputs = FERI_BUMP_ARRAY(&plan->bump, uint32_t, outputs);
+    if (step->inputs == NULL || step->outputs == NULL) {
+        return fer_error_last()->status;
+    }
+    *out_step = step;
+    return FER_OK;
+}
+
+/* Host-space slots of values that no step makes. */
+static fer_status origin_slot(planning *p, fer_value_id value, uint32_t *out_slot) {
+    feri_plan *plan = p->plan;
+    const feri_gvalue *facts = &plan->graph->values[value];
+    uint8_t at = facts->origin == FERI_ORIGIN_CONSTANT ? FERI_AT_CONST
+                 : facts->origin == FERI_ORIGIN_SHAPE  ? FERI_AT_SHAPE
+                                                       : FERI_AT_INPUT;
+    FER_TRY(slot_new(p, value, 0, at, out_slot));
+    feri_slot *slot = &plan->slots[*out_slot];
+    slot->first = 0;
+    if (at == FERI_AT_SHAPE) {
+        FER_TRY(feri_bump_grow(&plan->bump,
+                               &plan->shapes,
+                               &plan->shape_capacity,
+                               plan->shape_count + 1,
+                               sizeof(fer_value_id)));
+        slot->index = plan->shape_count;
+        plan->shapes[plan->shape_count++] = value;
+    }
+    for (uint32_t i = 0; at == FERI_AT_INPUT && i < plan->graph->input_count; i++) {
+        if (plan->graph->inputs[i] == value) {
+            slot->index = i;
+        }
+    }
+    return FER_OK;
+}
+
+static fer_status
+slot_in(planning *p, fer_value_id value, uint32_t space, int by_step, uint32_t *out_slot) {
+    feri_plan *plan = p->plan;
+    const uint32_t *known = &p->slot_of[(uint64_t)value * plan->space_count];
+    if (known[space] == 0) {
+        uint32_t source = FERI_NO_SLOT;
+        for (uint32_t s = 0; s < plan->space_count && source == FERI_NO_SLOT; s++) {
+            source = known[s] != 0 ? known[s] - 1 : FERI_NO_SLOT;
+        }
+        if (source == FERI_NO_SLOT) {
+            FER_TRY(origin_slot(p, value, &source));
+        }
+        if (plan->slots[source].space != space) {
+            feri_step *copy = NULL;
+            uint32_t target = 0;
+            FER_TRY(step_new(p, FERI_STEP_COPY, space, 1, 1, &copy));
+            FER_TRY(slot_new(p, value, space, FERI_AT_ARENA, &target));
+            plan->slots[source].last = plan->step_count;
+            plan->slots[target].is_late = plan->slots[source].is_late;
+            copy->inputs[0] = source;
+            copy->outputs[0] = target;
+            plan->step_count++;
+        }
+    }
+    *out_slot = p->slot_of[(uint64_t)value * plan->space_count + space] - 1;
+    feri_slot *slot = &plan->slots[*out_slot];
+    slot->last = plan->step_count > slot->last ? plan->step_count : slot->last;
+    slot->is_read_by_step |= by_step != 0;
+    return FER_OK;
+}
+
+/* ---- regions ---- */
+
+static fer_status
+dim_index(planning *p, const feri_view *view, uint32_t slot, uint32_t *out_index) {
+    feri_plan *plan = p->plan;
+    feri_sym term = view->dim_terms[slot];
+    if (!feri_sym_is_unknown(term) &&
+        feri_name_map_get(
+            &p->dim_of_term, (const char *)&term.term, sizeof(term.term), out_index)) {
+        return FER_OK;
+    }
+    FER_TRY(feri_bump_grow(
+        &plan->bump, &plan->dims, &plan->dim_capacity, plan->dim_count + 1, sizeof(feri_plan_dim)));
+    *out_index = plan->dim_count;
+    plan->dims[plan->dim_count++] =
+        (feri_plan_dim){term, view->dim_values[slot], view->dim_axes[slot]};
+    if (!feri_sym_is_unknown(term)) {
+        uint32_t *key = feri_bump_alloc(&plan->bump, sizeof(*key));
+        if (key == NULL) {
+            return fer_error_last()->status;
+        }
+        *key = term.term;
+        FER_TRY(feri_name_map_set(&p->dim_of_term, (const char *)key, sizeof(*key), *out_index));
+    }
+    return FER_OK;
+}
+
+static fer_status exec_weights(planning *p, feri_exec *exec) {
+    feri_plan *plan = p->plan;
+    uint32_t count = exec->view.graph.constant_count;
+    exec->weights = FERI_BUMP_ARRAY(&plan->bump, feri_weight *, count);
+    exec->weight_mems = FERI_BUMP_ARRAY(&plan->bump, fer_mem, count);
+    if (exec->weights == NULL || exec->weight_mems == NULL) {
+        return fer_error_last()->status;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        fer_value_id value = exec->view.value_ids[exec->view.graph.constants[i]];
+        FER_TRY(feri_weight_get(exec->session,
+                                exec->handle,
+                                i,
+                                plan->graph->values[value].constant,
+                                &exec->weight_mems[i],
+                                &exec->weights[i]));
+        plan->weight_bytes += feri_weight_bytes(exec->weights[i]);
+    }
+    return FER_OK;
+}
+
+static fer_status exec_compile(planning *p, const feri_region *region, feri_exec *exec) {
+    feri_plan *plan = p->plan;
+    feri_backend *backend = exec->session->device->backend;
+    FER_TRY(feri_view_build(
+        plan->graph, p->scratch, region->nodes, region->node_count, &plan->bump, &exec->view));
+    exec->dim_index = FERI_BUMP_ARRAY(&plan->bump, uint32_t, exec->view.graph.dim_slot_count);
+    if (exec->dim_index == NULL) {
+        return fer_error_last()->status;
+    }
+    for (uint32_t i = 0; i < exec->view.graph.dim_slot_count; i++) {
+        FER_TRY(dim_index(p, &exec->view, i, &exec->dim_index[i]));
+    }
+    plan->compile_count++;
+    FER_TRY(feri_session_status(
+        exec->session,
+        backend->core.compile(exec->session->handle, &exec->view.graph, &exec->handle)));
+    return exec_weights(p, exec);
+}
+
+static fer_status region_run(planning *p, const feri_region *region) {
+    feri_plan *plan = p->plan;
+    uint32_t space = p->space_of_device[region->device];
+    feri_exec *exec = &plan->execs[plan->exec_count++];
+    exec->session = feri_session_retain(p->sessions[region->device]);
+    FER_TRY(exec_compile(p, region, exec));
+    const fer_subgraph *graph = &exec->view.graph;
+    uint32_t *inputs = FERI_BUMP_ARRAY(&plan->bump, uint32_t, graph->input_count);
+    if (inputs == NULL) {
+        return fer_error_last()->status;
+    }
+    for (uint32_t i = 0; i < graph->input_count; i++) {
+        fer_value_id value = exec->view.value_ids[graph->inputs[i]];
+        int is_shape = plan->graph->values[value].origin == FERI_ORIGIN_SHAPE;
+        FER_TRY(slot_in(p, value, is_shape ? 0 : space, /*by_step=*/1, &inputs[i]));
+    }
+    feri_step *step = NULL;
+    FER_TRY(step_new(p, FERI_STEP_RUN, space, graph->input_count, graph->output_count, &step));
+    step->exec = plan->exec_count - 1;
+    for (uint32_t i = 0; i < graph->input_count; i++) {
+        step->inputs[i] = inputs[i];
+        plan->slots[inputs[i]].last = plan->step_count;
+    }
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        uint32_t index = graph->outputs[i];
+        uint32_t slot = 0;
+        FER_TRY(slot_new(p, exec->view.value_ids[index], space, FERI_AT_ARENA, &slot));
+        plan->slots[slot].is_late = (graph->values[index]->flags & FER_VALUE_DATA_DEPENDENT) != 0;
+        plan->steps[plan->step_count].outputs[i] = slot;
+    }
+    plan->step_count++;
+    return FER_OK;
+}
+
+static fer_status region_host(planning *p, const feri_region *region) {
+    feri_plan *plan = p->plan;
+    const feri_gnode *node = plan->graph->nodes[region->nodes[0]];
+    uint32_t *inputs = FERI_BUMP_ARRAY(&plan->bump, uint32_t, node->input_count);
+    if (inputs == NULL) {
+        return fer_error_last()->status;
+    }
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        inputs[i] = FERI_NO_SLOT;
+        if (node->inputs[i] != FER_NO_VALUE) {
+            FER_TRY(slot_in(p, node->inputs[i], 0, /*by_step=*/1, &inputs[i]));
+        }
+    }
+    feri_step *step = NULL;
+    FER_TRY(step_new(p, FERI_STEP_HOST, 0, node->input_count, node->output_count, &step));
+    step->node = node;
+    step->node_index = region->nodes[0];
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        step->inputs[i] = inputs[i];
+        if (inputs[i] != FERI_NO_SLOT) {
+            plan->slots[inputs[i]].last = plan->step_count;
+        }
+    }
+    for (uint32_t i = 0; i < node->output_count; i++) {
+        uint32_t slot = FERI_NO_SLOT;
+        if (node->outputs[i] != FER_NO_VALUE) {
+            FER_TRY(slot_new(p, node->outputs[i], 0, FERI_AT_VALUE, &slot));
+            plan->slots[slot].is_late = 1;
+        }
+        plan->steps[plan->step_count].outputs[i] = slot;
+    }
+    plan->step_count++;
+    return FER_OK;
+}
+
+/* A region writes straight into the caller's output where the value is made in host space and its
+ * dims are known. */
+static fer_status outputs_place(planning *p) {
+    feri_plan *plan = p->plan;
+    fer_graph *graph = plan->graph;
+    plan->output_slots = FERI_BUMP_ARRAY(&plan->bump, uint32_t, graph->output_count);
+    if (plan->output_slots == NULL) {
+        return fer_error_last()->status;
+    }
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        FER_TRY(slot_in(p, graph->outputs[i], 0, /*by_step=*/0, &plan->output_slots[i]));
+    }
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        feri_slot *slot = &plan->slots[plan->output_slots[i]];
+        slot->last = plan->step_count;
+        if (slot->at == FERI_AT_ARENA && !slot->is_late) {
+            slot->at = FERI_AT_OUTPUT;
+            slot->index = i;
+        }
+    }
+    return FER_OK;
+}
+
+/* ---- the whole ---- */
+
+static fer_status spaces_fill(planning *p) {
+    feri_plan *plan = p->plan;
+    uint32_t count = p->policy->device_count;
+    plan->spaces = FERI_BUMP_ARRAY(&plan->bump, feri_session *, (uint64_t)count + 1);
+    p->space_of_device = FERI_BUMP_ARRAY(&plan->bump, uint32_t, count);
+    if (plan->spaces == NULL || p->space_of_device == NULL) {
+        return fer_error_last()->status;
+    }
+    plan->space_count = 1;
+    for (uint32_t i = 0; i < p->partition->region_count; i++) {
+        int32_t device = p->partition->regions[i].device;
+        if (device == FERI_ON_HOST) {
+            continue;
+        }
+        feri_session *session = p->sessions[device];
+        if (feri_device_is_host(session->device)) {
+            if (plan->spaces[0] == NULL) {
+                plan->spaces[0] = feri_session_retain(session);
+            }
+        } else if (p->space_of_device[device] == 0) {
+            p->space_of_device[device] = plan->space_count;
+            plan->spaces[plan->space_count++] = feri_session_retain(session);
+        }
+    }
+    return FER_OK;
+}
+
+static fer_status plan_fill(planning *p) {
+    feri_plan *plan = p->plan;
+    FER_TRY(spaces_fill(p));
+    plan->execs = FERI_BUMP_ARRAY(&plan->bump, feri_exec, p->partition->region_count);
+    p->slot_of = FERI_BUMP_ARRAY(
+        &plan->bump, uint32_t, feri_mul_sat(plan->graph->value_count, plan->space_count));
+    p->scratch = FERI_BUMP_ARRAY(&plan->bump, uint32_t, plan->graph->value_count);
+    if (plan->execs == NULL || p->slot_of == NULL || p->scratch == NULL) {
+        return fer_error_last()->status;
+    }
+    for (uint32_t i = 0; i < p->partition->region_count; i++) {
+        const feri_region *region = &p->partition->regions[i];
+        FER_TRY(region->device == FERI_ON_HOST ? region_host(p, region) : region_run(p, region));
+    }
+    return outputs_place(p);
+}
+
+fer_status feri_plan_build(fer_graph *graph,
+                           const feri_policy *policy,
+                           feri_session *const *sessions,
+                           const feri_partition *partition,
+                           feri_plan **out_plan) {
+    feri_plan *plan = feri_alloc(graph->env, sizeof(*plan));
+    if (plan == NULL) {
+        return fer_error_last()->status;
+    }
+    plan->env = graph->env;
+    plan->graph = graph;
+    feri_bump_init(&plan->bump, graph->env);
+    planning p = {.plan = plan, .policy = policy, .sessions = sessions, .partition = partition};
+    feri_name_map_init(&p.dim_of_term, graph->env);
+    fer_status status = plan_fill(&p);
+    feri_name_map_finish(&p.dim_of_term);
+    if (status != FER_OK) {
+        feri_plan_destroy(plan);
+        return status;
+    }
+    *out_plan = plan;
+    return FER_OK;
+}
+
+void feri_plan_destroy(feri_plan *plan) {
+    if (plan == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i < plan->exec_count; i++) {
+        feri_exec *exec = &plan->execs[i];
+        for (uint32_t k = 0; exec->weights != NULL && k < exec->view.graph.constant_count; k++) {
+            feri_weight_release(exec->weights[k]);
+        }
+        if (exec->handle != NULL) {
+            exec->session->device->backend->core.exec_destroy(exec->session->handle, exec->handle);
+        }
+        feri_session_release(exec->session);
+    }
+    for (uint32_t i = 0; i < plan->space_count; i++) {
+        feri_session_release(plan->spaces[i]);
+    }
+    feri_bump_finish(&plan->bump);
+    feri_free(plan->env, plan, sizeof(*plan));
+}
+
+int feri_plan_is_lost(const feri_plan *plan) {
+    for (uint32_t i = 0; i < plan->exec_count; i++) {
+        if (feri_session_is_lost(plan->execs[i].session)) {
+            return 1;
+        }
+    }
+    return 0;
+}
