@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * LSTM, GRU and RNN: a cell stepped over time for one direction after the other. State stays in f64
+ * from step to step and is rounded once, when it is stored. A sequence that is shorter than the
+ * batch's keeps its last state and has zeros behind it. Called by the executor through its table.
+ */
+#include "ref/ref_recurrent.h"
+
+#include "kit/geometry.h"
+#include "ref/ref_gemm.h"
+
+#include <math.h>
+#include <string.h>
+
+/* One direction's run over time. Buffers are batch x (gates x hidden) or batch x hidden. */
+typedef struct sweep {
+    feri_ref_call *call;
+    const feri_ref_recurrent *p;
+    uint64_t direction;
+    int is_reverse;
+    double *from_input; /* X x W^T + Wb */
+    double *from_state; /* H x R^T + Rb */
+    double *h;
+    double *c;
+    double *reset; /* GRU: r (.) H */
+} sweep;
+
+/* rows x weights^T is added to sums. */
+typedef struct step_product {
+    sweep *s;
+    const double *rows; /* batch x k; NULL: X at step */
+    uint64_t step;
+    const feri_ref_tensor *weights;
+    uint64_t weight_start; /* element index of the first weight row, each of k */
+    uint64_t k;
+    double *sums; /* row stride gates x hidden */
+} step_product;
+
+/* Steps of a batch row, and its time index at a step. */
+static uint64_t length_of(const sweep *s, uint64_t row) {
+    const feri_ref_tensor *lengths = feri_ref_input(s->call, 4);
+    int64_t length = (int64_t)s->p->steps;
+    if (lengths) {
+        feri_ref_load_int(s->call, lengths, row, 1, 1, &length);
+    }
+    return (uint64_t)length;
+}
+
+/* Row index (of X, or of Y's time and batch) of a batch row at a step; SIZE_MAX behind its end. */
+static uint64_t row_at(const sweep *s, uint64_t row, uint64_t step) {
+    uint64_t length = length_of(s, row);
+    if (step >= length) {
+        return UINT64_MAX;
+    }
+    uint64_t time = s->is_reverse ? length - 1 - step : step;
+    return s->p->is_batch_first ? row * s->p->steps + time : time * s->p->batch + row;
+}
+
+static fer_status load_rows(void *self, const feri_ref_block *block, feri_ref_word *panel) {
+    step_product *q = self;
+    for (uint64_t i = 0; i < block->rows; i++) {
+        double *out = &panel[i * block->columns].f;
+        uint64_t row = block->row + i, at = q->rows ? 0 : row_at(q->s, row, q->step);
+        if (q->rows) {
+            memcpy(out, q->rows + row * q->k + block->column, block->columns * sizeof *out);
+        } else if (at == UINT64_MAX) {
+            memset(out, 0, block->columns * sizeof *out);
+        } else {
+            feri_ref_load_real(
+                q->s->call, q->s->call->in[0], at * q->k + block->column, 1, block->columns, out);
+        }
+    }
+    return feri_ref_poll(q->s->call, block->columns);
+}
+
+static fer_status load_weights(void *self, const feri_ref_block *block, feri_ref_word *panel) {
+    step_product *q = self;
+    for (uint64_t j = 0; j < block->columns; j++) {
+        double line[FERI_REF_GEMM_K];
+        uint64_t start = q->weight_start + (block->column + j) * q->k + block->row;
+        feri_ref_load_real(q->s->call, q->weights, start, 1, block->rows, line);
+        for (uint64_t i = 0; i < block->rows; i++) {
+            panel[feri_ref_gemm_b_at(block->rows, i, j)].f = line[i];
+        }
+        fer_status status = feri_ref_poll(q->s->call, block->rows);
+        if (status) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
+static fer_status add_sums(void *self, const feri_ref_block *block, feri_ref_word *values) {
+    step_product *q = self;
+    uint64_t stride = q->s->p->gates * q->s->p->hidden;
+    for (uint64_t i = 0; i < block->rows; i++) {
+        double *sums = q->sums + (block->row + i) * stride + block->column;
+        for (uint64_t j = 0; j < block->columns; j++) {
+            sums[j] += values[i * FERI_REF_GEMM_N + j].f;
+        }
+        fer_status status = feri_ref_poll(q->s->call, block->columns);
+        if (status) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
+/* Gates [first, first + count): from X when rows is NULL, else from rows (the state). */
+static fer_status
+add_product(sweep *s, const double *rows, uint64_t step, uint64_t first, uint64_t count) {
+    const feri_ref_recurrent *p = s->p;
+    step_product q = {.s = s, .rows = rows, .step = step, .k = rows ? p->hidden : p->width};
+    q.weights = s->call->in[rows ? 2 : 1];
+    q.weight_start = (s->direction * p->gates + first) * p->hidden * q.k;
+    q.sums = (rows ? s->from_state : s->from_input) + first * p->hidden;
+    feri_ref_gemm gemm = {.call = s->call,
+                          .m = p->batch,
+                          .n = count * p->hidden,
+                          .k = q.k,
+                          .self = &q,
+                          .load_a = load_rows,
+                          .load_b = load_weights,
+                          .store = add_sums,
+                          .scratch = s->call->scratch};
+    return feri_ref_gemm_run(&gemm);
+}
+
+/* Both sums of every batch row start with their biases. */
+static fer_status start_sums(sweep *s) {
+    const feri_ref_tensor *bias = feri_ref_input(s->call, 3);
+    uint64_t n = s->p->gates * s->p->hidden;
+    for (uint64_t row = 0; row < s->p->batch; row++) {
+        double *input = s->from_input + row * n, *state = s->from_state + row * n;
+        memset(input, 0, n * sizeof *input);
+        memset(state, 0, n * sizeof *state);
+        if (bias) {
+            feri_ref_load_real(s->call, bias, s->direction * 2 * n, 1, n, input);
+            feri_ref_load_real(s->call, bias, (s->direction * 2 + 1) * n, 1, n, state);
+        }
+        fer_status status = feri_ref_poll(s->call, n);
+        if (status) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
+static double act(const sweep *s, int which, double x) {
+    double clip = s->p->clip;
+    x = x > clip ? clip : x < -clip ? -clip : x;
+    return feri_ref_activate(&s->p->activations[s->direction][which], x);
+}
+
+/* Peephole weight of a gate (0 i, 1 o, 2 f). */
+static double peephole(const sweep *s, uint64_t gate, uint64_t unit) {
+    const feri_ref_tensor *weights = feri_ref_input(s->call, 7);
+    double value = 0.0;
+    if (weights) {
+        uint64_t at = (s->direction * 3 + gate) * s->p->hidden + unit;
+        feri_ref_load_real(s->call, weights, at, 1, 1, &value);
+    }
+    return value;
+}
+
+/* Gates are i, o, f, c. */
+static void lstm_cell(sweep *s, uint64_t row) {
+    uint64_t n = s->p->hidden;
+    int has_peepholes = feri_ref_input(s->call, 7) != NULL;
+    const double *x = s->from_input + row * 4 * n, *r = s->from_state + row * 4 * n;
+    for (uint64_t u = 0; u < n; u++) {
+        double *c = &s->c[row * n + u], past = *c;
+        double i = x[u] + r[u], o = x[n + u] + r[n + u], f = x[2 * n + u] + r[2 * n + u];
+        if (has_peepholes) {
+            i += peephole(s, 0, u) * past;
+            f += peephole(s, 2, u) * past;
+        }
+        i = act(s, 0, i);
+        f = s->p->is_input_forget ? 1.0 - i : act(s, 0, f);
+        *c = f * past + i * act(s, 1, x[3 * n + u] + r[3 * n + u]);
+        if (has_peepholes) {
+            o += peephole(s, 1, u) * *c;
+        }
+        /* clip bounds sums of products; the cell's own value goes into h as it is */
+        s->h[row * n + u] =
+            act(s, 0, o) * feri_ref_activate(&s->p->activations[s->direction][2], *c);
+    }
+}
+
+/* Gates are z, r, h. With linear_before_reset the state's part of h is there already. */
+static void gru_cell(sweep *s, uint64_t row) {
+    uint64_t n = s->p->hidden;
+    const double *x = s->from_input + row * 3 * n, *r = s->from_state + row * 3 * n;
+    for (uint64_t u = 0; u < n; u++) {
+        double *h = &s->h[row * n + u];
+        double z = act(s, 0, x[u] + r[u]), of_state = r[2 * n + u];
+        if (s->p->is_linear_before_reset) {
+            of_state *= act(s, 0, x[n + u] + r[n + u]);
+        }
+        *h = (1.0 - z) * act(s, 1, x[2 * n + u] + of_state) + z * *h;
+    }
+}
+
+static void rnn_cell(sweep *s, uint64_t row) {
+    uint64_t n = s->p->hidden;
+    for (uint64_t u = row * n; u < row * n + n; u++) {
+        s->h[u] = act(s, 0, s->from_input[u] + s->from_state[u]);
+    }
+}
+
+/* The sums of one step: all gates see the old state, but GRU's h gate sees the reset one. */
+static fer_status sum_gates(sweep *s, uint64_t step) {
+    const feri_ref_recurrent *p = s->p;
+    uint64_t n = p->hidden;
+    int is_late = p->op == FER_OP_GRU && !p->is_linear_before_reset;
+    fer_status status = start_sums(s);
+    if (status || (status = add_product(s, NULL, step, 0, p->gates)) ||
+        (status = add_product(s, s->h, step, 0, is_late ? 2 : p->gates)) || !is_late) {
+        return status;
+    }
+    for (uint64_t row = 0; row < p->batch; row++) {
+        const double *x = s->from_input + row * 3 * n + n, *r = s->from_state + row * 3 * n + n;
+        for (uint64_t u = 0; u < n; u++) {
+            s->reset[row * n + u] = act(s, 0, x[u] + r[u]) * s->h[row * n + u];
+        }
+        if ((status = feri_ref_poll(s->call, n))) {
+            return status;
+        }
+    }
+    return add_product(s, s->reset, step, 2, 1);
+}
+
+/* Y's row for one batch row and step: the state, or zeros behind the sequence's end. */
+static void store_step(sweep *s, uint64_t row, uint64_t step, int is_past) {
+    const feri_ref_recurrent *p = s->p;
+    feri_ref_tensor *y = feri_ref_output(s->call, 0);
+    uint64_t n = p->hidden, time = step;
+    if (!y) {
+        return;
+    }
+    if (!is_past) {
+        uint64_t at = row_at(s, row, step);
+        time = p->is_batch_first ? at % p->steps : at / p->batch;
+    }
+    uint64_t at = p->is_batch_first ? (row * p->steps + time) * p->directions + s->direction
+                                    : (time * p->directions + s->direction) * p->batch + row;
+    double zeros[FERI_REF_CHUNK] = {0.0};
+    for (uint64_t u = 0; u < n; u += FERI_REF_CHUNK) {
+        uint64_t count = n - u < FERI_REF_CHUNK ? n - u : FERI_REF_CHUNK;
+        const double *values = is_past ? zeros : s->h + row * n + u;
+        feri_ref_store_real(s->call, y, at * n + u, 1, count, values);
+    }
+}
+
+static fer_status run_step(sweep *s, uint64_t step) {
+    uint32_t op = s->p->op;
+    fer_status status = sum_gates(s, step);
+    for (uint64_t row = 0; !status && row < s->p->batch; row++) {
+        int is_past = step >= length_of(s, row);
+        if (!is_past && op == FER_OP_LSTM) {
+            lstm_cell(s, row);
+        } else if (!is_past && op == FER_OP_GRU) {
+            gru_cell(s, row);
+        } else if (!is_past) {
+            rnn_cell(s, row);
+        }
+        store_step(s, row, step, is_past);
+        status = feri_ref_poll(s->call, 8 * s->p->hidden);
+    }
+    return status;
+}
+
+/* The state's element index in initial_h, Y_h and their like. */
+static uint64_t state_at(const sweep *s, uint64_t row) {
+    const feri_ref_recurrent *p = s->p;
+    return p->hidden *
+           (p->is_batch_first ? row * p->directions + s->direction : s->direction * p->batch + row);
+}
+
+static fer_status run_direction(sweep *s) {
+    const feri_ref_recurrent *p = s->p;
+    const feri_ref_tensor *first_h = feri_ref_input(s->call, 5);
+    const feri_ref_tensor *first_c = p->op == FER_OP_LSTM ? feri_ref_input(s->call, 6) : NULL;
+    feri_ref_tensor *last_h = feri_ref_output(s->call, 1), *last_c = feri_ref_output(s->call, 2);
+    uint64_t n = p->hidden;
+    memset(s->h, 0, p->batch * n * sizeof *s->h);
+    memset(s->c, 0, p->batch * n * sizeof *s->c);
+    for (uint64_t row = 0; row < p->batch; row++) {
+        if (first_h) {
+            feri_ref_load_real(s->call, first_h, state_at(s, row), 1, n, s->h + row * n);
+        }
+        if (first_c) {
+            feri_ref_load_real(s->call, first_c, state_at(s, row), 1, n, s->c + row * n);
+        }
+    }
+    for (uint64_t step = 0; step < p->steps; step++) {
+        fer_status status = run_step(s, step);
+        if (status) {
+            return status;
+        }
+    }
+    for (uint64_t row = 0; row < p->batch; row++) {
+        if (last_h) {
+            feri_ref_store_real(s->call, last_h, state_at(s, row), 1, n, s->h + row * n);
+        }
+        if (last_c) {
+            feri_ref_store_real(s->call, last_c, state_at(s, row), 1, n, s->c + row * n);
+        }
+    }
+    return FER_OK;
+}
+
+static fer_status recurrent_run(feri_ref_call *call) {
+    const feri_ref_recurrent *p = call->params;
+    uint64_t sums = p->batch * p->gates * p->hidden, states = p->batch * p->hidden;
+    sweep s = {.call = call, .p = p};
+    s.from_input = (double *)call->scratch + FERI_REF_GEMM_BYTES / sizeof(double);
+    s.from_state = s.from_input + sums;
+    s.h = s.from_state + sums;
+    s.c = s.h + states;
+    s.reset = s.c + states;
+    for (uint64_t row = 0; row < p->batch; row++) {
+        if (length_of(&s, row) > p->steps) { /* a negative one is huge */
+            return feri_ref_fail(
+                call, FER_INVALID_INPUT, "sequence_lens has a length outside the sequence");
+        }
+    }
+    for (s.direction = 0; states && s.direction < p->directions; s.direction++) {
+        s.is_reverse = p->is_reverse || s.direction == 1;
+        fer_status status = run_direction(&s);
+        if (status) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
+static uint64_t recurrent_scratch(const feri_ref_call *call) {
+    const feri_ref_recurrent *p = call->params;
+    return FERI_REF_GEMM_BYTES + p->batch * p->hidden * (2 * p->gates + 3) * sizeof(double);
+}
+
+#define RECURRENT(ident)                                                                           \
+    {                                                                                              \
+        .op = FER_OP_##ident, .revision = 22, .run = recurrent_run,                                \
+        .bind = feri_ref_recurrent_bind, .params_bytes = sizeof(feri_ref_recurrent),               \
+        .scratch_bytes = recurrent_scratch                                                         \
+    }
+static const feri_ref_kernel kernels[] = {RECURRENT(GRU), RECURRENT(LSTM), RECURRENT(RNN)};
+const feri_ref_family feri_ref_family_recurrent = {kernels, sizeof kernels / sizeof kernels[0]};

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Attributes, shapes and activation functions of recurrent layers: see ref_recurrent.h. Every
+ * operand is checked against the sizes that W and R give before a step is run.
+ */
+#include "ref/ref_recurrent.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { AFFINE, ELU, HARD_SIGMOID, LEAKY_RELU, RELU, SCALED_TANH, SIGMOID, SOFTPLUS, SOFTSIGN };
+enum { TANH = SOFTSIGN + 1, THRESHOLDED_RELU, FUNCTIONS };
+
+/* How many of alpha and beta a function takes, and their defaults. */
+static const struct {
+    const char *name;
+    uint32_t takes;
+    float alpha;
+    float beta;
+} functions[FUNCTIONS] = {
+    [AFFINE] = {"affine",          2, 1.0f,  0.0f},
+    [ELU] = {"elu",             1, 1.0f,  0.0f},
+    [HARD_SIGMOID] = {"hardsigmoid",     2, 0.2f,  0.5f},
+    [LEAKY_RELU] = {"leakyrelu",       1, 0.01f, 0.0f},
+    [RELU] = {"relu",            0, 0.0f,  0.0f},
+    [SCALED_TANH] = {"scaledtanh",      2, 1.0f,  1.0f},
+    [SIGMOID] = {"sigmoid",         0, 0.0f,  0.0f},
+    [SOFTPLUS] = {"softplus",        0, 0.0f,  0.0f},
+    [SOFTSIGN] = {"softsign",        0, 0.0f,  0.0f},
+    [TANH] = {"tanh",            0, 0.0f,  0.0f},
+    [THRESHOLDED_RELU] = {"thresholdedrelu", 1, 1.0f,  0.0f},
+};
+
+double feri_ref_activate(const feri_ref_activation *activation, double x) {
+    double a = activation->alpha, b = activation->beta;
+    switch (activation->function) {
+    case AFFINE:
+        return a * x + b;
+    case ELU:
+        return x >= 0.0 ? x : a * expm1(x);
+    case HARD_SIGMOID:
+        return fmin(fmax(a * x + b, 0.0), 1.0);
+    case LEAKY_RELU:
+        return x >= 0.0 ? x : a * x;
+    case RELU:
+        return x > 0.0 ? x : 0.0;
+    case SCALED_TANH:
+        return a * tanh(b * x);
+    case SIGMOID:
+        return 1.0 / (1.0 + exp(-x));
+    case SOFTPLUS:
+        return x > 0.0 ? x + log1p(exp(-x)) : log1p(exp(x));
+    case SOFTSIGN:
+        return x / (1.0 + fabs(x));
+    case THRESHOLDED_RELU:
+        return x >= a ? x : 0.0;
+    default:
+        return tanh(x);
+    }
+}
+
+/* Function of a name in any case of letters; FUNCTIONS when there is none. */
+static uint32_t find_function(const fer_string *name) {
+    for (uint32_t f = 0; f < FUNCTIONS; f++) {
+        uint64_t length = strlen(functions[f].name), i = 0;
+        while (i < length && i < name->length && (name->data[i] | 0x20) == functions[f].name[i]) {
+            i++;
+        }
+        if (i == length && i == name->length) {
+            return f;
+        }
+    }
+    return FUNCTIONS;
+}
+
+/* The next of the attribute's values. Lists either hold one for every activation or only for those
+ * that take it: index is the activation's, *used counts those that were taken. */
+static double parameter(
+    const fer_attr *attr, uint32_t index, uint32_t activations, uint32_t *used, double absent) {
+    uint32_t count = attr && attr->type == FER_ATTR_FLOATS ? attr->count : 0;
+    uint32_t at = count == activations ? index : (*used)++;
+    return at < count ? (double)attr->value.floats[at] : absent;
+}
+
+static fer_status read_activations(const feri_ref_call *call, feri_ref_recurrent *p) {
+    const fer_attr *names = feri_ref_attr(call->node, "activations");
+    const fer_attr *alphas = feri_ref_attr(call->node, "activation_alpha");
+    const fer_attr *betas = feri_ref_attr(call->node, "activation_beta");
+    uint32_t per = p->op == FER_OP_LSTM ? 3 : p->op == FER_OP_GRU ? 2 : 1;
+    uint32_t total = per * (uint32_t)p->directions, used_alphas = 0, used_betas = 0;
+    int is_named = names && names->type == FER_ATTR_STRINGS && names->count > 0;
+    /* RNN's default names both directions: one direction reads the first. */
+    if (is_named && names->count < total) {
+        return feri_ref_fail(call, FER_INVALID_MODEL, "activations has too few names");
+    }
+    for (uint32_t i = 0; i < total; i++) {
+        feri_ref_activation *a = &p->activations[i / per][i % per];
+        a->function = i % per == 0 && p->op != FER_OP_RNN ? (uint32_t)SIGMOID : (uint32_t)TANH;
+        if (is_named) {
+            a->function = find_function(&names->value.strings[i]);
+        }
+        if (a->function >= FUNCTIONS) {
+            return feri_ref_fail(
+                call, FER_INVALID_MODEL, "activations has a name that ONNX does not know");
+        }
+        a->alpha = functions[a->function].alpha;
+        a->beta = functions[a->function].beta;
+        if (functions[a->function].takes > 0) {
+            a->alpha = parameter(alphas, i, total, &used_alphas, a->alpha);
+        }
+        if (functions[a->function].takes > 1) {
+            a->beta = parameter(betas, i, total, &used_betas, a->beta);
+        }
+    }
+    return FER_OK;
+}
+
+/* An absent operand always fits. */
+static int has_dims(const feri_ref_tensor *t, uint32_t rank, const uint64_t *dims) {
+    int fits = !t || t->rank == rank;
+    for (uint32_t i = 0; t && fits && i < rank; i++) {
+        fits = (uint64_t)t->dims[i] == dims[i];
+    }
+    return fits;
+}
+
+static int shapes_fit(const feri_ref_call *call, const feri_ref_recurrent *p) {
+    uint64_t d = p->directions, g = p->gates * p->hidden, n = p->hidden, b = p->batch;
+    int first = p->is_batch_first;
+    int is_lstm = p->op == FER_OP_LSTM;
+    uint64_t state[3] = {first ? b : d, first ? d : b, n};
+    uint64_t y[4] = {first ? b : p->steps, first ? p->steps : d, first ? d : b, n};
+    return has_dims(call->in[1], 3, (const uint64_t[]){d, g, p->width}) &&
+           has_dims(call->in[2], 3, (const uint64_t[]){d, g, n}) &&
+           has_dims(feri_ref_input(call, 3), 2, (const uint64_t[]){d, 2 * g}) &&
+           has_dims(feri_ref_input(call, 4), 1, &b) &&
+           has_dims(feri_ref_input(call, 5), 3, state) &&
+           (!is_lstm || has_dims(feri_ref_input(call, 6), 3, state)) &&
+           (!is_lstm || has_dims(feri_ref_input(call, 7), 2, (const uint64_t[]){d, 3 * n})) &&
+           has_dims(feri_ref_output(call, 0), 4, y) &&
+           has_dims(feri_ref_output(call, 1), 3, state) &&
+           has_dims(feri_ref_output(call, 2), 3, state);
+}
+
+static fer_status read_direction(const feri_ref_call *call, feri_ref_recurrent *p) {
+    static const char *const names[3] = {"forward", "reverse", "bidirectional"};
+    for (uint64_t i = 0; i < 3; i++) {
+        if (feri_ref_string_is(call->node, "direction", "forward", names[i])) {
+            p->is_reverse = i == 1;
+            p->directions = i == 2 ? 2 : 1;
+            return FER_OK;
+        }
+    }
+    return feri_ref_fail(call, FER_INVALID_MODEL, "direction is not one that ONNX knows");
+}
+
+fer_status feri_ref_recurrent_bind(feri_ref_call *call) {
+    feri_ref_recurrent *p = call->params;
+    const feri_ref_tensor *x = call->in[0], *r = call->in[2];
+    uint64_t sums = 0;
+    p->op = call->node->op;
+    p->gates = p->op == FER_OP_LSTM ? 4 : p->op == FER_OP_GRU ? 3 : 1;
+    p->is_batch_first = feri_ref_int(call->node, "layout", 0) != 0;
+    p->is_input_forget = feri_ref_int(call->node, "input_forget", 0) != 0;
+    p->is_linear_before_reset = feri_ref_int(call->node, "linear_before_reset", 0) != 0;
+    p->clip = feri_ref_float(call->node, "clip", (double)INFINITY);
+    fer_status status = read_direction(call, p);
+    if (status || (status = read_activations(call, p))) {
+        return status;
+    }
+    if (x->rank != 3 || call->in[1]->rank != 3 || r->rank != 3 || !(p->clip > 0.0)) {
+        return feri_ref_fail(
+            call, FER_INVALID_INPUT, "X, W and R must have rank 3, and clip must be positive");
+    }
+    p->steps = (uint64_t)x->dims[p->is_batch_first];
+    p->batch = (uint64_t)x->dims[!p->is_batch_first];
+    p->width = (uint64_t)x->dims[2];
+    p->hidden = (uint64_t)r->dims[2];
+    int64_t size = feri_ref_int(call->node, "hidden_size", r->dims[2]);
+    if (size != r->dims[2] || p->hidden >= UINT32_MAX || !shapes_fit(call, p)) {
+        return feri_ref_fail(
+            call, FER_INVALID_INPUT, "the operands' shapes do not fit hidden_size or each other");
+    }
+    if (__builtin_mul_overflow(p->batch, 128 * p->hidden, &sums) || sums > UINT64_MAX / 4) {
+        return feri_ref_fail(call, FER_LIMIT, "batch times hidden_size is too large");
+    }
+    return FER_OK;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Resize in any number of dims: nearest copies elements, linear and cubic gather a product of
+ * one-dimensional taps per output element. The taps of every output coordinate are tabled in
+ * scratch first (ref_resize_taps.c). Integers round to nearest even and clamp. Refuses to
+ * interpolate what is no number. Called by the executor through its table.
+ */
+#include "ref/ref_resize.h"
+
+#include "kit/geometry.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Where the run is: the output's coordinates and what they mean for the input. */
+typedef struct resizing {
+    feri_ref_call *call;
+    const feri_ref_resize *p;
+    uint32_t used[FER_MAX_RANK]; /* dims that interpolate */
+    uint32_t used_count;
+    int64_t at[FER_MAX_RANK];
+    uint64_t base; /* input element of the dims that do not */
+    uint64_t strides[FER_MAX_RANK];
+    fer_status status;
+} resizing;
+
+/* Taps of the used dim k at the current coordinate. */
+static const feri_ref_taps *taps_of(const resizing *r, uint32_t k, const double **out_weights) {
+    uint32_t dim = r->used[k];
+    const feri_ref_taps *taps = r->p->axes[dim].taps + r->at[dim];
+    *out_weights = r->p->axes[dim].weights + (uint64_t)r->at[dim] * r->p->axes[dim].width;
+    return taps;
+}
+
+static double gather(resizing *r, uint32_t k, uint64_t base) {
+    const double *weights = NULL;
+    double sum = 0.0, chunk[FERI_REF_CHUNK / 4];
+    if (k == r->used_count) {
+        feri_ref_load_real(r->call, r->call->in[0], base, 1, 1, &sum);
+        return sum;
+    }
+    const feri_ref_taps *taps = taps_of(r, k, &weights);
+    uint64_t stride = r->strides[r->used[k]], count = (uint64_t)taps->count;
+    base += (uint64_t)taps->first * stride;
+    if (k + 1 < r->used_count) {
+        for (uint64_t i = 0; i < count && !r->status; i++) {
+            sum += weights[i] * gather(r, k + 1, base + i * stride);
+        }
+        return sum;
+    }
+    for (uint64_t i = 0; i < count && !r->status;) {
+        uint64_t n = count - i;
+        n = n < FERI_REF_CHUNK / 4 ? n : FERI_REF_CHUNK / 4;
+        feri_ref_load_real(r->call, r->call->in[0], base + i * stride, stride, n, chunk);
+        for (uint64_t j = 0; j < n; j++) {
+            sum += weights[i + j] * chunk[j];
+        }
+        r->status = feri_ref_poll(r->call, n);
+        i += n;
+    }
+    return sum;
+}
+
+/* The next output element in row-major order. */
+static void advance(resizing *r) {
+    const feri_ref_tensor *y = r->call->out[0];
+    for (uint32_t i = y->rank; i-- > 0;) {
+        int is_used = r->p->axes[i].taps != NULL;
+        r->base += is_used ? 0 : r->strides[i];
+        if (++r->at[i] < y->dims[i]) {
+            return;
+        }
+        r->base -= is_used ? 0 : r->strides[i] * (uint64_t)y->dims[i];
+        r->at[i] = 0;
+    }
+}
+
+/* Some dim's coordinate lies outside the input, where extrapolation_value stands. */
+static int is_outside(const resizing *r) {
+    for (uint32_t k = 0; k < r->used_count; k++) {
+        if (r->p->axes[r->used[k]].taps[r->at[r->used[k]]].first < 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+static fer_status run_nearest(resizing *r) {
+    const feri_ref_tensor *x = r->call->in[0];
+    feri_ref_tensor *y = r->call->out[0];
+    uint64_t bytes = feri_kit_bits(x->dtype) / 8;
+    for (uint64_t i = 0; i < y->count; i++) {
+        uint64_t from = r->base;
+        if (is_outside(r)) {
+            feri_ref_store_real(r->call, y, i, 1, 1, &r->p->extrapolation);
+        } else {
+            for (uint32_t k = 0; k < r->used_count; k++) {
+                uint32_t dim = r->used[k];
+                from += (uint64_t)r->p->axes[dim].taps[r->at[dim]].first * r->strides[dim];
+            }
+            memcpy(y->data + i * bytes, x->data + from * bytes, bytes);
+        }
+        fer_status status = feri_ref_poll(r->call, 1);
+        if (status) {
+            return status;
+        }
+        advance(r);
+    }
+    return FER_OK;
+}
+
+static fer_status run_weighted(resizing *r) {
+    feri_ref_tensor *y = r->call->out[0];
+    int is_float = feri_kit_class(y->dtype) == FERI_KIT_FLOAT;
+    for (uint64_t i = 0; i < y->count;) {
+        double chunk[FERI_REF_CHUNK];
+        uint64_t n = y->count - i < FERI_REF_CHUNK ? y->count - i : FERI_REF_CHUNK;
+        for (uint64_t j = 0; j < n && !r->status; j++) {
+            chunk[j] = is_outside(r) ? r->p->extrapolation : gather(r, 0, r->base);
+            chunk[j] = is_float ? chunk[j] : nearbyint(chunk[j]);
+            advance(r);
+        }
+        if (r->status || (r->status = feri_ref_poll(r->call, n))) {
+            return r->status;
+        }
+        feri_ref_store_real(r->call, y, i, 1, n, chunk);
+        i += n;
+    }
+    return FER_OK;
+}
+
+static fer_status resize_run(feri_ref_call *call) {
+    feri_ref_resize *p = call->params;
+    const feri_ref_tensor *x = call->in[0];
+    resizing r = {.call = call, .p = p};
+    int64_t strides[FER_MAX_RANK];
+    if (call->out[0]->count == 0) {
+        return FER_OK;
+    }
+    fer_status status = feri_ref_resize_table(call, p);
+    if (status) {
+        return status;
+    }
+    feri_kit_strides(x->rank, x->dims, strides);
+    for (uint32_t i = 0; i < x->rank; i++) {
+        r.strides[i] = (uint64_t)strides[i];
+        if (p->axes[i].taps) {
+            r.used[r.used_count++] = i;
+        }
+    }
+    return p->mode == FERI_REF_NEAREST ? run_nearest(&r) : run_weighted(&r);
+}
+
+static uint64_t resize_scratch(const feri_ref_call *call) {
+    const feri_ref_resize *p = call->params;
+    return p->table_bytes;
+}
+
+static const char *resize_refuse(const fer_subgraph *graph, const fer_node_view *node) {
+    uint32_t kind = feri_kit_class(graph->values[node->inputs[0]]->dtype);
+    int is_nearest = feri_ref_string_is(node, "mode", "nearest", "nearest");
+    int is_crop = feri_ref_string_is(
+        node, "coordinate_transformation_mode", "half_pixel", "tf_crop_and_resize");
+    if (kind == FERI_KIT_NONE) {
+        return "strings are resized by the host only";
+    }
+    if (kind == FERI_KIT_COMPLEX && is_crop) {
+        return "complex numbers have no extrapolation value";
+    }
+    return !is_nearest && (kind == FERI_KIT_COMPLEX || kind == FERI_KIT_BOOL)
+               ? "only numbers that are real can be interpolated"
+               : NULL;
+}
+
+static const feri_ref_kernel kernels[] = {
+    {.op = FER_OP_Resize,
+     .revision = 19,
+     .run = resize_run,
+     .bind = feri_ref_resize_bind,
+     .params_bytes = sizeof(feri_ref_resize),
+     .scratch_bytes = resize_scratch,
+     .refuse = resize_refuse},
+};
+const feri_ref_family feri_ref_family_resize = {kernels, sizeof kernels / sizeof kernels[0]};

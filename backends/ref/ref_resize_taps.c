@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Resize's attributes, scales and tables of taps: see ref_resize.h. An output coordinate x maps to
+ * the input coordinate u; its taps are the input coordinates within the kernel's support around u,
+ * clamped to the input, weights that fall on one coordinate added up. Formulas: the ONNX operator
+ * schema of Resize; cubic: Keys, 1981, with coefficient cubic_coeff_a.
+ */
+#include "kit/geometry.h"
+#include "ref/ref_resize.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { HALF_PIXEL, HALF_PIXEL_SYMMETRIC, PYTORCH_HALF_PIXEL, ALIGN_CORNERS, ASYMMETRIC, TF_CROP };
+static const char *const coordinate_names[] = {"half_pixel",
+                                               "half_pixel_symmetric",
+                                               "pytorch_half_pixel",
+                                               "align_corners",
+                                               "asymmetric",
+                                               "tf_crop_and_resize",
+                                               NULL};
+static const char *const mode_names[] = {"nearest", "linear", "cubic", NULL};
+enum { PREFER_FLOOR, PREFER_CEIL, FLOOR, CEIL };
+static const char *const nearest_names[] = {
+    "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
+enum { STRETCH, NOT_LARGER, NOT_SMALLER };
+static const char *const policy_names[] = {"stretch", "not_larger", "not_smaller", NULL};
+
+/* A scale may be smaller than output / input by this factor, for rounding of the output dim. */
+#define SLACK 0.49
+
+/* Index of the attribute's value, the first name when it is absent; -1 for an unknown one. */
+static int name_index(const feri_ref_call *call, const char *attr, const char *const *names) {
+    for (int i = 0; names[i]; i++) {
+        if (feri_ref_string_is(call->node, attr, names[0], names[i])) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static double support(const feri_ref_resize *p) { return p->mode == FERI_REF_CUBIC ? 2.0 : 1.0; }
+
+/* Taps one output coordinate can have at most. */
+static uint64_t width_of(const feri_ref_resize *p, int64_t in, int64_t out) {
+    double width = 2.0 * support(p);
+    if (p->mode == FERI_REF_NEAREST) {
+        return 1;
+    }
+    if (p->is_antialiased && SLACK * (double)out < (double)in) {
+        width = ceil(width * (double)in / (SLACK * (double)out)) + 4.0;
+    }
+    return width < (double)in ? (uint64_t)width : (uint64_t)in;
+}
+
+fer_status feri_ref_resize_bind(feri_ref_call *call) {
+    feri_ref_resize *p = call->params;
+    const feri_ref_tensor *x = call->in[0], *y = call->out[0];
+    p->mode = name_index(call, "mode", mode_names);
+    p->nearest_mode = name_index(call, "nearest_mode", nearest_names);
+    p->coordinates = name_index(call, "coordinate_transformation_mode", coordinate_names);
+    p->is_antialiased = feri_ref_int(call->node, "antialias", 0) != 0;
+    p->is_outside_excluded = feri_ref_int(call->node, "exclude_outside", 0) != 0;
+    p->cubic_a = feri_ref_float(call->node, "cubic_coeff_a", -0.75);
+    p->extrapolation = feri_ref_float(call->node, "extrapolation_value", 0.0);
+    if (p->mode < 0 || p->nearest_mode < 0 || p->coordinates < 0 ||
+        name_index(call, "keep_aspect_ratio_policy", policy_names) < 0) {
+        return feri_ref_fail(call, FER_INVALID_MODEL, "a mode is not one that ONNX knows");
+    }
+    if (x->rank != y->rank || (x->count == 0 && y->count != 0)) {
+        return feri_ref_fail(
+            call, FER_INVALID_INPUT, "Y must have the rank of X, and X must not be empty");
+    }
+    p->table_bytes = 0;
+    for (uint32_t i = 0; i < x->rank && y->count; i++) {
+        uint64_t per = 0, bytes = 0;
+        p->axes[i].width = width_of(p, x->dims[i], y->dims[i]);
+        if (__builtin_mul_overflow(p->axes[i].width, sizeof(double), &per) ||
+            __builtin_add_overflow(per, sizeof(feri_ref_taps), &per) ||
+            __builtin_mul_overflow(per, (uint64_t)y->dims[i], &bytes) ||
+            __builtin_add_overflow(p->table_bytes, bytes, &p->table_bytes) ||
+            p->table_bytes > UINT64_MAX / 4) {
+            return feri_ref_fail(call, FER_LIMIT, "the table of taps is too large");
+        }
+    }
+    return FER_OK;
+}
+
+/* Which dims scales, sizes and roi speak of: into dims, their number into *out_count. */
+static fer_status
+read_axes(const feri_ref_call *call, uint32_t rank, uint32_t *dims, uint32_t *out_count) {
+    const fer_attr *attr = feri_ref_attr(call->node, "axes");
+    int is_given = attr && attr->type == FER_ATTR_INTS;
+    uint32_t count = is_given ? attr->count : rank;
+    uint8_t seen[FER_MAX_RANK] = {0};
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t dim = 0;
+        if (i >= rank || !feri_kit_axis(is_given ? attr->value.ints[i] : (int64_t)i, rank, &dim) ||
+            seen[dim]++) {
+            return feri_ref_fail(
+                call, FER_INVALID_MODEL, "an axis does not exist in X or comes twice");
+        }
+        dims[i] = dim;
+    }
+    *out_count = count;
+    return FER_OK;
+}
+
+/* sizes as scales; under a policy all of them become the smallest or the largest. */
+static void scales_of_sizes(feri_ref_call *call,
+                            feri_ref_resize *p,
+                            const feri_ref_tensor *sizes,
+                            const uint32_t *dims) {
+    int policy = name_index(call, "keep_aspect_ratio_policy", policy_names);
+    double common = 0.0;
+    for (uint32_t i = 0; i < sizes->count; i++) {
+        int64_t size = 0;
+        feri_ref_load_int(call, sizes, i, 1, 1, &size);
+        double scale = (double)size / (double)call->in[0]->dims[dims[i]];
+        p->axes[dims[i]].scale = scale;
+        common =
+            i == 0 || (policy == NOT_LARGER ? scale < common : scale > common) ? scale : common;
+    }
+    for (uint32_t i = 0; i < sizes->count && policy != STRETCH; i++) {
+        p->axes[dims[i]].scale = common;
+    }
+}
+
+static fer_status read_scales(feri_ref_call *call, feri_ref_resize *p) {
+    const feri_ref_tensor *x = call->in[0], *roi = feri_ref_input(call, 1);
+    const feri_ref_tensor *scales = feri_ref_input(call, 2), *sizes = feri_ref_input(call, 3);
+    uint32_t dims[FER_MAX_RANK], count = 0;
+    fer_status status = read_axes(call, x->rank, dims, &count);
+    if (status) {
+        return status;
+    }
+    for (uint32_t i = 0; i < x->rank; i++) {
+        p->axes[i].scale = 1.0;
+        p->axes[i].roi[0] = 0.0;
+        p->axes[i].roi[1] = 1.0;
+    }
+    if (sizes && sizes->count == count && count) {
+        scales_of_sizes(call, p, sizes, dims);
+    } else if (scales && scales->count == count) {
+        for (uint32_t i = 0; i < count; i++) {
+            feri_ref_load_real(call, scales, i, 1, 1, &p->axes[dims[i]].scale);
+        }
+    } else {
+        return feri_ref_fail(
+            call, FER_INVALID_INPUT, "scales or sizes must have one entry for each axis");
+    }
+    if (p->coordinates == TF_CROP && (!roi || roi->count != 2 * (uint64_t)count)) {
+        return feri_ref_fail(call, FER_INVALID_INPUT, "roi must have two entries for each axis");
+    }
+    for (uint32_t i = 0; p->coordinates == TF_CROP && i < count; i++) {
+        feri_ref_load_real(call, roi, i, 1, 1, &p->axes[dims[i]].roi[0]);
+        feri_ref_load_real(call, roi, count + i, 1, 1, &p->axes[dims[i]].roi[1]);
+    }
+    return FER_OK;
+}
+
+/* The input coordinate of output coordinate x. */
+static double source(
+    const feri_ref_resize *p, const feri_ref_resize_axis *axis, double x, int64_t in, int64_t out) {
+    double length = (double)in, resized = axis->scale * length;
+    switch (p->coordinates) {
+    case ALIGN_CORNERS:
+        return resized == 1.0 ? 0.0 : x * (length - 1.0) / (resized - 1.0);
+    case ASYMMETRIC:
+        return x / axis->scale;
+    case TF_CROP: {
+        double extent = (axis->roi[1] - axis->roi[0]) * (length - 1.0);
+        return axis->roi[0] * (length - 1.0) +
+               (resized == 1.0 ? extent / 2.0 : x * extent / (resized - 1.0));
+    }
+    case PYTORCH_HALF_PIXEL:
+        return resized == 1.0 ? -0.5 : (x + 0.5) / axis->scale - 0.5;
+    case HALF_PIXEL_SYMMETRIC:
+        return length / 2.0 * (1.0 - (double)out / resized) + (x + 0.5) / axis->scale - 0.5;
+    default:
+        return (x + 0.5) / axis->scale - 0.5;
+    }
+}
+
+/* The interpolation kernel at a distance. */
+static double kernel_at(const feri_ref_resize *p, double x) {
+    double a = p->cubic_a;
+    x = fabs(x);
+    if (p->mode == FERI_REF_LINEAR) {
+        return x < 1.0 ? 1.0 - x : 0.0;
+    }
+    if (x <= 1.0) {
+        return ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0;
+    }
+    return x < 2.0 ? ((a * x - 5.0 * a) * x + 8.0 * a) * x - 4.0 * a : 0.0;
+}
+
+static int64_t clamp_index(double index, int64_t in) {
+    return index < 0.0 ? 0 : index > (double)(in - 1) ? in - 1 : (int64_t)index;
+}
+
+static double nearest_index(const feri_ref_resize *p, double u) {
+    double low = floor(u), part = u - low;
+    int is_high = p->nearest_mode == PREFER_FLOOR  ? part > 0.5
+                  : p->nearest_mode == PREFER_CEIL ? part >= 0.5
+                  : p->nearest_mode == CEIL        ? part > 0.0
+                                                   : 0;
+    return low + is_high;
+}
+
+/* Taps of one output coordinate whose source is u; weights has room for width of them. */
+static fer_status set_taps(feri_ref_call *call,
+                           const feri_ref_resize *p,
+                           const feri_ref_resize_axis *axis,
+                           double u,
+                           int64_t in,
+                           feri_ref_taps *taps,
+                           double *weights) {
+    double shrink = p->is_antialiased && axis->scale < 1.0 ? axis->scale : 1.0;
+    double base = ceil(u) - 1.0; /* the tap left of u, also where u is whole */
+    double start = floor(-support(p) / shrink) + 1.0, total = 0.0;
+    double steps = 2.0 - 2.0 * start;
+    taps->first = clamp_index(base + start, in);
+    taps->count = clamp_index(base + start + steps - 1.0, in) - taps->first + 1;
+    if ((uint64_t)taps->count > axis->width) {
+        return feri_ref_fail(call, FER_INVALID_INPUT, "the scales do not fit Y's shape");
+    }
+    memset(weights, 0, (size_t)taps->count * sizeof *weights);
+    for (double i = 0.0; i < steps; i += 1.0) {
+        double index = base + start + i;
+        int is_outside = index < 0.0 || index > (double)(in - 1);
+        if (p->is_outside_excluded && is_outside) {
+            continue;
+        }
+        double weight = kernel_at(p, shrink * (index - u));
+        weights[clamp_index(index, in) - taps->first] += weight;
+        total += weight;
+        fer_status status = feri_ref_poll(call, 1);
+        if (status) {
+            return status;
+        }
+    }
+    for (int64_t i = 0; total != 0.0 && i < taps->count; i++) {
+        weights[i] /= total;
+    }
+    return FER_OK;
+}
+
+static fer_status fill_axis(feri_ref_call *call,
+                            const feri_ref_resize *p,
+                            const feri_ref_resize_axis *axis,
+                            int64_t in,
+                            int64_t out) {
+    for (int64_t x = 0; x < out; x++) {
+        double u = source(p, axis, (double)x, in, out);
+        feri_ref_taps *taps = axis->taps + x;
+        fer_status status = feri_ref_poll(call, 1);
+        if (isnan(u)) {
+            return feri_ref_fail(call, FER_INVALID_INPUT, "scales or roi are not finite");
+        }
+        if (p->coordinates == TF_CROP && (u < 0.0 || u > (double)(in - 1))) {
+            *taps = (feri_ref_taps){-1, 0};
+        } else if (p->mode == FERI_REF_NEAREST) {
+            *taps = (feri_ref_taps){clamp_index(nearest_index(p, u), in), 1};
+        } else if (!status) {
+            status =
+                set_taps(call, p, axis, u, in, taps, axis->weights + (uint64_t)x * axis->width);
+        }
+        if (status) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
+fer_status feri_ref_resize_table(feri_ref_call *call, feri_ref_resize *resize) {
+    const feri_ref_tensor *x = call->in[0], *y = call->out[0];
+    uint8_t *room = call->scratch;
+    fer_status status = read_scales(call, resize);
+    for (uint32_t i = 0; !status && i < x->rank; i++) {
+        feri_ref_resize_axis *axis = &resize->axes[i];
+        double in = (double)x->dims[i], out = (double)y->dims[i];
+        if (!(axis->scale > 0.0) || !(in * axis->scale >= SLACK * out) || isinf(axis->scale)) {
+            return feri_ref_fail(call, FER_INVALID_INPUT, "the scales do not fit Y's shape");
+        }
+        axis->taps = NULL;
+        if (axis->scale == 1.0 && x->dims[i] == y->dims[i] && resize->coordinates != TF_CROP) {
+            continue;
+        }
+        axis->taps = (feri_ref_taps *)(void *)room;
+        axis->weights = (double *)(void *)(axis->taps + y->dims[i]);
+        room = (uint8_t *)(axis->weights + (uint64_t)y->dims[i] * axis->width);
+        status = fill_axis(call, resize, axis, x->dims[i], y->dims[i]);
+    }
+    return status;
+}
