@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Python package as a user sees it, against small models made with onnx."""
+import gc
+import threading
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import ferrule
+
+F32, I64 = TensorProto.FLOAT, TensorProto.INT64
+
+
+def info(name, shape, dtype=F32):
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+
+def model_of(nodes, inputs, outputs, initializer=(), opset=17):
+    graph = helper.make_graph(nodes, "test", inputs, outputs, initializer=list(initializer))
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def linear():
+    weight = numpy_helper.from_array(np.arange(12, dtype=np.float32).reshape(4, 3), "w")
+    return model_of([helper.make_node("MatMul", ["x", "w"], ["m"], name="product"), helper.make_node("Relu", ["m"], ["y"], name="relu")],
+                    [info("x", ["n", 4])], [info("y", ["n", 3])], [weight])
+
+
+def loop_forever():
+    body = helper.make_graph([helper.make_node("Add", ["s", "one"], ["t"]), helper.make_node("Identity", ["k"], ["l"])], "body",
+                             [info("i", [], I64), info("k", [], TensorProto.BOOL), info("s", [64, 64])],
+                             [info("l", [], TensorProto.BOOL), info("t", [64, 64])])
+    one = numpy_helper.from_array(np.ones((64, 64), np.float32), "one")
+    trips = numpy_helper.from_array(np.array(50_000_000, np.int64), "trips")
+    return model_of([helper.make_node("Loop", ["trips", "", "x"], ["y"], body=body, name="forever")],
+                    [info("x", [64, 64])], [info("y", [64, 64])], [one, trips])
+
+
+def weight():
+    return np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+def test_load_from_proto_bytes_and_path(tmp_path):
+    x = np.random.default_rng(0).standard_normal((2, 4), dtype=np.float32)
+    path = tmp_path / "linear.onnx"
+    onnx.save(linear(), path)
+    for source in (linear(), linear().SerializeToString(), path, str(path)):
+        (y,) = ferrule.load(source, device="ref")(x)
+        np.testing.assert_allclose(y, np.maximum(x @ weight(), 0), rtol=1e-5)
+
+
+def test_names_and_positions():
+    model = ferrule.load(linear(), device="ref")
+    assert [(i.name, i.dtype, i.shape) for i in model.inputs] == [("x", "f32", ("n", 4))]
+    assert model.outputs[0].name == "y"
+    x = np.ones((1, 4), np.float32)
+    np.testing.assert_array_equal(model(x)[0], model(x=x)[0])
+    np.testing.assert_array_equal(model.run({"x": x})[0], model.run([x])[0])
+    with pytest.raises(TypeError, match="no input 'z'"):
+        model(z=x)
+    with pytest.raises(TypeError, match="missing inputs: x"):
+        model()
+
+
+def test_dynamic_shapes_and_lists():
+    model = ferrule.load(linear(), device="ref")
+    for n in (1, 5, 2, 5):
+        assert model(np.zeros((n, 4), np.float32))[0].shape == (n, 3)
+    assert model([[1, 0, 0, 0]])[0].tolist() == [[0.0, 1.0, 2.0]]
+
+
+def test_output_outlives_the_model():
+    model = ferrule.load(linear(), device="ref")
+    (y,) = model(np.eye(4, dtype=np.float32))
+    model.close()
+    del model
+    gc.collect()
+    np.testing.assert_array_equal(y, weight())
+
+
+def test_error_says_what_and_where():
+    model = ferrule.load(linear(), device="ref")
+    with pytest.raises(ferrule.Error) as caught:
+        model(np.zeros((2, 5), np.float32))
+    assert caught.value.status == "INVALID_INPUT"
+    assert caught.value.code == 3
+    assert "x" in str(caught.value)
+    with pytest.raises(ferrule.Error) as caught:
+        ferrule.load(b"not a model")
+    assert caught.value.status == "INVALID_MODEL"
+    with pytest.raises(ferrule.Error) as caught:
+        ferrule.load("/nonexistent/model.onnx")
+    assert caught.value.status == "IO"
+
+
+def test_unknown_device():
+    with pytest.raises(ferrule.Error) as caught:
+        ferrule.load(linear(), device="nosuch")
+    assert caught.value.status == "NO_DEVICE"
+
+
+def test_placement():
+    model = ferrule.load(linear(), device="ref")
+    model(np.zeros((1, 4), np.float32))
+    placement = model.placement
+    assert {line.node for line in placement} >= {"product", "relu"}
+    assert all(line.device in ("ref:0", "host", "folded") for line in placement)
+    assert "ref:0" in str(placement)
+
+
+def test_run_async():
+    model = ferrule.load(linear(), device="ref")
+    x = np.random.default_rng(1).standard_normal((3, 4), dtype=np.float32)
+    with model.run_async(x=x) as event:
+        (y,) = event.outputs()
+        assert event.done
+    np.testing.assert_allclose(y, np.maximum(x @ weight(), 0), rtol=1e-5)
+
+
+def test_deadline_and_cancel():
+    model = ferrule.load(loop_forever(), device="ref")
+    x = np.zeros((64, 64), np.float32)
+    with pytest.raises(ferrule.Error) as caught:
+        model.run([x], deadline_ms=50)
+    assert caught.value.status == "DEADLINE"
+    event = model.run_async(x)
+    assert not event.wait(0.02)
+    event.cancel()
+    with pytest.raises(ferrule.Error) as caught:
+        event.wait()
+    assert caught.value.status == "CANCELLED"
+
+
+def test_sequences_and_strings():
+    sequence = helper.make_tensor_sequence_value_info("s", F32, None)
+    model = ferrule.load(model_of([helper.make_node("SequenceConstruct", ["a", "b"], ["s"])], [info("a", [2]), info("b", [3])],
+                                  [sequence]), device="ref")
+    a, b = np.ones(2, np.float32), np.zeros(3, np.float32)
+    (items,) = model(a, b)
+    assert [item.tolist() for item in items] == [[1, 1], [0, 0, 0]]
+    model = ferrule.load(model_of([helper.make_node("Identity", ["t"], ["u"])], [info("t", [2], TensorProto.STRING)],
+                                  [info("u", [2], TensorProto.STRING)]), device="ref")
+    assert model(np.array(["a", "é"], dtype=object))[0].tolist() == ["a", "é"]
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?", "c8", "c16"])
+def test_dtypes_round_trip(dtype):
+    array = np.array([[0, 1], [1, 0]], dtype=dtype)
+    tensor = ferrule.Tensor.from_numpy(array)
+    assert tensor.shape == (2, 2)
+    back = tensor.numpy()
+    assert back.dtype == array.dtype
+    np.testing.assert_array_equal(back, array)
+
+
+def test_no_copy_where_memory_allows():
+    array = np.arange(6, dtype=np.float32)
+    tensor = ferrule.Tensor.from_numpy(array)
+    array[0] = 42
+    assert tensor.numpy()[0] == 42
+    view = tensor.numpy()
+    del tensor
+    gc.collect()
+    assert view[0] == 42
+
+
+def test_dlpack_both_ways():
+    array = np.arange(6, dtype=np.float32).reshape(2, 3)
+    tensor = ferrule.Tensor.from_dlpack(array)
+    np.testing.assert_array_equal(tensor.numpy(), array)
+    strided = ferrule.Tensor.from_dlpack(array[:, ::2])
+    np.testing.assert_array_equal(strided.numpy(), array[:, ::2])
+    with pytest.raises(ferrule.Error):
+        ferrule.Tensor.from_dlpack(array[:, ::2], zero_copy=True)
+    back = np.from_dlpack(tensor)
+    del tensor, array
+    gc.collect()
+    np.testing.assert_array_equal(back, np.arange(6, dtype=np.float32).reshape(2, 3))
+    capsule = ferrule.Tensor.from_numpy(back.copy()).__dlpack__(max_version=(1, 0))
+    del capsule  # never taken over: the tensor goes with it
+
+
+def test_eager_ops():
+    x = np.array([-1.0, 2.0], np.float32)
+    np.testing.assert_array_equal(ferrule.ops.relu(x), [0, 2])
+    np.testing.assert_array_equal(ferrule.ops.transpose(np.eye(2, 3, dtype=np.float32), perm=[1, 0]), np.eye(3, 2))
+    parts = ferrule.ops.split(np.arange(4, dtype=np.float32), np.array([1, 3], np.int64), axis=0, outputs=2)
+    assert [part.tolist() for part in parts] == [[0], [1, 2, 3]]
+    image = np.ones((1, 1, 4, 4), np.float32)
+    kernel = np.ones((1, 1, 3, 3), np.float32)
+    assert ferrule.ops.conv(image, kernel, pads=[1, 1, 1, 1])[0, 0, 1, 1] == 9
+    with pytest.raises(AttributeError):
+        ferrule.ops.no_such_op
+
+
+def test_devices():
+    found = {device.name: device for device in ferrule.devices()}
+    assert found["ref:0"].backend == "ref" and found["ref:0"].state == "ready"
+
+
+def test_modules_come_with_the_wheel():
+    with ferrule.Context() as context:
+        names = {device.backend for device in context.devices} | {line[0] for line in context.load_report}
+    assert {"null", "trace"} <= names
+
+
+def test_eight_threads_share_a_model():
+    model = ferrule.load(linear(), device="ref", states=8)
+    wrong = []
+
+    def work(seed):
+        x = np.random.default_rng(seed).standard_normal((2, 4), dtype=np.float32)
+        for _ in range(50):
+            if not np.allclose(model(x)[0], np.maximum(x @ weight(), 0), rtol=1e-4):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_close_twice_and_context_managers():
+    with ferrule.load(linear(), device="ref") as model:
+        assert model.stats["run_count"] == 0
+        model(np.zeros((1, 4), np.float32))
+        assert model.stats["run_count"] == 1
+    model.close()
+    with ferrule.Tensor.from_numpy(np.zeros(2)) as tensor:
+        assert tensor.dtype == "f64"
+    tensor.close()
