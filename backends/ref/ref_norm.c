@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Normalisations: BatchNormalization at inference, Instance-, Layer-, Group- and RMSNormalization,
- * LRN, LpNormalization, Softmax and LogSoftmax. Means and variances take two passes in f64;
- * stash_type therefore changes nothing but the dtype of outputs. Refuses training outputs. Called
- * by the executor through its table.
+ * Normalisations: BatchNormalization (training too), Instance-, Layer-, Group- and
+ * RMSNormalization, LRN, LpNormalization, Softmax and LogSoftmax. Means and variances take two
+ * passes in f64; stash_type therefore changes nothing but the dtype of outputs. Called by the
+ * executor through its table.
  */
 #include "kit/geometry.h"
 #include "ref/ref_line.h"
@@ -177,6 +177,10 @@ static fer_status channel_bind(feri_ref_call *call) {
     for (uint32_t i = 1; fits && i < call->node->input_count; i++) {
         fits = call->in[i] && is_vector(call->in[i], channels);
     }
+    for (uint32_t i = 1; fits && i < 3; i++) {
+        const feri_ref_tensor *running = feri_ref_output(call, i);
+        fits = !running || is_vector(running, channels);
+    }
     if (!fits) {
         return feri_ref_fail(
             call, FER_INVALID_INPUT, "scale, bias, mean and variance must have one per channel");
@@ -221,9 +225,67 @@ static fer_status channel_run(feri_ref_call *call) {
     return FER_OK;
 }
 
-static const char *batch_refuse(const fer_subgraph *graph, const fer_node_view *node) {
-    (void)graph;
-    return feri_ref_int(node, "training_mode", 0) ? "training outputs are not yet there" : NULL;
+/* Mean and variance of one channel over all images. */
+static fer_status batch_moments(
+    feri_ref_call *call, uint64_t channel, uint64_t size, double *out_mean, double *out_variance) {
+    const feri_ref_tensor *x = call->in[0];
+    uint64_t images = (uint64_t)x->dims[0], channels = x->rank > 1 ? (uint64_t)x->dims[1] : 1;
+    double shift = 0.0, count = (double)images * (double)size;
+    for (int power = 1; power <= 2; power++) {
+        double total = 0.0;
+        for (uint64_t i = 0; i < images; i++) {
+            double sum = 0.0;
+            uint64_t start = (i * channels + channel) * size;
+            fer_status status = sum_powers(call, start, size, shift, power, &sum);
+            if (status) {
+                return status;
+            }
+            total += sum;
+        }
+        shift = power == 1 ? total / count : shift;
+        *out_variance = total / count;
+    }
+    *out_mean = shift;
+    return FER_OK;
+}
+
+/* The running value of a channel: what came in and what this batch had, mixed by momentum. */
+static void store_running(feri_ref_call *call, uint32_t index, uint64_t channel, double current) {
+    double momentum = feri_ref_float(call->node, "momentum", 0.9f), past = 0.0;
+    feri_ref_tensor *out = feri_ref_output(call, index);
+    if (out) {
+        feri_ref_load_real(call, call->in[2 + index], channel, 1, 1, &past);
+        past = past * momentum + current * (1.0 - momentum);
+        feri_ref_store_real(call, out, channel, 1, 1, &past);
+    }
+}
+
+/* BatchNormalization with training_mode: the batch's own moments. */
+static fer_status train_run(feri_ref_call *call) {
+    const feri_ref_tensor *x = call->in[0];
+    uint64_t channels = x->rank > 1 ? (uint64_t)x->dims[1] : 1;
+    uint64_t size = x->rank > 1 ? (uint64_t)feri_kit_span(x->dims, 2, x->rank) : 1;
+    double epsilon = feri_ref_float(call->node, "epsilon", 1e-5f);
+    for (uint64_t c = 0; x->count && c < channels; c++) {
+        affine a = {call->in[1], call->in[2], c, size};
+        moments m = {0.0, 1.0};
+        double variance = 0.0;
+        fer_status status = batch_moments(call, c, size, &m.mean, &variance);
+        m.scale = 1.0 / sqrt(variance + epsilon);
+        for (uint64_t i = 0; !status && i < (uint64_t)x->dims[0]; i++) {
+            status = write_span(call, (i * channels + c) * size, size, m, &a);
+        }
+        if (status) {
+            return status;
+        }
+        store_running(call, 1, c, m.mean);
+        store_running(call, 2, c, variance);
+    }
+    return FER_OK;
+}
+
+static fer_status batch_run(feri_ref_call *call) {
+    return feri_ref_int(call->node, "training_mode", 0) ? train_run(call) : channel_run(call);
 }
 
 /* ---- LayerNormalization, RMSNormalization ---- */
@@ -406,11 +468,7 @@ static fer_status lrn_run(feri_ref_call *call) {
 #define NORM(ident, number, does, binds, bytes)                                                    \
     { .op = FER_OP_##ident, .revision = number, .run = does, .bind = binds, .params_bytes = bytes }
 static const feri_ref_kernel kernels[] = {
-    {.op = FER_OP_BatchNormalization,
-     .revision = 15,
-     .run = channel_run,
-     .bind = channel_bind,
-     .refuse = batch_refuse},
+    NORM(BatchNormalization, 15, batch_run, channel_bind, 0),
     NORM(GroupNormalization, 21, channel_run, channel_bind, 0),
     NORM(InstanceNormalization, 22, channel_run, channel_bind, 0),
     NORM(LRN, 13, lrn_run, lrn_bind, 0),
