@@ -118,6 +118,7 @@ static fer_status fill_steps(feri_ref_exec *exec) {
     for (uint32_t i = 0; i < graph->output_count; i++) {
         exec->data_dependent_count +=
             (graph->values[graph->outputs[i]]->flags & FER_VALUE_DATA_DEPENDENT) != 0;
+        exec->sub_byte_count += feri_ref_bits(graph->values[graph->outputs[i]]->dtype) < 8;
     }
     return FER_OK;
 }

@@ -30,8 +30,10 @@ typedef struct feri_ref_exec {
     uint32_t life_count;
     uint32_t rebind_count;         /* steps that rebind */
     uint32_t data_dependent_count; /* outputs whose dims the run decides */
-    feri_ref_step *steps;          /* [graph->node_count] */
-    uint32_t *operands;            /* value indices, FER_NO_VALUE where left out */
+    uint32_t sub_byte_count;       /* outputs whose last byte may be part padding */
+    uint32_t reserved;
+    feri_ref_step *steps; /* [graph->node_count] */
+    uint32_t *operands;   /* value indices, FER_NO_VALUE where left out */
     feri_kit_life *lives;
 } feri_ref_exec;
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Ops whose output follows from shapes and scalars: Shape, Size, Range, ConstantOfShape, EyeLike,
- * Trilu, Dropout in inference. Training Dropout is refused, since nothing can be compared with it.
- * Called through the step list.
+ * Trilu. Called through the step list.
  */
 #include "ref/ref_elements.h"
 
@@ -156,22 +155,6 @@ static fer_status run_trilu(feri_ref_call *call) {
     return FER_OK;
 }
 
-static fer_status run_dropout(feri_ref_call *call) {
-    const feri_ref_tensor *ratio = call->node->input_count > 1 ? call->in[1] : NULL;
-    const feri_ref_tensor *training = call->node->input_count > 2 ? call->in[2] : NULL;
-    int trains = training && training->count > 0 && training->data[0] != 0;
-    if (trains && (!ratio || ratio->count == 0 || feri_ref_scalar_f64(call->host, ratio, 0) != 0)) {
-        return feri_ref_fail(
-            call, FER_UNSUPPORTED, "not yet: training mode; set training_mode to false");
-    }
-    fer_status status = call->out[0] ? feri_ref_copy_all(call, call->in[0], call->out[0]) : FER_OK;
-    if (status == FER_OK && call->node->output_count > 1 && call->out[1]) {
-        static const uint8_t one[1] = {1};
-        status = fill(call, call->out[1], one);
-    }
-    return status;
-}
-
 static const feri_ref_kernel kernels[] = {
     {FER_OP_Shape,           25, run_shape,             NULL, 0, NULL, NULL},
     {FER_OP_Size,            25, run_size,              NULL, 0, NULL, NULL},
@@ -179,6 +162,5 @@ static const feri_ref_kernel kernels[] = {
     {FER_OP_ConstantOfShape, 25, run_constant_of_shape, NULL, 0, NULL, NULL},
     {FER_OP_EyeLike,         22, run_eye_like,          NULL, 0, NULL, NULL},
     {FER_OP_Trilu,           14, run_trilu,             NULL, 0, NULL, NULL},
-    {FER_OP_Dropout,         22, run_dropout,           NULL, 0, NULL, NULL},
 };
 const feri_ref_family feri_ref_family_generate = {kernels, sizeof(kernels) / sizeof(kernels[0])};
