@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tensors put together from pieces and taken apart: slices of a scan, stacks of a loop's outputs,
+ * joined sequences. Any dtype: strings and packed sub-byte elements too. Used inside lib/host only.
+ */
+#ifndef FERI_HOST_PIECES_H
+#define FERI_HOST_PIECES_H
+
+#include "host/host_call.h"
+
+/* The tensor itself, or a copy where the host cannot reach its memory; a reference of the caller's.
+ */
+fer_status feri_piece_on_host(fer_tensor *tensor, fer_tensor **out_tensor);
+
+/* A tensor in the making. Strings stay borrowed from their sources until the end. */
+typedef struct feri_assembly {
+    feri_env *env;
+    fer_dtype dtype;
+    uint32_t rank;
+    uint64_t element_count;
+    fer_tensor *tensor; /* not for strings */
+    const char **strings;
+    size_t *lengths;
+    int64_t dims[FER_MAX_RANK];
+} feri_assembly;
+fer_status feri_assembly_begin(
+    feri_assembly *assembly, feri_env *env, fer_dtype dtype, uint32_t rank, const int64_t *dims);
+/* count elements of source (host memory, same dtype) from flat index from to flat index at; the
+ * caller keeps both in range. */
+fer_status feri_assembly_copy(
+    feri_assembly *assembly, uint64_t at, const fer_tensor *source, uint64_t from, uint64_t count);
+/* The tensor; on failure too the assembly is finished. */
+fer_status feri_assembly_end(feri_assembly *assembly, fer_tensor **out_tensor);
+void feri_assembly_drop(feri_assembly *assembly);
+
+/* Indices [begin, begin + length) of an axis, in range; drops_axis wants length 1. Shares memory
+ * where may_share and the piece is one run of whole bytes. source is in host memory. */
+typedef struct feri_take {
+    uint32_t axis;
+    int64_t begin;
+    int64_t length;
+    uint8_t drops_axis;
+    uint8_t may_share;
+} feri_take;
+fer_status feri_take_piece(fer_tensor *source, const feri_take *take, fer_tensor **out_tensor);
+
+/* Joins count >= 1 tensors along an axis (nonnegative, checked here against their rank), which is
+ * new when is_new_axis. INVALID_INPUT with the node's name when dtypes or dims do not fit. */
+fer_status feri_join_pieces(feri_host_call *call,
+                            fer_tensor *const *pieces,
+                            uint64_t count,
+                            int64_t axis,
+                            int is_new_axis,
+                            fer_tensor **out_tensor);
+
+/* Equal tensors, one per trip, that become one tensor with a new axis. Numbers are copied into one
+ * growing tensor, strings are kept. */
+typedef struct feri_stack {
+    uint64_t count;
+    uint64_t slice_elements;
+    fer_tensor *first; /* gives dtype and dims */
+    fer_tensor *data;  /* [capacity, dims...] */
+    uint64_t capacity;
+    fer_tensor **held; /* strings */
+    uint32_t held_capacity;
+} feri_stack;
+/* expected: how many there will be, 0 when unknown. */
+fer_status
+feri_stack_push(feri_host_call *call, feri_stack *stack, const fer_value *value, uint64_t expected);
+/* With the axis at axis (may be negative), in reverse order when is_reversed. At least one was
+ * pushed. */
+fer_status feri_stack_join(feri_host_call *call,
+                           feri_stack *stack,
+                           int64_t axis,
+                           int is_reversed,
+                           fer_tensor **out_tensor);
+/* What a stack of none is: dims from the fact of a body's output, 0 where unknown. */
+fer_status feri_stack_none(feri_host_call *call,
+                           const feri_host_body *body,
+                           uint32_t body_output,
+                           int64_t axis,
+                           fer_tensor **out_tensor);
+void feri_stack_drop(feri_env *env, feri_stack *stack);
+
+#endif

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The outputs that Loop and Scan collect, one slice a trip. A stack grows by doubling, so that a
+ * loop of unknown length costs no tensor per trip; one of known length is written once.
+ */
+#include "host/pieces.h"
+
+#include <string.h>
+
+static fer_status start(feri_stack *stack, fer_tensor *first) {
+    stack->first = fer_tensor_retain(first);
+    stack->slice_elements = first->element_count;
+    return FER_OK;
+}
+
+static int is_alike(const fer_tensor *a, const fer_tensor *b) {
+    return a->dtype == b->dtype && a->rank == b->rank &&
+           (a->rank == 0 || memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0);
+}
+
+static fer_status stacked_dims(const feri_host_call *call,
+                               const fer_tensor *slice,
+                               uint64_t length,
+                               int64_t axis,
+                               uint32_t *out_axis,
+                               int64_t *dims) {
+    FER_TRY(feri_host_axis(call, axis, slice->rank + 1, out_axis));
+    for (uint32_t d = 0, from = 0; d < slice->rank + 1; d++) {
+        dims[d] = d == *out_axis ? (int64_t)length : slice->dims[from++];
+    }
+    return FER_OK;
+}
+
+/* slice: count elements of source at the end of what data holds. */
+static fer_status copy_slice(feri_stack *stack, const fer_tensor *source, uint64_t elements) {
+    feri_assembly into = {.dtype = stack->first->dtype, .tensor = stack->data};
+    return feri_assembly_copy(&into, stack->count * stack->slice_elements, source, 0, elements);
+}
+
+static fer_status reserve(feri_host_call *call, feri_stack *stack, uint64_t expected) {
+    if (stack->count < stack->capacity) {
+        return FER_OK;
+    }
+    uint64_t wanted = stack->capacity ? feri_mul_sat(stack->capacity, 2) : expected;
+    wanted = wanted ? wanted : 4;
+    int64_t dims[FER_MAX_RANK + 1];
+    uint32_t axis = 0;
+    fer_tensor *grown = NULL;
+    FER_TRY(stacked_dims(call, stack->first, wanted, 0, &axis, dims));
+    FER_TRY(fer_tensor_create(
+        feri_host_context(call), stack->first->dtype, stack->first->rank + 1, dims, &grown));
+    fer_tensor *old = stack->data;
+    stack->data = grown;
+    stack->capacity = wanted;
+    if (old && old->bytes) {
+        memcpy(fer_tensor_data(grown), fer_tensor_data(old), old->bytes);
+    }
+    fer_tensor_release(old);
+    return FER_OK;
+}
+
+fer_status feri_stack_push(feri_host_call *call,
+                           feri_stack *stack,
+                           const fer_value *value,
+                           uint64_t expected) {
+    fer_tensor *tensor = fer_value_tensor(value);
+    if (!tensor) {
+        return feri_host_fail(call, FER_INVALID_INPUT, "a scan output of its body is no tensor");
+    }
+    if (!stack->first) {
+        FER_TRY(start(stack, tensor));
+    }
+    if (!is_alike(stack->first, tensor)) {
+        return feri_host_fail(call,
+                              FER_INVALID_INPUT,
+                              "a scan output has another dtype or shape in trip %llu than in the "
+                              "first one",
+                              (unsigned long long)stack->count);
+    }
+    if (tensor->dtype == FER_STRING) {
+        if (stack->count >= UINT32_MAX) {
+            return feri_host_fail(call, FER_LIMIT, "too many trips for a scan output of strings");
+        }
+        uint32_t needed = (uint32_t)stack->count + 1;
+        FER_TRY(
+            feri_grow(call->env, &stack->held, &stack->held_capacity, needed, sizeof *stack->held));
+        stack->held[stack->count++] = fer_tensor_retain(tensor);
+        return FER_OK;
+    }
+    FER_TRY(reserve(call, stack, expected));
+    fer_tensor *here = NULL;
+    FER_TRY(feri_piece_on_host(tensor, &here));
+    fer_status status = copy_slice(stack, here, stack->slice_elements);
+    fer_tensor_release(here);
+    stack->count++;
+    return status;
+}
+
+fer_status feri_stack_join(feri_host_call *call,
+                           feri_stack *stack,
+                           int64_t axis,
+                           int is_reversed,
+                           fer_tensor **out_tensor) {
+    int64_t dims[FER_MAX_RANK + 1];
+    uint32_t at = 0;
+    FER_TRY(stacked_dims(call, stack->first, stack->count, axis, &at, dims));
+    if (at == 0 && !is_reversed && stack->data && stack->capacity == stack->count) {
+        *out_tensor = fer_tensor_retain(stack->data);
+        return FER_OK;
+    }
+    feri_assembly assembly;
+    FER_TRY(feri_assembly_begin(
+        &assembly, call->env, stack->first->dtype, stack->first->rank + 1, dims));
+    uint64_t outer = 1;
+    for (uint32_t d = 0; d < at; d++) {
+        outer *= (uint64_t)dims[d];
+    }
+    /* Empty slices have nothing to copy; outer may be 0 only then. */
+    uint64_t inner = stack->slice_elements ? stack->slice_elements / outer : 0;
+    fer_status status = FER_OK;
+    for (uint64_t t = 0; inner && t < stack->count && status == FER_OK; t++) {
+        uint64_t place = is_reversed ? stack->count - 1 - t : t;
+        const fer_tensor *source = stack->held ? stack->held[t] : stack->data;
+        uint64_t base = stack->held ? 0 : t * stack->slice_elements;
+        for (uint64_t o = 0; o < outer && status == FER_OK; o++) {
+            uint64_t to = (o * stack->count + place) * inner;
+            status = feri_assembly_copy(&assembly, to, source, base + o * inner, inner);
+        }
+    }
+    if (status != FER_OK) {
+        feri_assembly_drop(&assembly);
+        return status;
+    }
+    return feri_assembly_end(&assembly, out_tensor);
+}
+
+fer_status feri_stack_none(feri_host_call *call,
+                           const feri_host_body *body,
+                           uint32_t body_output,
+                           int64_t axis,
+                           fer_tensor **out_tensor) {
+    const feri_fact *fact = &body->graph->values[body->graph->outputs[body_output]].fact;
+    if (fact->dtype == 0) {
+        return feri_host_fail(call,
+                              FER_INVALID_INPUT,
+                              "it makes no trip, and the dtype of its body's output %u is not "
+                              "known, so there is no empty result to give",
+                              body_output);
+    }
+    fer_tensor slice = {.dtype = fact->dtype};
+    for (int32_t d = 0; d < fact->rank && d < FER_MAX_RANK; d++) {
+        feri_sym dim = fact->dims[d];
+        slice.dims[slice.rank++] = feri_sym_is_number(dim) && dim.number > 0 ? dim.number : 0;
+    }
+    int64_t dims[FER_MAX_RANK + 1];
+    uint32_t at = 0;
+    /* An axis that only fits the rank not known here must not fail. */
+    FER_TRY(stacked_dims(call, &slice, 0, fact->rank < 0 ? 0 : axis, &at, dims));
+    return fer_tensor_create(
+        feri_host_context(call), slice.dtype, slice.rank + 1, dims, out_tensor);
+}
+
+void feri_stack_drop(feri_env *env, feri_stack *stack) {
+    for (uint64_t i = 0; stack->held && i < stack->count; i++) {
+        fer_tensor_release(stack->held[i]);
+    }
+    feri_free(env, stack->held, (uint64_t)stack->held_capacity * sizeof *stack->held);
+    fer_tensor_release(stack->data);
+    fer_tensor_release(stack->first);
+    memset(stack, 0, sizeof *stack);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Tensors of strings in ordinary ops. Ops that only move elements run on numbers that stand for the
+ * strings, 1 and up, through the call's evaluator, and the results are read back; 0 stands for the
+ * empty string, which is what Pad fills with. Equal compares directly.
+ */
+#include "host/string_ops.h"
+
+#include "host/pieces.h"
+
+#include <string.h>
+
+/* Elements between two looks at deadline and cancel. */
+enum { POLL_ELEMENTS = 1 << 16 };
+
+/* ---- pairs ---- */
+
+static uint64_t dim_from_end(const fer_tensor *tensor, uint32_t back) {
+    return back < tensor->rank ? (uint64_t)tensor->dims[tensor->rank - 1 - back] : 1;
+}
+
+fer_status feri_pairing_begin(feri_host_call *call,
+                              const fer_tensor *a,
+                              const fer_tensor *b,
+                              feri_pairing *out_pairing) {
+    feri_pairing *p = out_pairing;
+    memset(p, 0, sizeof *p);
+    p->rank = a->rank > b->rank ? a->rank : b->rank;
+    uint64_t a_step = 1;
+    uint64_t b_step = 1;
+    for (uint32_t back = 0; back < p->rank; back++) {
+        uint64_t x = dim_from_end(a, back);
+        uint64_t y = dim_from_end(b, back);
+        if (x != y && x != 1 && y != 1) {
+            return feri_host_fail(call,
+                                  FER_INVALID_INPUT,
+                                  "dims %llu and %llu do not broadcast",
+                                  (unsigned long long)x,
+                                  (unsigned long long)y);
+        }
+        uint32_t d = p->rank - 1 - back;
+        p->dims[d] = (int64_t)(x == 1 ? y : x);
+        p->a_steps[d] = x == 1 ? 0 : a_step;
+        p->b_steps[d] = y == 1 ? 0 : b_step;
+        a_step = feri_mul_sat(a_step, x);
+        b_step = feri_mul_sat(b_step, y);
+    }
+    uint64_t bytes = 0;
+    return feri_shape_check(call->env, FER_STRING, p->rank, p->dims, &p->count, &bytes);
+}
+
+void feri_pairing_next(feri_pairing *p) {
+    for (uint32_t d = p->rank; d-- > 0;) {
+        p->a_at += p->a_steps[d];
+        p->b_at += p->b_steps[d];
+        if (++p->index[d] < p->dims[d]) {
+            return;
+        }
+        p->a_at -= p->a_steps[d] * (uint64_t)p->dims[d];
+        p->b_at -= p->b_steps[d] * (uint64_t)p->dims[d];
+        p->index[d] = 0;
+    }
+}
+
+fer_status feri_string_at(const feri_host_call *call,
+                          const fer_tensor *tensor,
+                          uint64_t index,
+                          const char **out_text,
+                          size_t *out_length) {
+    *out_text = fer_tensor_string(tensor, index, out_length);
+    if (!*out_text) {
+        return feri_host_fail(call,
+                              FER_INVALID_INPUT,
+                              "string %llu of a tensor has offsets that lie outside it",
+                              (unsigned long long)index);
+    }
+    return FER_OK;
+}
+
+/* ---- Equal ---- */
+
+static fer_status compare_pairs(feri_host_call *call,
+                                const fer_tensor *a,
+                                const fer_tensor *b,
+                                feri_pairing *pairs,
+                                uint8_t *out) {
+    for (uint64_t i = 0; i < pairs->count; i++) {
+        const char *x = NULL;
+        const char *y = NULL;
+        size_t x_length = 0;
+        size_t y_length = 0;
+        if (i % POLL_ELEMENTS == POLL_ELEMENTS - 1) {
+            FER_TRY(feri_host_check(call));
+        }
+        FER_TRY(feri_string_at(call, a, pairs->a_at, &x, &x_length));
+        FER_TRY(feri_string_at(call, b, pairs->b_at, &y, &y_length));
+        out[i] = x_length == y_length && memcmp(x, y, x_length) == 0;
+        feri_pairing_next(pairs);
+    }
+    return FER_OK;
+}
+
+fer_status feri_host_string_equal(feri_host_call *call) {
+    fer_tensor *a = NULL;
+    fer_tensor *b = NULL;
+    fer_tensor *equal = NULL;
+    feri_pairing pairs;
+    FER_TRY(feri_host_tensor(call, 0, &a));
+    FER_TRY(feri_host_tensor(call, 1, &b));
+    if (a->dtype != FER_STRING || b->dtype != FER_STRING) {
+        return feri_string_run_plain(call);
+    }
+    FER_TRY(feri_pairing_begin(call, a, b, &pairs));
+    FER_TRY(fer_tensor_create(feri_host_context(call), FER_BOOL, pairs.rank, pairs.dims, &equal));
+    fer_status status = compare_pairs(call, a, b, &pairs, fer_tensor_data(equal));
+    if (status != FER_OK) {
+        fer_tensor_release(equal);
+        return status;
+    }
+    return feri_host_give_tensor(call, 0, equal);
+}
+
+/* ---- movement ---- */
+
+typedef struct moving {
+    feri_host_call *call;
+    uint32_t in_count;
+    fer_tensor **in;  /* in_count: numbers for strings, else the operand; references */
+    fer_tensor **out; /* output_count */
+    uint64_t string_count;
+    const char **strings; /* string_count + 1; 0: the empty one */
+    size_t *lengths;
+} moving;
+
+static fer_tensor *string_operand(const feri_host_call *call, uint32_t index) {
+    fer_tensor *tensor = fer_value_tensor(feri_host_operand(call, index));
+    return tensor && tensor->dtype == FER_STRING ? tensor : NULL;
+}
+
+int feri_string_among_inputs(const feri_host_call *call) {
+    int has = 0;
+    for (uint32_t i = 0; i < call->node->formal_count; i++) {
+        has |= string_operand(call, i) != NULL;
+    }
+    return has;
+}
+
+static fer_status open_moving(moving *m) {
+    feri_env *env = m->call->env;
+    m->in_count = m->call->node->formal_count;
+    for (uint32_t i = 0; i < m->in_count; i++) {
+        const fer_tensor *tensor = string_operand(m->call, i);
+        m->string_count += tensor ? tensor->element_count : 0;
+    }
+    uint64_t texts = m->string_count + 1;
+    m->in = feri_alloc(env, feri_mul_sat(m->in_count, sizeof *m->in));
+    m->out = feri_alloc(env, feri_mul_sat(m->call->node->output_count, sizeof *m->out));
+    m->strings = feri_alloc(env, feri_mul_sat(texts, sizeof *m->strings));
+    m->lengths = feri_alloc(env, feri_mul_sat(texts, sizeof *m->lengths));
+    if (!m->in || !m->out || !m->strings || !m->lengths) {
+        return fer_error_last()->status;
+    }
+    m->strings[0] = "";
+    return FER_OK;
+}
+
+static void close_moving(moving *m) {
+    feri_env *env = m->call->env;
+    uint32_t out_count = m->call->node->output_count;
+    uint64_t texts = m->string_count + 1;
+    for (uint32_t i = 0; m->in && i < m->in_count; i++) {
+        fer_tensor_release(m->in[i]);
+    }
+    for (uint32_t o = 0; m->out && o < out_count; o++) {
+        fer_tensor_release(m->out[o]);
+    }
+    feri_free(env, m->in, feri_mul_sat(m->in_count, sizeof *m->in));
+    feri_free(env, m->out, feri_mul_sat(out_count, sizeof *m->out));
+    feri_free(env, m->strings, feri_mul_sat(texts, sizeof *m->strings));
+    feri_free(env, m->lengths, feri_mul_sat(texts, sizeof *m->lengths));
+}
+
+/* Numbers from *next up in place of the strings. */
+static fer_status number_strings(moving *m, uint32_t index, uint64_t *next) {
+    fer_tensor *source = string_operand(m->call, index);
+    FER_TRY(fer_tensor_create(
+        feri_host_context(m->call), FER_I64, source->rank, source->dims, &m->in[index]));
+    int64_t *numbers = fer_tensor_data(m->in[index]);
+    for (uint64_t i = 0; i < source->element_count; i++, ++*next) {
+        FER_TRY(feri_string_at(m->call, source, i, &m->strings[*next], &m->lengths[*next]));
+        numbers[i] = (int64_t)*next;
+    }
+    return FER_OK;
+}
+
+static fer_status feed_operands(moving *m) {
+    uint64_t next = 1;
+    for (uint32_t i = 0; i < m->in_count; i++) {
+        if (string_operand(m->call, i)) {
+            FER_TRY(number_strings(m, i, &next));
+        } else if (feri_host_operand(m->call, i)) {
+            fer_tensor *tensor = NULL;
+            FER_TRY(feri_host_tensor(m->call, i, &tensor));
+            m->in[i] = fer_tensor_retain(tensor);
+        }
+    }
+    return FER_OK;
+}
+
+/* The strings that the numbers of a result stand for. */
+static fer_status read_strings(moving *m, fer_tensor *numbers, fer_tensor **out_tensor) {
+    feri_env *env = m->call->env;
+    uint64_t count = numbers->element_count;
+    const char **strings = feri_alloc(env, feri_mul_sat(count, sizeof *strings));
+    size_t *lengths = feri_alloc(env, feri_mul_sat(count, sizeof *lengths));
+    fer_status status = strings && lengths ? FER_OK : fer_error_last()->status;
+    const int64_t *data = fer_tensor_data(numbers);
+    for (uint64_t i = 0; i < count && status == FER_OK; i++) {
+        if (data[i] < 0 || (uint64_t)data[i] > m->string_count) {
+            status = feri_host_fail(m->call, FER_INTERNAL, "moving strings made up a new one");
+            break;
+        }
+        strings[i] = m->strings[data[i]];
+        lengths[i] = m->lengths[data[i]];
+    }
+    if (status == FER_OK) {
+        status = fer_tensor_create_strings(
+            feri_host_context(m->call), numbers->rank, numbers->dims, strings, lengths, out_tensor);
+    }
+    feri_free(env, strings, feri_mul_sat(count, sizeof *strings));
+    feri_free(env, lengths, feri_mul_sat(count, sizeof *lengths));
+    return status;
+}
+
+static fer_status give_moved(moving *m, uint32_t index, int are_strings) {
+    fer_tensor *here = NULL;
+    fer_tensor *strings = NULL;
+    if (!are_strings) {
+        return feri_host_give_tensor(m->call, index, fer_tensor_retain(m->out[index]));
+    }
+    if (m->out[index]->dtype != FER_I64) {
+        return feri_host_fail(m->call, FER_INTERNAL, "moving strings changed their kind");
+    }
+    FER_TRY(feri_piece_on_host(m->out[index], &here));
+    fer_status status = read_strings(m, here, &strings);
+    fer_tensor_release(here);
+    return status == FER_OK ? feri_host_give_tensor(m->call, index, strings) : status;
+}
+
+static fer_status move(moving *m, int are_strings) {
+    feri_host_call *call = m->call;
+    if (!call->run_op) {
+        return feri_host_fail(
+            call, FER_UNSUPPORTED, "there is no device here to run it on; compile for one");
+    }
+    FER_TRY(open_moving(m));
+    FER_TRY(feed_operands(m));
+    FER_TRY(
+        call->run_op(call->self, call->node, m->in, m->in_count, m->out, call->node->output_count));
+    for (uint32_t o = 0; o < call->node->output_count; o++) {
+        if (feri_host_wants(call, o) && m->out[o]) {
+            FER_TRY(give_moved(m, o, are_strings));
+        }
+    }
+    return FER_OK;
+}
+
+static fer_status run_moving(feri_host_call *call, int are_strings) {
+    moving m;
+    memset(&m, 0, sizeof m);
+    m.call = call;
+    fer_status status = move(&m, are_strings);
+    close_moving(&m);
+    return status;
+}
+
+fer_status feri_host_string_move(feri_host_call *call) {
+    return run_moving(call, feri_string_among_inputs(call));
+}
+
+fer_status feri_string_run_plain(feri_host_call *call) {
+    return run_moving(call, /*are_strings=*/0);
+}
