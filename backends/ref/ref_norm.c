@@ -85,6 +85,13 @@ static fer_status line_run(feri_ref_call *call) {
     return FER_OK;
 }
 
+/* Y may be left out where somebody wants the moments only. */
+static fer_status y_fits(const feri_ref_call *call) {
+    return call->out[0]
+               ? feri_ref_same_dims(call, call->in[0], call->out[0], "Y must have the shape of X")
+               : FER_OK;
+}
+
 /* ---- mean and variance over contiguous spans ---- */
 
 typedef struct moments {
@@ -136,7 +143,7 @@ typedef struct affine {
 
 static fer_status
 write_span(feri_ref_call *call, uint64_t start, uint64_t count, moments m, const affine *a) {
-    for (uint64_t at = 0; at < count;) {
+    for (uint64_t at = 0; call->out[0] && at < count;) {
         double chunk[FERI_REF_CHUNK], scale[FERI_REF_CHUNK], bias[FERI_REF_CHUNK];
         int is_each = a->per == 1;
         uint64_t n = least(count - at, FERI_REF_CHUNK), from = a->first + at / a->per;
@@ -192,7 +199,7 @@ static fer_status channel_bind(feri_ref_call *call) {
                 call, FER_INVALID_MODEL, "num_groups does not divide the channels");
         }
     }
-    return feri_ref_same_dims(call, x, call->out[0], "Y must have the shape of X");
+    return y_fits(call);
 }
 
 static fer_status channel_run(feri_ref_call *call) {
@@ -320,7 +327,7 @@ static fer_status layer_bind(feri_ref_call *call) {
     if (!feri_kit_axis(feri_ref_int(call->node, "axis", -1), x->rank, &axis)) {
         return feri_ref_fail(call, FER_INVALID_MODEL, "axis does not exist in X");
     }
-    fer_status status = feri_ref_same_dims(call, x, call->out[0], "Y must have the shape of X");
+    fer_status status = y_fits(call);
     if (status) {
         return status;
     }
@@ -362,7 +369,7 @@ static uint64_t load_repeated(const feri_ref_call *call,
 static fer_status write_layer(feri_ref_call *call, uint64_t start, moments m) {
     const layer_params *p = call->params;
     const feri_ref_tensor *bias = feri_ref_input(call, 2);
-    for (uint64_t at = start; at < start + p->span;) {
+    for (uint64_t at = start; call->out[0] && at < start + p->span;) {
         double chunk[FERI_REF_CHUNK], scale[FERI_REF_CHUNK], added[FERI_REF_CHUNK];
         uint64_t n = least(start + p->span - at, FERI_REF_CHUNK);
         n = load_repeated(call, call->in[1], p->scale_period, at, n, scale);

@@ -12,8 +12,12 @@
 #include <math.h>
 #include <string.h>
 
+/* Units of a row handled between two polls. */
+enum { PIECE = 4096 };
+
 /* One direction's run over time. Buffers are batch x (gates x hidden) or batch x hidden. */
-typedef struct sweep {
+typedef struct sweep sweep;
+struct sweep {
     feri_ref_call *call;
     const feri_ref_recurrent *p;
     uint64_t direction;
@@ -23,7 +27,9 @@ typedef struct sweep {
     double *h;
     double *c;
     double *reset; /* GRU: r (.) H */
-} sweep;
+    /* Units [begin, end) of a batch row take one step. */
+    void (*cell)(sweep *s, uint64_t row, uint64_t begin, uint64_t end);
+};
 
 /* rows x weights^T is added to sums. */
 typedef struct step_product {
@@ -69,8 +75,12 @@ static fer_status load_rows(void *self, const feri_ref_block *block, feri_ref_wo
             feri_ref_load_real(
                 q->s->call, q->s->call->in[0], at * q->k + block->column, 1, block->columns, out);
         }
+        fer_status status = feri_ref_poll(q->s->call, block->columns);
+        if (status) {
+            return status;
+        }
     }
-    return feri_ref_poll(q->s->call, block->columns);
+    return FER_OK;
 }
 
 static fer_status load_weights(void *self, const feri_ref_block *block, feri_ref_word *panel) {
@@ -126,20 +136,32 @@ add_product(sweep *s, const double *rows, uint64_t step, uint64_t first, uint64_
     return feri_ref_gemm_run(&gemm);
 }
 
+/* n elements of t from start on, or zeros without it, in pieces with a poll after each. */
+static fer_status
+load_line(feri_ref_call *call, const feri_ref_tensor *t, uint64_t start, uint64_t n, double *out) {
+    for (uint64_t at = 0; at < n; at += PIECE) {
+        uint64_t count = n - at < PIECE ? n - at : PIECE;
+        if (t) {
+            feri_ref_load_real(call, t, start + at, 1, count, out + at);
+        } else {
+            memset(out + at, 0, count * sizeof *out);
+        }
+        fer_status status = feri_ref_poll(call, count);
+        if (status) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
 /* Both sums of every batch row start with their biases. */
 static fer_status start_sums(sweep *s) {
     const feri_ref_tensor *bias = feri_ref_input(s->call, 3);
-    uint64_t n = s->p->gates * s->p->hidden;
+    uint64_t n = s->p->gates * s->p->hidden, of_input = s->direction * 2 * n;
     for (uint64_t row = 0; row < s->p->batch; row++) {
-        double *input = s->from_input + row * n, *state = s->from_state + row * n;
-        memset(input, 0, n * sizeof *input);
-        memset(state, 0, n * sizeof *state);
-        if (bias) {
-            feri_ref_load_real(s->call, bias, s->direction * 2 * n, 1, n, input);
-            feri_ref_load_real(s->call, bias, (s->direction * 2 + 1) * n, 1, n, state);
-        }
-        fer_status status = feri_ref_poll(s->call, n);
-        if (status) {
+        fer_status status = load_line(s->call, bias, of_input, n, s->from_input + row * n);
+        if (status ||
+            (status = load_line(s->call, bias, of_input + n, n, s->from_state + row * n))) {
             return status;
         }
     }
@@ -164,11 +186,11 @@ static double peephole(const sweep *s, uint64_t gate, uint64_t unit) {
 }
 
 /* Gates are i, o, f, c. */
-static void lstm_cell(sweep *s, uint64_t row) {
+static void lstm_cell(sweep *s, uint64_t row, uint64_t begin, uint64_t end) {
     uint64_t n = s->p->hidden;
     int has_peepholes = feri_ref_input(s->call, 7) != NULL;
     const double *x = s->from_input + row * 4 * n, *r = s->from_state + row * 4 * n;
-    for (uint64_t u = 0; u < n; u++) {
+    for (uint64_t u = begin; u < end; u++) {
         double *c = &s->c[row * n + u], past = *c;
         double i = x[u] + r[u], o = x[n + u] + r[n + u], f = x[2 * n + u] + r[2 * n + u];
         if (has_peepholes) {
@@ -188,10 +210,10 @@ static void lstm_cell(sweep *s, uint64_t row) {
 }
 
 /* Gates are z, r, h. With linear_before_reset the state's part of h is there already. */
-static void gru_cell(sweep *s, uint64_t row) {
+static void gru_cell(sweep *s, uint64_t row, uint64_t begin, uint64_t end) {
     uint64_t n = s->p->hidden;
     const double *x = s->from_input + row * 3 * n, *r = s->from_state + row * 3 * n;
-    for (uint64_t u = 0; u < n; u++) {
+    for (uint64_t u = begin; u < end; u++) {
         double *h = &s->h[row * n + u];
         double z = act(s, 0, x[u] + r[u]), of_state = r[2 * n + u];
         if (s->p->is_linear_before_reset) {
@@ -201,9 +223,9 @@ static void gru_cell(sweep *s, uint64_t row) {
     }
 }
 
-static void rnn_cell(sweep *s, uint64_t row) {
-    uint64_t n = s->p->hidden;
-    for (uint64_t u = row * n; u < row * n + n; u++) {
+static void rnn_cell(sweep *s, uint64_t row, uint64_t begin, uint64_t end) {
+    uint64_t at = row * s->p->hidden;
+    for (uint64_t u = at + begin; u < at + end; u++) {
         s->h[u] = act(s, 0, s->from_input[u] + s->from_state[u]);
     }
 }
@@ -222,16 +244,17 @@ static fer_status sum_gates(sweep *s, uint64_t step) {
         const double *x = s->from_input + row * 3 * n + n, *r = s->from_state + row * 3 * n + n;
         for (uint64_t u = 0; u < n; u++) {
             s->reset[row * n + u] = act(s, 0, x[u] + r[u]) * s->h[row * n + u];
-        }
-        if ((status = feri_ref_poll(s->call, n))) {
-            return status;
+            if ((status = feri_ref_poll(s->call, 1))) {
+                return status;
+            }
         }
     }
     return add_product(s, s->reset, step, 2, 1);
 }
 
 /* Y's row for one batch row and step: the state, or zeros behind the sequence's end. */
-static void store_step(sweep *s, uint64_t row, uint64_t step, int is_past) {
+static void
+store_step(sweep *s, uint64_t row, uint64_t step, int is_past, uint64_t begin, uint64_t end) {
     const feri_ref_recurrent *p = s->p;
     feri_ref_tensor *y = feri_ref_output(s->call, 0);
     uint64_t n = p->hidden, time = step;
@@ -245,27 +268,33 @@ static void store_step(sweep *s, uint64_t row, uint64_t step, int is_past) {
     uint64_t at = p->is_batch_first ? (row * p->steps + time) * p->directions + s->direction
                                     : (time * p->directions + s->direction) * p->batch + row;
     double zeros[FERI_REF_CHUNK] = {0.0};
-    for (uint64_t u = 0; u < n; u += FERI_REF_CHUNK) {
-        uint64_t count = n - u < FERI_REF_CHUNK ? n - u : FERI_REF_CHUNK;
+    for (uint64_t u = begin; u < end; u += FERI_REF_CHUNK) {
+        uint64_t count = end - u < FERI_REF_CHUNK ? end - u : FERI_REF_CHUNK;
         const double *values = is_past ? zeros : s->h + row * n + u;
         feri_ref_store_real(s->call, y, at * n + u, 1, count, values);
     }
 }
 
+static fer_status run_row(sweep *s, uint64_t row, uint64_t step) {
+    int is_past = step >= length_of(s, row);
+    for (uint64_t u = 0; u < s->p->hidden; u += PIECE) {
+        uint64_t end = s->p->hidden - u < PIECE ? s->p->hidden : u + PIECE;
+        if (!is_past) {
+            s->cell(s, row, u, end);
+        }
+        store_step(s, row, step, is_past, u, end);
+        fer_status status = feri_ref_poll(s->call, 4 * (end - u));
+        if (status) {
+            return status;
+        }
+    }
+    return FER_OK;
+}
+
 static fer_status run_step(sweep *s, uint64_t step) {
-    uint32_t op = s->p->op;
     fer_status status = sum_gates(s, step);
     for (uint64_t row = 0; !status && row < s->p->batch; row++) {
-        int is_past = step >= length_of(s, row);
-        if (!is_past && op == FER_OP_LSTM) {
-            lstm_cell(s, row);
-        } else if (!is_past && op == FER_OP_GRU) {
-            gru_cell(s, row);
-        } else if (!is_past) {
-            rnn_cell(s, row);
-        }
-        store_step(s, row, step, is_past);
-        status = feri_ref_poll(s->call, 8 * s->p->hidden);
+        status = run_row(s, row, step);
     }
     return status;
 }
@@ -277,37 +306,40 @@ static uint64_t state_at(const sweep *s, uint64_t row) {
            (p->is_batch_first ? row * p->directions + s->direction : s->direction * p->batch + row);
 }
 
-static fer_status run_direction(sweep *s) {
-    const feri_ref_recurrent *p = s->p;
-    const feri_ref_tensor *first_h = feri_ref_input(s->call, 5);
-    const feri_ref_tensor *first_c = p->op == FER_OP_LSTM ? feri_ref_input(s->call, 6) : NULL;
-    feri_ref_tensor *last_h = feri_ref_output(s->call, 1), *last_c = feri_ref_output(s->call, 2);
-    uint64_t n = p->hidden;
-    memset(s->h, 0, p->batch * n * sizeof *s->h);
-    memset(s->c, 0, p->batch * n * sizeof *s->c);
-    for (uint64_t row = 0; row < p->batch; row++) {
-        if (first_h) {
-            feri_ref_load_real(s->call, first_h, state_at(s, row), 1, n, s->h + row * n);
-        }
-        if (first_c) {
-            feri_ref_load_real(s->call, first_c, state_at(s, row), 1, n, s->c + row * n);
-        }
-    }
-    for (uint64_t step = 0; step < p->steps; step++) {
-        fer_status status = run_step(s, step);
+/* A batch row of a final state, when somebody wants it. */
+static fer_status store_state(sweep *s, uint32_t output, uint64_t row, const double *state) {
+    feri_ref_tensor *out = feri_ref_output(s->call, output);
+    for (uint64_t u = 0; out && u < s->p->hidden; u += PIECE) {
+        uint64_t count = s->p->hidden - u < PIECE ? s->p->hidden - u : PIECE;
+        feri_ref_store_real(s->call, out, state_at(s, row) + u, 1, count, state + u);
+        fer_status status = feri_ref_poll(s->call, count);
         if (status) {
             return status;
         }
     }
+    return FER_OK;
+}
+
+static fer_status run_direction(sweep *s) {
+    const feri_ref_recurrent *p = s->p;
+    const feri_ref_tensor *h = feri_ref_input(s->call, 5);
+    const feri_ref_tensor *c = p->op == FER_OP_LSTM ? feri_ref_input(s->call, 6) : NULL;
+    uint64_t n = p->hidden;
+    fer_status status = FER_OK;
     for (uint64_t row = 0; row < p->batch; row++) {
-        if (last_h) {
-            feri_ref_store_real(s->call, last_h, state_at(s, row), 1, n, s->h + row * n);
-        }
-        if (last_c) {
-            feri_ref_store_real(s->call, last_c, state_at(s, row), 1, n, s->c + row * n);
+        status = load_line(s->call, h, state_at(s, row), n, s->h + row * n);
+        if (status || (status = load_line(s->call, c, state_at(s, row), n, s->c + row * n))) {
+            return status;
         }
     }
-    return FER_OK;
+    for (uint64_t step = 0; !status && step < p->steps; step++) {
+        status = run_step(s, step);
+    }
+    for (uint64_t row = 0; !status && row < p->batch; row++) {
+        status = store_state(s, 1, row, s->h + row * n);
+        status = status ? status : store_state(s, 2, row, s->c + row * n);
+    }
+    return status;
 }
 
 static fer_status recurrent_run(feri_ref_call *call) {
@@ -319,10 +351,15 @@ static fer_status recurrent_run(feri_ref_call *call) {
     s.h = s.from_state + sums;
     s.c = s.h + states;
     s.reset = s.c + states;
+    s.cell = p->op == FER_OP_LSTM ? lstm_cell : p->op == FER_OP_GRU ? gru_cell : rnn_cell;
     for (uint64_t row = 0; row < p->batch; row++) {
         if (length_of(&s, row) > p->steps) { /* a negative one is huge */
             return feri_ref_fail(
                 call, FER_INVALID_INPUT, "sequence_lens has a length outside the sequence");
+        }
+        fer_status status = feri_ref_poll(call, 1);
+        if (status) {
+            return status;
         }
     }
     for (s.direction = 0; states && s.direction < p->directions; s.direction++) {
