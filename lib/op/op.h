@@ -36,9 +36,9 @@ typedef struct feri_fact {
 
 typedef struct feri_op feri_op;
 
-/* One call of the evaluator. in[i] is NULL for an operand left out; out[i] is zeroed with rank -1
- * and already has kind and dtype from the row's types; out[i]->kind 0 marks an output nobody wants.
- */
+/* One call of the evaluator. in[i] is NULL for an operand left out, out[i] for a result nobody
+ * wants; the others come zeroed with rank -1, and feri_op_check gives them kind and dtype from the
+ * row's types. */
 typedef struct feri_infer {
     const feri_op *op;
     const char *node; /* name, for messages */
@@ -100,6 +100,11 @@ fer_status feri_op_check(feri_infer *call);
 /* feri_op_check, then infer. UNSUPPORTED "not yet" for rows without infer (control ops are the
  * caller's). */
 fer_status feri_op_infer(feri_infer *call);
+
+/* After feri_op_infer with input dims that are numbers: gives the unknown result dims of a
+ * FERI_OP_DATA_DEPENDENT op (NonZero, Compress, Unique, NonMaxSuppression) the largest number they
+ * can take. Other ops: nothing. */
+fer_status feri_op_upper_bound(feri_infer *call);
 
 /* Attributes by name; the default given here is used when absent. A wrong kind cannot occur after
  * feri_op_check. */
