@@ -41,7 +41,7 @@ static fer_status conv(feri_infer *call, uint32_t w_index, uint32_t b_index) {
     if (window.spatial < 0) {
         return FER_OK;
     }
-    int64_t group;
+    int64_t group = 1;
     feri_sym channels = w->rank >= 0 ? w->dims[0] : feri_sym_unknown();
     FER_TRY(check_group(call, "group", channels, &group));
     if (x->rank >= 0 && w->rank >= 0) {
@@ -146,7 +146,7 @@ fer_status feri_infer_conv_transpose(feri_infer *call) {
     feri_sym dims[FER_MAX_RANK];
     const int64_t *padding;
     const int64_t *shape;
-    int64_t group;
+    int64_t group = 1;
     FER_TRY(feri_infer_window(call, x, w, &window));
     if (window.spatial < 0) {
         return FER_OK;
