@@ -69,7 +69,7 @@ fer_status fer_graph_add_input(fer_graph *graph,
     }
     feri_sym *syms = FERI_BUMP_ARRAY(&graph->bump, feri_sym, rank);
     if (syms == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     for (uint32_t d = 0; d < rank; d++) {
         if (dims[d] < -1) {
@@ -216,7 +216,7 @@ static fer_status draft_attrs(fer_graph *graph, const fer_node_desc *desc, node_
     draft->attrs = FERI_BUMP_ARRAY(&graph->bump, fer_attr, desc->attr_count);
     draft->bodies = FERI_BUMP_ARRAY(&graph->bump, fer_graph *, desc->attr_count);
     if (draft->attrs == NULL || draft->bodies == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     for (uint32_t a = 0; a < desc->attr_count; a++) {
         const fer_attr *attr = &desc->attrs[a];
@@ -241,7 +241,7 @@ draft_operands(fer_graph *graph, const fer_node_desc *desc, node_draft *draft, f
     uint32_t count = desc->input_count > least ? desc->input_count : least;
     fer_value_id *inputs = FERI_BUMP_ARRAY(&graph->bump, fer_value_id, count);
     if (inputs == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     for (uint32_t i = 0; i < count; i++) {
         inputs[i] = i < desc->input_count ? desc->inputs[i] : FER_NO_VALUE;
@@ -265,7 +265,7 @@ static fer_status check_dtypes(fer_graph *graph, const feri_gnode *node) {
     feri_fact **facts = FERI_BUMP_ARRAY(
         &graph->bump, feri_fact *, (uint64_t)node->input_count + node->output_count);
     if (facts == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     feri_fact **outs = facts + node->input_count;
     for (uint32_t i = 0; i < node->input_count; i++) {
@@ -306,7 +306,7 @@ static fer_status find_op(fer_graph *graph, const fer_node_desc *desc, node_draf
     draft->node.name = name[0] != '\0'
                            ? name
                            : feri_bump_printf(&graph->bump, "%s_%u", desc->op, graph->source_count);
-    return draft->node.name != NULL ? FER_OK : FER_OUT_OF_MEMORY;
+    return draft->node.name != NULL ? FER_OK : fer_error_last()->status;
 }
 
 fer_status
@@ -327,7 +327,7 @@ fer_graph_add_node(fer_graph *graph, const fer_node_desc *node, fer_value_id *ou
     }
     uint32_t old_value_count = graph->value_count;
     fer_value_id *outs = FERI_BUMP_ARRAY(&graph->bump, fer_value_id, desc.output_count);
-    fer_status status = outs != NULL ? FER_OK : FER_OUT_OF_MEMORY;
+    fer_status status = outs != NULL ? FER_OK : fer_error_last()->status;
     if (status == FER_OK) {
         status = draft_attrs(graph, &desc, &draft);
     }

@@ -38,7 +38,7 @@ static fer_status join_fact(const fer_graph *from, fer_graph *to, feri_gvalue *v
     }
     fact->dims = FERI_BUMP_ARRAY(&to->bump, feri_sym, (uint64_t)fact->rank);
     if (fact->dims == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     for (int32_t d = 0; d < fact->rank; d++) {
         fact->dims[d] = joined_dim(from->terms, to->terms, dims[d]);
@@ -88,7 +88,7 @@ copy_node(const copy_job *job, const feri_gnode *source, fer_graph *to, uint32_t
     copy.source = source_number;
     fer_graph **bodies = FERI_BUMP_ARRAY(&to->bump, fer_graph *, source->body_count);
     if (bodies == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     fer_status status = FER_OK;
     uint32_t made = 0;
@@ -112,7 +112,7 @@ copy_node(const copy_job *job, const feri_gnode *source, fer_graph *to, uint32_t
 static fer_status copy_contents(const copy_job *job, const fer_graph *from, fer_graph *to) {
     to->name = feri_bump_strndup(&to->bump, from->name, strlen(from->name));
     if (to->name == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     FER_TRY(feri_grow(
         to->env, &to->values, &to->value_capacity, from->value_count, sizeof(*to->values)));
@@ -134,7 +134,7 @@ static fer_status copy_contents(const copy_job *job, const fer_graph *from, fer_
     if (to->parent != NULL && from->capture_count > 0) {
         to->captures = FERI_BUMP_ARRAY(&to->bump, uint32_t, (uint64_t)from->capture_count);
         if (to->captures == NULL) {
-            return FER_OUT_OF_MEMORY;
+            return fer_error_last()->status;
         }
         memcpy(to->captures, from->captures, from->capture_count * sizeof(uint32_t));
         to->capture_count = from->capture_count;
@@ -149,7 +149,7 @@ static fer_status copy_declared(const fer_graph *from, fer_graph *to) {
     }
     to->declared = FERI_BUMP_ARRAY(&to->bump, feri_fact, (uint64_t)from->output_count);
     if (to->declared == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     for (uint32_t o = 0; o < from->output_count; o++) {
         FER_TRY(feri_fact_copy(&from->declared[o], &to->bump, &to->declared[o]));

@@ -291,7 +291,7 @@ static fer_status list_attr(expander *ex, fer_attr *attr) {
     int64_t *ints = FERI_BUMP_ARRAY(&ex->graph->bump, int64_t, count);
     float *floats = FERI_BUMP_ARRAY(&ex->graph->bump, float, count);
     if (ints == NULL || floats == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     for (uint32_t n = 0; n < count; n++) {
         ints[n] = numbers[n].i;
@@ -344,7 +344,7 @@ static fer_status attribute(expander *ex, feri_word name, fer_attr *attr, int *o
     attr->count = 1;
     attr->name = feri_bump_strndup(&ex->graph->bump, name.text, name.length);
     if (attr->name == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     if (feri_scan_take(&ex->scan, '@')) {
         return copied_attr(ex, attr, out_present);
@@ -541,7 +541,7 @@ static fer_status run_text(expander *ex) {
 fer_status feri_expand_text(fer_graph *graph, const feri_gnode *node, const char *body) {
     expander *ex = feri_alloc(graph->env, sizeof(*ex));
     if (ex == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     ex->graph = graph;
     ex->node = node;
@@ -557,7 +557,7 @@ static fer_status write_text(fer_graph *graph, const feri_gnode *node, feri_text
     uint64_t count = (uint64_t)node->input_count + node->output_count;
     feri_fact **facts = FERI_BUMP_ARRAY(&graph->bump, feri_fact *, count);
     if (facts == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     for (uint64_t f = 0; f < count; f++) {
         fer_value_id id =

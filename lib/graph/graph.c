@@ -26,7 +26,7 @@ fer_status feri_graph_create(feri_env *env, fer_graph *parent, fer_graph **out_g
     }
     fer_graph *graph = feri_alloc(env, sizeof(*graph));
     if (graph == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     graph->env = env;
     graph->parent = parent;
@@ -125,7 +125,7 @@ feri_graph_new_value(fer_graph *graph, const char *name, uint8_t origin, fer_val
     if (name != NULL && name[0] != '\0') {
         copy = feri_bump_strndup(&graph->bump, name, strlen(name));
         if (copy == NULL) {
-            return FER_OUT_OF_MEMORY;
+            return fer_error_last()->status;
         }
     }
     feri_gvalue *value = &graph->values[graph->value_count];
@@ -161,7 +161,7 @@ fer_status feri_graph_new_capture(fer_graph *body,
         uint64_t capacity = body->capture_count == 0 ? 1 : (uint64_t)body->capture_count * 2;
         uint32_t *grown = FERI_BUMP_ARRAY(&body->bump, uint32_t, capacity);
         if (grown == NULL) {
-            return FER_OUT_OF_MEMORY;
+            return fer_error_last()->status;
         }
         if (body->capture_count > 0) {
             memcpy(grown, body->captures, body->capture_count * sizeof(*grown));
@@ -179,7 +179,7 @@ constant_fact(feri_bump *bump, fer_tensor *tensor, int with_data, feri_fact *fac
     uint32_t rank = fer_tensor_rank(tensor);
     feri_sym *dims = FERI_BUMP_ARRAY(bump, feri_sym, rank);
     if (dims == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     for (uint32_t d = 0; d < rank; d++) {
         dims[d] = feri_sym_number(fer_tensor_dims(tensor)[d]);
@@ -238,7 +238,7 @@ fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_valu
     if (name != NULL && name[0] != '\0') {
         copy = feri_bump_strndup(&graph->bump, name, strlen(name));
         if (copy == NULL) {
-            return FER_OUT_OF_MEMORY;
+            return fer_error_last()->status;
         }
     }
     graph->outputs[graph->output_count] = value;
@@ -262,7 +262,7 @@ static fer_status hold_tensor(fer_graph *graph, fer_tensor *tensor) {
 static fer_status copy_string(feri_bump *bump, fer_string from, fer_string *to) {
     char *copy = feri_bump_strndup(bump, from.data != NULL ? from.data : "", from.length);
     if (copy == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     to->data = copy;
     to->length = from.length;
@@ -272,7 +272,7 @@ static fer_status copy_string(feri_bump *bump, fer_string from, fer_string *to) 
 static fer_status copy_strings(feri_bump *bump, const fer_attr *from, fer_attr *to) {
     fer_string *strings = FERI_BUMP_ARRAY(bump, fer_string, from->count);
     if (strings == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     for (uint32_t s = 0; s < from->count; s++) {
         FER_TRY(copy_string(bump, from->value.strings[s], &strings[s]));
@@ -285,7 +285,7 @@ static fer_status
 copy_array(feri_bump *bump, const void *from, uint64_t count, size_t element_bytes, void **to) {
     *to = feri_bump_alloc(bump, feri_mul_sat(count, element_bytes));
     if (*to == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     if (count > 0) {
         memcpy(*to, from, count * element_bytes);
@@ -299,7 +299,7 @@ static fer_status copy_attr(fer_graph *graph, const fer_attr *from, fer_attr *to
     *to = *from;
     to->name = feri_bump_strndup(bump, from->name, strlen(from->name));
     if (to->name == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     switch (from->type) {
     case FER_ATTR_STRING:
@@ -331,7 +331,7 @@ static fer_status copy_attrs(fer_graph *graph, const feri_gnode *template_node, 
     }
     node->attrs = FERI_BUMP_ARRAY(&graph->bump, fer_attr, template_node->attr_count);
     if (node->attrs == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     for (uint32_t a = 0; a < template_node->attr_count; a++) {
         fer_attr copy;
@@ -370,13 +370,13 @@ feri_graph_append_node(fer_graph *graph, const feri_gnode *template_node, feri_g
     feri_bump *bump = &graph->bump;
     feri_gnode *node = feri_bump_alloc(bump, sizeof(*node));
     if (node == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     *node = *template_node;
     node->is_dead = 0;
     node->name = feri_bump_strndup(bump, template_node->name, strlen(template_node->name));
     if (node->name == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     void *array = NULL;
     FER_TRY(

@@ -37,7 +37,7 @@ fer_status feri_infer_walk_node(feri_infer_walk *walk, fer_graph *graph, const f
     if (count > FEW) {
         facts = feri_alloc(graph->env, count * sizeof(*facts));
         if (facts == NULL) {
-            return FER_OUT_OF_MEMORY;
+            return fer_error_last()->status;
         }
     }
     walk->spent++;

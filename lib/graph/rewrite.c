@@ -198,7 +198,7 @@ fer_status feri_graph_sort(fer_graph *graph) {
     uint64_t bytes = count * (sizeof(feri_gnode *) + 2 * sizeof(uint32_t) + 1);
     uint8_t *scratch = feri_alloc(graph->env, bytes);
     if (scratch == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     sort_walk walk = {.graph = graph};
     walk.placed = (feri_gnode **)(void *)scratch;

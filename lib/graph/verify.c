@@ -69,7 +69,7 @@ static fer_status prepare(check *c, const fer_graph *graph) {
     c->spare = FERI_BUMP_ARRAY(&c->bump, feri_fact, most_out);
     if (c->facts == NULL || c->defined == NULL || c->in == NULL || c->out == NULL ||
         c->spare == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     return FER_OK;
 }
@@ -300,7 +300,7 @@ static fer_status check_body(check *c, const feri_gnode *node, const fer_graph *
     }
     feri_fact **captured = FERI_BUMP_ARRAY(&c->bump, feri_fact *, body->capture_count);
     if (captured == NULL) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     for (uint32_t k = 0; k < body->capture_count; k++) {
         captured[k] = &c->facts[node->inputs[body->captures[k]]];

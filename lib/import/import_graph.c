@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Scopes and graphs: initializers, inputs, nodes, outputs. A name is looked up in the graph it is
+ * used in, then in those around it: a constant found there becomes a constant here too (the same
+ * tensor), anything else an explicit input of the body (graph.h). Initializers that are also listed
+ * as inputs are constants and no inputs of the program, whatever the IR version: a default that may
+ * be overridden is kept as its default.
+ */
+#include "base/error.h"
+#include "import/importer.h"
+
+#include <string.h>
+
+void feri_scope_init(feri_scope *scope, feri_importer *im, feri_scope *outer, fer_graph *graph) {
+    memset(scope, 0, sizeof(*scope));
+    scope->im = im;
+    scope->outer = outer;
+    scope->graph = graph;
+    feri_name_map_init(&scope->names, im->env);
+    if (outer != NULL) {
+        scope->opsets = outer->opsets;
+        scope->frame = outer->frame;
+    }
+}
+
+void feri_scope_finish(feri_scope *scope) { feri_name_map_finish(&scope->names); }
+
+fer_status feri_importer_enter(feri_importer *im, const char *what) {
+    uint32_t limit = im->env->limits.max_nesting;
+    limit = limit < 512 ? limit : 512; /* as DEEPEST_NESTING of graph.c */
+    if (im->nesting >= limit) {
+        return feri_fail(FER_LIMIT,
+                         "%s is nested deeper than max_nesting allows (%u)",
+                         what,
+                         im->env->limits.max_nesting);
+    }
+    im->nesting++;
+    return FER_OK;
+}
+
+void feri_importer_leave(feri_importer *im) { im->nesting--; }
+
+const char *feri_scope_value_name(feri_scope *scope, feri_span name) {
+    if (scope->frame != NULL || name.length == 0) {
+        return "";
+    }
+    return feri_bump_strndup(&scope->im->scratch, (const char *)name.data, name.length);
+}
+
+fer_status feri_scope_bind(feri_scope *scope, feri_span name, fer_value_id value) {
+    fer_value_id other = 0;
+    const char *key = (const char *)name.data;
+    if (feri_name_map_get(&scope->names, key, name.length, &other)) {
+        return feri_fail(FER_INVALID_MODEL,
+                         "the name '%.*s' stands for two values of one graph",
+                         FERI_SPAN_SHOWN(name));
+    }
+    return feri_name_map_set(&scope->names, key, name.length, value);
+}
+
+/* What is called name around a body, inside of it. */
+static fer_status
+capture(feri_scope *scope, feri_span name, fer_value_id around, fer_value_id *out_value) {
+    const feri_gvalue *value = &scope->outer->graph->values[around];
+    const char *text = feri_scope_value_name(scope, name);
+    if (text == NULL) {
+        return fer_error_last()->status;
+    }
+    if (value->origin == FERI_ORIGIN_CONSTANT) {
+        return feri_graph_new_constant(scope->graph, text, value->constant, out_value);
+    }
+    feri_draft *owner = scope->owner;
+    feri_fact fact = {.kind = value->fact.kind, .dtype = value->fact.dtype, .rank = -1};
+    FER_TRY(feri_bump_grow(&scope->im->scratch,
+                           &owner->captured,
+                           &owner->captured_capacity,
+                           owner->captured_count + 1,
+                           sizeof(fer_value_id)));
+    FER_TRY(feri_graph_new_capture(
+        scope->graph, text, owner->input_count + owner->captured_count, out_value));
+    owner->captured[owner->captured_count++] = around;
+    scope->graph->values[*out_value].fact = fact;
+    return FER_OK;
+}
+
+int feri_scope_resolve(feri_scope *scope, feri_span name, fer_value_id *out_value) {
+    if (name.length == 0) {
+        *out_value = FER_NO_VALUE;
+        return 1;
+    }
+    const char *key = (const char *)name.data;
+    if (feri_name_map_get(&scope->names, key, name.length, out_value)) {
+        return 1;
+    }
+    fer_value_id around = FER_NO_VALUE;
+    int found = scope->outer != NULL ? feri_scope_resolve(scope->outer, name, &around) : 0;
+    if (found != 1) {
+        return found;
+    }
+    fer_value_id value = FER_NO_VALUE;
+    if (around != FER_NO_VALUE && capture(scope, name, around, &value) != FER_OK) {
+        return -1;
+    }
+    if (feri_name_map_set(&scope->names, key, name.length, value) != FER_OK) {
+        return -1;
+    }
+    *out_value = value;
+    return 1;
+}
+
+/* ---- reading ---- */
+
+/* The repeated fields of GraphProto that are kept. */
+typedef struct list_field {
+    uint32_t number;
+    feri_span **spans;
+    uint32_t *count;
+} list_field;
+
+fer_status feri_graph_view_read(feri_importer *im, feri_span message, feri_graph_view *out_view) {
+    feri_graph_view *view = out_view;
+    memset(view, 0, sizeof(*view));
+    const list_field lists[] = {
+        {1,  &view->nodes,        &view->node_count       },
+        {5,  &view->initializers, &view->initializer_count},
+        {11, &view->inputs,       &view->input_count      },
+        {12, &view->outputs,      &view->output_count     },
+        {15, &view->sparse,       &view->sparse_count     },
+    };
+    enum { LISTS = sizeof(lists) / sizeof(lists[0]) };
+    for (int pass = 0; pass < 2; pass++) {
+        feri_wire wire = feri_wire_start(message);
+        feri_field field;
+        while (feri_wire_next(&wire, &field)) {
+            if (field.number == 2) {
+                view->name = feri_field_bytes(&wire, &field);
+            }
+            for (int l = 0; l < LISTS; l++) {
+                if (field.number == lists[l].number) {
+                    feri_span span = feri_field_bytes(&wire, &field);
+                    if (pass == 1) {
+                        (*lists[l].spans)[*lists[l].count] = span;
+                    }
+                    ++*lists[l].count;
+                }
+            }
+        }
+        if (wire.is_bad) {
+            return feri_fail(FER_INVALID_MODEL,
+                             "graph '%.*s' is malformed or cut off",
+                             FERI_SPAN_SHOWN(view->name));
+        }
+        if (view->node_count > im->env->limits.max_nodes) {
+            return feri_fail(FER_LIMIT,
+                             "graph '%.*s' has more nodes than max_nodes allows (%llu)",
+                             FERI_SPAN_SHOWN(view->name),
+                             (unsigned long long)im->env->limits.max_nodes);
+        }
+        for (int l = 0; l < LISTS && pass == 0; l++) {
+            *lists[l].spans = FERI_BUMP_ARRAY(&im->scratch, feri_span, *lists[l].count);
+            if (*lists[l].spans == NULL) {
+                return fer_error_last()->status;
+            }
+            *lists[l].count = 0;
+        }
+    }
+    return FER_OK;
+}
+
+/* ---- filling ---- */
+
+static fer_status add_constant(feri_scope *scope, feri_span name, fer_tensor *tensor) {
+    if (name.length == 0) {
+        return feri_fail(FER_INVALID_MODEL, "an initializer has no name");
+    }
+    const char *text = feri_scope_value_name(scope, name);
+    if (text == NULL) {
+        return fer_error_last()->status;
+    }
+    fer_value_id value = 0;
+    FER_TRY(feri_graph_new_constant(scope->graph, text, tensor, &value));
+    return feri_scope_bind(scope, name, value);
+}
+
+static fer_status add_initializers(feri_scope *scope, const feri_graph_view *view) {
+    feri_source *source = scope->im->source;
+    for (uint32_t i = 0; i < view->initializer_count; i++) {
+        feri_tensor_proto proto;
+        fer_tensor *tensor = NULL;
+        FER_TRY(feri_tensor_proto_read(view->initializers[i], &proto));
+        FER_TRY(feri_import_tensor(source, &proto, &tensor));
+        fer_status status = add_constant(scope, proto.name, tensor);
+        fer_tensor_release(tensor);
+        FER_TRY(status);
+    }
+    for (uint32_t i = 0; i < view->sparse_count; i++) {
+        feri_span name = {NULL, 0};
+        fer_tensor *tensor = NULL;
+        FER_TRY(feri_import_sparse(source, view->sparse[i], &name, &tensor));
+        fer_status status = add_constant(scope, name, tensor);
+        fer_tensor_release(tensor);
+        FER_TRY(status);
+    }
+    return FER_OK;
+}
+
+static fer_status add_input(feri_scope *scope, feri_span message) {
+    int is_root = scope->graph->parent == NULL;
+    feri_span name = {NULL, 0};
+    feri_fact fact;
+    fer_value_id value = 0;
+    FER_TRY(feri_import_value_info(scope->im, message, is_root, &name, &fact));
+    if (name.length == 0) {
+        return feri_fail(FER_INVALID_MODEL, "an input of a graph has no name");
+    }
+    if (is_root && feri_name_map_get(&scope->names, (const char *)name.data, name.length, &value) &&
+        scope->graph->values[value].origin == FERI_ORIGIN_CONSTANT) {
+        return FER_OK; /* the default of an initializer stays */
+    }
+    if (is_root && (fact.kind == 0 || fact.dtype == FER_DTYPE_NONE)) {
+        return feri_fail(FER_INVALID_MODEL,
+                         "input '%.*s' has no type; declare its element type",
+                         FERI_SPAN_SHOWN(name));
+    }
+    const char *text = feri_scope_value_name(scope, name);
+    if (text == NULL) {
+        return fer_error_last()->status;
+    }
+    FER_TRY(feri_graph_new_input(scope->graph, text, &value));
+    scope->graph->values[value].fact = fact;
+    return feri_scope_bind(scope, name, value);
+}
+
+static fer_status add_outputs(feri_scope *scope, const feri_graph_view *view) {
+    fer_graph *graph = scope->graph;
+    int is_root = graph->parent == NULL;
+    feri_fact *declared = FERI_BUMP_ARRAY(&graph->bump, feri_fact, view->output_count);
+    if (declared == NULL) {
+        return fer_error_last()->status;
+    }
+    for (uint32_t o = 0; o < view->output_count; o++) {
+        feri_span name = {NULL, 0};
+        fer_value_id value = FER_NO_VALUE;
+        FER_TRY(feri_import_value_info(scope->im, view->outputs[o], is_root, &name, &declared[o]));
+        int found = feri_scope_resolve(scope, name, &value);
+        if (found < 0) {
+            return fer_error_last()->status;
+        }
+        if (found == 0 || value == FER_NO_VALUE) {
+            return feri_fail(FER_INVALID_MODEL,
+                             "output '%.*s' of graph '%.*s' is made by no node, input or "
+                             "initializer",
+                             FERI_SPAN_SHOWN(name),
+                             FERI_SPAN_SHOWN(view->name));
+        }
+        const char *text =
+            feri_bump_strndup(&scope->im->scratch, (const char *)name.data, name.length);
+        if (text == NULL) {
+            return fer_error_last()->status;
+        }
+        FER_TRY(feri_graph_append_output(graph, text, value));
+    }
+    graph->declared = is_root ? declared : NULL;
+    return FER_OK;
+}
+
+fer_status feri_import_graph(feri_scope *scope, feri_span message) {
+    feri_graph_view view;
+    fer_graph *graph = scope->graph;
+    FER_TRY(feri_graph_view_read(scope->im, message, &view));
+    graph->name = feri_bump_strndup(
+        &graph->bump, view.name.length > 0 ? (const char *)view.name.data : "", view.name.length);
+    if (graph->name == NULL) {
+        return fer_error_last()->status;
+    }
+    int is_root = graph->parent == NULL;
+    if (is_root) { /* initializers first: they decide what is an input */
+        FER_TRY(add_initializers(scope, &view));
+    }
+    for (uint32_t i = 0; i < view.input_count; i++) {
+        FER_TRY(add_input(scope, view.inputs[i]));
+    }
+    if (!is_root) { /* formal inputs come before captures */
+        FER_TRY(add_initializers(scope, &view));
+    }
+    FER_TRY(feri_import_nodes(scope, view.nodes, view.node_count));
+    FER_TRY(add_outputs(scope, &view));
+    return feri_graph_sort(graph);
+}

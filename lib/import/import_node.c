@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Nodes. All outputs of a graph are declared before any node is made, so that order does not matter
+ * and a name that nobody makes is told at once; Constant nodes become constants of the graph.
+ */
+#include "base/error.h"
+#include "import/importer.h"
+
+#include <string.h>
+
+#define MOST_ATTRS 1000
+
+/* ---- drafts ---- */
+
+static fer_status push_id(
+    feri_importer *im, fer_value_id **ids, uint32_t *count, uint32_t *capacity, fer_value_id id) {
+    FER_TRY(feri_bump_grow(&im->scratch, ids, capacity, *count + 1, sizeof(fer_value_id)));
+    (*ids)[(*count)++] = id;
+    return FER_OK;
+}
+
+fer_status feri_draft_add_input(feri_importer *im, feri_draft *draft, fer_value_id value) {
+    return push_id(im, &draft->inputs, &draft->input_count, &draft->input_capacity, value);
+}
+
+fer_status feri_draft_add_output(feri_importer *im, feri_draft *draft, fer_value_id value) {
+    return push_id(im, &draft->outputs, &draft->output_count, &draft->output_capacity, value);
+}
+
+fer_status feri_draft_add_attr(feri_importer *im, feri_draft *draft, const fer_attr *attr) {
+    FER_TRY(feri_bump_grow(&im->scratch,
+                           &draft->attrs,
+                           &draft->attr_capacity,
+                           draft->attr_count + 1,
+                           sizeof(fer_attr)));
+    draft->attrs[draft->attr_count++] = *attr;
+    return FER_OK;
+}
+
+static void drop_bodies(feri_draft *draft) {
+    for (uint32_t b = 0; b < draft->body_count; b++) {
+        feri_graph_destroy(draft->bodies[b]);
+    }
+    draft->body_count = 0;
+}
+
+/* ---- appending ---- */
+
+static fer_status check_types(feri_importer *im, fer_graph *graph, const feri_gnode *node) {
+    uint64_t count = (uint64_t)node->formal_count + node->output_count;
+    feri_fact **facts = FERI_BUMP_ARRAY(&im->scratch, feri_fact *, count);
+    if (facts == NULL) {
+        return fer_error_last()->status;
+    }
+    feri_fact **outs = facts + node->formal_count;
+    for (uint32_t i = 0; i < node->formal_count; i++) {
+        facts[i] = node->inputs[i] != FER_NO_VALUE ? &graph->values[node->inputs[i]].fact : NULL;
+    }
+    for (uint32_t o = 0; o < node->output_count; o++) {
+        outs[o] = node->outputs[o] != FER_NO_VALUE ? &graph->values[node->outputs[o]].fact : NULL;
+    }
+    feri_infer call = {.op = node->op,
+                       .node = node->name,
+                       .attrs = node->attrs,
+                       .attr_count = node->attr_count,
+                       .in_count = node->formal_count,
+                       .out_count = node->output_count,
+                       .in = facts,
+                       .out = outs,
+                       .terms = graph->terms,
+                       .bump = &graph->bump};
+    return feri_op_check(&call);
+}
+
+/* Control ops have the outputs of their bodies; those nobody listed are unwanted. */
+static fer_status fit_outputs(feri_importer *im, feri_draft *draft, const feri_op *op) {
+    int32_t kind = feri_control_kind(op);
+    if (kind == FERI_CONTROL_NONE || draft->body_count == 0) {
+        while (draft->output_count > 0 && draft->outputs[draft->output_count - 1] == FER_NO_VALUE) {
+            draft->output_count--;
+        }
+        return FER_OK;
+    }
+    uint32_t wanted = draft->bodies[0]->output_count;
+    wanted -= kind == FERI_CONTROL_LOOP && wanted > 0;
+    while (draft->output_count < wanted) {
+        FER_TRY(feri_draft_add_output(im, draft, FER_NO_VALUE));
+    }
+    return FER_OK;
+}
+
+fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *draft) {
+    const feri_op *op = feri_op_find(draft->domain, draft->op);
+    if (op == NULL) {
+        return feri_fail(FER_UNSUPPORTED,
+                         "op '%s' (domain '%s', node '%s') is not known",
+                         draft->op,
+                         draft->domain,
+                         draft->name);
+    }
+    FER_TRY(fit_outputs(im, draft, op));
+    uint32_t formal_count = draft->input_count;
+    for (uint32_t c = 0; c < draft->captured_count; c++) {
+        FER_TRY(feri_draft_add_input(im, draft, draft->captured[c]));
+    }
+    feri_gnode node = {.op = op,
+                       .name = draft->name,
+                       .source = draft->source,
+                       .revision = op->revision,
+                       .input_count = draft->input_count,
+                       .formal_count = formal_count,
+                       .output_count = draft->output_count,
+                       .attr_count = draft->attr_count,
+                       .body_count = draft->body_count,
+                       .inputs = draft->inputs,
+                       .outputs = draft->outputs,
+                       .attrs = draft->attrs,
+                       .bodies = draft->bodies};
+    FER_TRY(check_types(im, graph, &node));
+    FER_TRY(feri_graph_append_node(graph, &node, NULL));
+    draft->body_count = 0; /* the graph's now */
+    return FER_OK;
+}
+
+/* ---- reading ---- */
+
+static fer_status read_view(feri_span message, feri_node_view *view) {
+    feri_wire wire = feri_wire_start(message);
+    feri_field field;
+    memset(view, 0, sizeof(*view));
+    view->message = message;
+    while (feri_wire_next(&wire, &field)) {
+        switch (field.number) {
+        case 1:
+            view->input_count++;
+            break;
+        case 2:
+            view->output_count++;
+            break;
+        case 3:
+            view->name = feri_field_bytes(&wire, &field);
+            break;
+        case 4:
+            view->op = feri_field_bytes(&wire, &field);
+            break;
+        case 5:
+            view->attr_count++;
+            break;
+        case 7:
+            view->domain = feri_field_bytes(&wire, &field);
+            break;
+        case 8:
+            view->overload = feri_field_bytes(&wire, &field);
+            break;
+        default:
+            break;
+        }
+    }
+    if (feri_span_is(view->domain, "ai.onnx")) {
+        view->domain.length = 0;
+    }
+    if (wire.is_bad || view->op.length == 0 || view->attr_count > MOST_ATTRS) {
+        return feri_fail(FER_INVALID_MODEL,
+                         "node '%.*s' is malformed, cut off, has no op or more than %d attributes",
+                         FERI_SPAN_SHOWN(view->name),
+                         MOST_ATTRS);
+    }
+    return FER_OK;
+}
+
+static int is_constant(feri_importer *im, const feri_node_view *view) {
+    return view->domain.length == 0 && feri_span_is(view->op, "Constant") &&
+           feri_find_function(im, view) == NULL;
+}
+
+/* ---- first walk: outputs ---- */
+
+static fer_status declare_constant(feri_scope *scope, const feri_node_view *view, feri_span name) {
+    fer_tensor *tensor = NULL;
+    fer_value_id value = 0;
+    FER_TRY(feri_import_constant(scope, view, &tensor));
+    const char *text = feri_scope_value_name(scope, name);
+    fer_status status = text != NULL ? feri_graph_new_constant(scope->graph, text, tensor, &value)
+                                     : fer_error_last()->status;
+    fer_tensor_release(tensor);
+    return status == FER_OK ? feri_scope_bind(scope, name, value) : status;
+}
+
+static fer_status declare_output(feri_scope *scope, feri_span name) {
+    fer_value_id value = FER_NO_VALUE;
+    const char *key = (const char *)name.data;
+    if (scope->results == NULL || !feri_name_map_get(scope->results, key, name.length, &value) ||
+        value == FER_NO_VALUE) {
+        const char *text = feri_scope_value_name(scope, name);
+        if (text == NULL) {
+            return fer_error_last()->status;
+        }
+        FER_TRY(feri_graph_new_value(scope->graph, text, FERI_ORIGIN_NODE, &value));
+    }
+    return feri_scope_bind(scope, name, value);
+}
+
+static fer_status declare(feri_scope *scope, const feri_node_view *view) {
+    feri_wire wire = feri_wire_start(view->message);
+    feri_field field;
+    int constant = is_constant(scope->im, view);
+    while (feri_wire_next(&wire, &field)) {
+        if (field.number != 2) {
+            continue;
+        }
+        feri_span name = feri_field_bytes(&wire, &field);
+        if (name.length == 0) {
+            continue;
+        }
+        FER_TRY(constant ? declare_constant(scope, view, name) : declare_output(scope, name));
+    }
+    return wire.is_bad ? feri_fail(FER_INVALID_MODEL,
+                                   "node '%.*s' is malformed",
+                                   FERI_SPAN_SHOWN(view->name))
+                       : FER_OK;
+}
+
+/* ---- second walk: nodes ---- */
+
+static fer_status draft_names(feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
+    feri_bump *scratch = &scope->im->scratch;
+    fer_graph *root = scope->im->root;
+    draft->op = feri_bump_strndup(scratch, (const char *)view->op.data, view->op.length);
+    draft->domain =
+        view->domain.length > 0
+            ? feri_bump_strndup(scratch, (const char *)view->domain.data, view->domain.length)
+            : "";
+    if (draft->op == NULL || draft->domain == NULL) {
+        return fer_error_last()->status;
+    }
+    if (scope->frame != NULL) {
+        draft->name = scope->frame->source_name;
+        draft->source = scope->frame->source;
+        return FER_OK;
+    }
+    draft->source = root->source_count++;
+    draft->name = view->name.length > 0
+                      ? feri_bump_strndup(scratch, (const char *)view->name.data, view->name.length)
+                      : feri_bump_printf(scratch, "%s_%u", draft->op, draft->source);
+    return draft->name != NULL ? FER_OK : fer_error_last()->status;
+}
+
+static fer_status draft_input(feri_scope *scope, feri_draft *draft, feri_span name) {
+    fer_value_id value = FER_NO_VALUE;
+    int found = feri_scope_resolve(scope, name, &value);
+    if (found < 0) {
+        return fer_error_last()->status;
+    }
+    if (found == 0) {
+        return feri_fail(FER_INVALID_MODEL,
+                         "node '%s' (%s): input %u, '%.*s', is made by no node, input or "
+                         "initializer",
+                         draft->name,
+                         draft->op,
+                         draft->input_count,
+                         FERI_SPAN_SHOWN(name));
+    }
+    return feri_draft_add_input(scope->im, draft, value);
+}
+
+static fer_status draft_output(feri_scope *scope, feri_draft *draft, feri_span name) {
+    fer_value_id value = FER_NO_VALUE;
+    if (name.length > 0) {
+        (void)feri_name_map_get(&scope->names, (const char *)name.data, name.length, &value);
+    }
+    return feri_draft_add_output(scope->im, draft, value);
+}
+
+/* Bodies count on their captures following the inputs, so these are final before bodies are read.
+ */
+static fer_status settle_inputs(feri_scope *scope, feri_draft *draft) {
+    while (draft->input_count > 0 && draft->inputs[draft->input_count - 1] == FER_NO_VALUE) {
+        draft->input_count--;
+    }
+    int is_loop = draft->domain[0] == '\0' && strcmp(draft->op, "Loop") == 0;
+    while (is_loop && draft->input_count < 2) {
+        FER_TRY(feri_draft_add_input(scope->im, draft, FER_NO_VALUE));
+    }
+    return FER_OK;
+}
+
+static fer_status draft_operands(feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
+    feri_wire wire = feri_wire_start(view->message);
+    feri_field field;
+    while (feri_wire_next(&wire, &field)) {
+        if (field.number == 1) {
+            FER_TRY(draft_input(scope, draft, feri_field_bytes(&wire, &field)));
+        } else if (field.number == 2) {
+            FER_TRY(draft_output(scope, draft, feri_field_bytes(&wire, &field)));
+        }
+    }
+    return wire.is_bad ? feri_fail(FER_INVALID_MODEL, "node '%s' is malformed", draft->name)
+                       : settle_inputs(scope, draft);
+}
+
+static fer_status draft_attrs(feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
+    feri_wire wire = feri_wire_start(view->message);
+    feri_field field;
+    while (feri_wire_next(&wire, &field)) {
+        if (field.number == 5) {
+            FER_TRY(feri_import_attr(scope, draft, feri_field_bytes(&wire, &field)));
+        }
+    }
+    return wire.is_bad ? feri_fail(FER_INVALID_MODEL, "node '%s' is malformed", draft->name)
+                       : FER_OK;
+}
+
+static fer_status
+find_version(const feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
+    for (uint32_t i = 0; i < scope->opsets->count; i++) {
+        if (feri_span_equal(scope->opsets->list[i].domain, view->domain)) {
+            draft->version = scope->opsets->list[i].version;
+            return FER_OK;
+        }
+    }
+    if (feri_op_find(draft->domain, draft->op) == NULL && draft->domain[0] != '\0') {
+        return feri_fail(FER_UNSUPPORTED,
+                         "op '%s' (domain '%s', node '%s') is not known",
+                         draft->op,
+                         draft->domain,
+                         draft->name);
+    }
+    return feri_fail(FER_INVALID_MODEL,
+                     "node '%s' (%s) is of domain '%s', of which the model imports no opset",
+                     draft->name,
+                     draft->op,
+                     draft->domain);
+}
+
+static fer_status make_node(feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
+    FER_TRY(draft_operands(scope, view, draft));
+    feri_function *function = feri_find_function(scope->im, view);
+    if (function != NULL) {
+        return feri_inline_function(scope, function, view, draft);
+    }
+    FER_TRY(draft_attrs(scope, view, draft));
+    FER_TRY(find_version(scope, view, draft));
+    return feri_upgrade_and_append(scope->im, scope->graph, draft);
+}
+
+static fer_status import_node(feri_scope *scope, const feri_node_view *view) {
+    feri_draft draft;
+    memset(&draft, 0, sizeof(draft));
+    FER_TRY(draft_names(scope, view, &draft));
+    if (is_constant(scope->im, view)) {
+        return FER_OK;
+    }
+    fer_status status = make_node(scope, view, &draft);
+    drop_bodies(&draft);
+    if (status != FER_OK) {
+        feri_error_set_node(draft.name);
+    }
+    return status;
+}
+
+fer_status feri_import_nodes(feri_scope *scope, const feri_span *nodes, uint32_t count) {
+    feri_node_view *views = FERI_BUMP_ARRAY(&scope->im->scratch, feri_node_view, count);
+    if (views == NULL) {
+        return fer_error_last()->status;
+    }
+    for (uint32_t n = 0; n < count; n++) {
+        FER_TRY(read_view(nodes[n], &views[n]));
+        FER_TRY(declare(scope, &views[n]));
+    }
+    for (uint32_t n = 0; n < count; n++) {
+        FER_TRY(import_node(scope, &views[n]));
+    }
+    return FER_OK;
+}

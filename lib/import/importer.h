@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The state of one import and the pieces it is made of. A scope is a name space that fills a graph:
+ * the main graph, a body, or one inlined call of a model-local function (which fills the graph of
+ * its caller). A draft is a node on its way: read from the file, upgraded, then appended.
+ *
+ *     import.c    model, opsets, the public functions     import_graph.c  scopes and graphs
+ *     import_node.c  nodes and constants                  import_attr.c   attributes and bodies
+ *     function.c  model-local functions                   upgrade*.c      older opsets to the
+ * newest
+ *
+ * All spans point into the model's bytes, which outlive the import.
+ */
+#ifndef FERI_IMPORT_IMPORTER_H
+#define FERI_IMPORT_IMPORTER_H
+
+#include "graph/graph.h"
+#include "import/onnx_tensor.h"
+
+typedef struct feri_opset {
+    feri_span domain; /* "" for ai.onnx */
+    int64_t version;
+} feri_opset;
+
+typedef struct feri_opsets {
+    feri_opset *list;
+    uint32_t count;
+} feri_opsets;
+
+/* NodeProto, read once; inputs, outputs and attributes are read from message when needed. */
+typedef struct feri_node_view {
+    feri_span message;
+    feri_span op;
+    feri_span domain;
+    feri_span overload;
+    feri_span name;
+    uint32_t input_count;
+    uint32_t output_count;
+    uint32_t attr_count;
+} feri_node_view;
+
+/* GraphProto, or the body of a FunctionProto. */
+typedef struct feri_graph_view {
+    feri_span name;
+    feri_span *nodes;
+    feri_span *initializers;
+    feri_span *sparse;
+    feri_span *inputs;  /* ValueInfoProto; of functions: names */
+    feri_span *outputs; /* same */
+    uint32_t node_count, initializer_count, sparse_count, input_count, output_count;
+} feri_graph_view;
+
+/* FunctionProto. */
+typedef struct feri_function {
+    feri_span message;
+    feri_span domain;
+    feri_span name;
+    feri_opsets opsets;
+    feri_graph_view view;
+    feri_span *defaults; /* AttributeProto */
+    uint32_t default_count;
+    uint8_t is_read;
+    uint8_t is_active; /* being inlined: meeting it again is recursion */
+} feri_function;
+
+typedef struct feri_importer {
+    feri_env *env;
+    feri_source *source;
+    fer_graph *root;
+    feri_bump scratch; /* ends with the import */
+    int64_t ir_version;
+    feri_opsets opsets; /* the model's */
+    feri_function *functions;
+    uint32_t function_count;
+    feri_name_map function_names; /* "domain\0name\0overload" */
+    uint32_t nesting;             /* bodies and function calls around what is read now */
+    uint64_t call_count;          /* inlined so far, against limits.max_nodes */
+    fer_tensor **tensors;         /* of attributes, released at the end */
+    uint32_t tensor_count, tensor_capacity;
+} feri_importer;
+
+typedef struct feri_scope feri_scope;
+typedef struct feri_draft feri_draft;
+
+/* One inlined call. */
+typedef struct feri_frame {
+    feri_function *function;
+    feri_scope *caller;         /* attributes of the call are read there */
+    const feri_node_view *call; /* the node that calls */
+    const char *source_name;    /* what nodes made from the call are called */
+    uint32_t source;
+} feri_frame;
+
+struct feri_scope {
+    feri_importer *im;
+    feri_scope *outer; /* names around a body, NULL else */
+    fer_graph *graph;
+    feri_name_map names; /* name: value of graph, FER_NO_VALUE for an operand left out */
+    const feri_opsets *opsets;
+    const feri_frame *frame; /* NULL outside of functions */
+    feri_name_map *results;  /* function: names of outputs: the values they become */
+    feri_draft *owner;       /* body: the node it belongs to, which captures for it */
+};
+
+struct feri_draft {
+    const char *op;
+    const char *domain;
+    const char *name;
+    uint32_t source;
+    int64_t version; /* the opset whose meaning it has; grows while it is upgraded */
+    fer_value_id *inputs;
+    uint32_t input_count, input_capacity;
+    fer_value_id *outputs;
+    uint32_t output_count, output_capacity;
+    fer_attr *attrs;
+    uint32_t attr_count, attr_capacity;
+    fer_graph **bodies; /* the draft's until it is appended */
+    uint32_t body_count, body_capacity;
+    fer_value_id *captured; /* what bodies take from around, after the inputs */
+    uint32_t captured_count, captured_capacity;
+};
+
+/* ---- import_graph.c ---- */
+
+void feri_scope_init(feri_scope *scope, feri_importer *im, feri_scope *outer, fer_graph *graph);
+void feri_scope_finish(feri_scope *scope);
+/* The value a name stands for, captured from around if need be: 1, 0 when nobody knows it, -1 when
+ * it failed. "" is FER_NO_VALUE. */
+int feri_scope_resolve(feri_scope *scope, feri_span name, fer_value_id *out_value);
+fer_status feri_scope_bind(feri_scope *scope, feri_span name, fer_value_id value);
+/* What a new value of the scope is called in its graph: "" inside functions. */
+const char *feri_scope_value_name(feri_scope *scope, feri_span name);
+fer_status feri_graph_view_read(feri_importer *im, feri_span message, feri_graph_view *out_view);
+/* Fills scope->graph from a GraphProto. */
+fer_status feri_import_graph(feri_scope *scope, feri_span message);
+/* One deeper, LIMIT when too deep; feri_importer_leave undoes it. */
+fer_status feri_importer_enter(feri_importer *im, const char *what);
+void feri_importer_leave(feri_importer *im);
+
+/* ---- import_type.c ---- */
+
+/* ValueInfoProto: name and type. with_symbols: dims become the root's symbols, else they are
+ * forgotten. */
+fer_status feri_import_value_info(feri_importer *im,
+                                  feri_span message,
+                                  int with_symbols,
+                                  feri_span *out_name,
+                                  feri_fact *out_fact);
+/* TypeProto: kind and dtype (and dims). */
+fer_status
+feri_import_type(feri_importer *im, feri_span message, int with_symbols, feri_fact *out_fact);
+
+/* ---- import_node.c ---- */
+
+/* The nodes of a graph or function: declares all outputs, then makes the nodes. */
+fer_status feri_import_nodes(feri_scope *scope, const feri_span *nodes, uint32_t count);
+/* Appends a draft whose op is of the newest opset, and infers kind and dtype of its outputs. */
+fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *draft);
+fer_status feri_draft_add_input(feri_importer *im, feri_draft *draft, fer_value_id value);
+fer_status feri_draft_add_output(feri_importer *im, feri_draft *draft, fer_value_id value);
+fer_status feri_draft_add_attr(feri_importer *im, feri_draft *draft, const fer_attr *attr);
+
+/* ---- import_attr.c ---- */
+
+/* Adds the attribute of an AttributeProto (none when it refers to one that is absent). */
+fer_status feri_import_attr(feri_scope *scope, feri_draft *draft, feri_span message);
+/* The tensor of a Constant. */
+fer_status
+feri_import_constant(feri_scope *scope, const feri_node_view *node, fer_tensor **out_tensor);
+/* A released-at-the-end reference on tensor is taken over. */
+fer_status feri_importer_keep(feri_importer *im, fer_tensor *tensor);
+
+/* ---- function.c ---- */
+
+fer_status feri_import_functions(feri_importer *im, const feri_span *messages, uint32_t count);
+/* NULL when node calls no model-local function. */
+feri_function *feri_find_function(feri_importer *im, const feri_node_view *node);
+fer_status feri_inline_function(feri_scope *scope,
+                                feri_function *function,
+                                const feri_node_view *node,
+                                const feri_draft *call);
+
+/* ---- import.c ---- */
+
+fer_status feri_import_opset(feri_importer *im, feri_span message, feri_opset *out_opset);
+
+/* ---- upgrade.c ---- */
+
+/* Brings draft from draft->version to the newest opset and appends it to graph, with the nodes that
+ * takes. */
+fer_status feri_upgrade_and_append(feri_importer *im, fer_graph *graph, feri_draft *draft);
+
+#endif

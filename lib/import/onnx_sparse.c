@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SparseTensorProto made dense: values at indices, zero elsewhere. Indices are flat ([NNZ]) or one
+ * row per value ([NNZ, rank]). A dense tensor costs what max_tensor_bytes and the budget allow, not
+ * what the file promises.
+ */
+#include "base/error.h"
+#include "import/onnx_tensor.h"
+#include "tensor/dtype.h"
+
+#include <string.h>
+
+typedef struct sparse_parts {
+    feri_span values;
+    feri_span indices;
+    int64_t dims[FER_MAX_RANK];
+    uint64_t rank;
+} sparse_parts;
+
+static fer_status read_parts(feri_span message, sparse_parts *parts) {
+    feri_wire wire = feri_wire_start(message);
+    feri_field field;
+    memset(parts, 0, sizeof(*parts));
+    while (feri_wire_next(&wire, &field)) {
+        if (field.number == 1) {
+            parts->values = feri_field_bytes(&wire, &field);
+        } else if (field.number == 2) {
+            parts->indices = feri_field_bytes(&wire, &field);
+        } else if (field.number == 3) {
+            uint64_t value = 0;
+            feri_packed packed = feri_packed_start(&wire, &field, 0);
+            while (feri_packed_next(&wire, &packed, &field, 0, &value)) {
+                if (parts->rank < FER_MAX_RANK) {
+                    parts->dims[parts->rank] = (int64_t)value;
+                }
+                parts->rank++;
+            }
+        }
+    }
+    if (wire.is_bad || parts->rank > FER_MAX_RANK) {
+        return feri_fail(FER_INVALID_MODEL, "a sparse tensor is malformed or cut off");
+    }
+    return FER_OK;
+}
+
+fer_status feri_sparse_name(feri_span message, feri_span *out_name) {
+    sparse_parts parts;
+    feri_tensor_proto values;
+    FER_TRY(read_parts(message, &parts));
+    FER_TRY(feri_tensor_proto_read(parts.values, &values));
+    *out_name = values.name;
+    return FER_OK;
+}
+
+/* Flat position of entry, or -1 when an index is out of range. */
+static int64_t position(const fer_tensor *indices, const fer_tensor *dense, uint64_t entry) {
+    const void *data = fer_tensor_data(indices);
+    if (fer_tensor_rank(indices) == 1) {
+        int64_t flat = feri_load_i64(FER_I64, data, entry);
+        return flat >= 0 && (uint64_t)flat < fer_tensor_element_count(dense) ? flat : -1;
+    }
+    uint32_t rank = fer_tensor_rank(dense);
+    int64_t flat = 0;
+    for (uint32_t d = 0; d < rank; d++) {
+        int64_t index = feri_load_i64(FER_I64, data, entry * rank + d);
+        int64_t dim = fer_tensor_dims(dense)[d];
+        if (index < 0 || index >= dim) {
+            return -1;
+        }
+        flat = flat * dim + index; /* below the element count, which fits */
+    }
+    return flat;
+}
+
+static fer_status scatter(const fer_tensor *values, const fer_tensor *indices, fer_tensor *dense) {
+    uint64_t count = fer_tensor_element_count(values);
+    uint32_t bytes = fer_dtype_bits(fer_tensor_dtype(values)) / 8;
+    uint32_t index_rank = fer_tensor_rank(indices);
+    const int64_t *index_dims = fer_tensor_dims(indices);
+    int fits = fer_tensor_rank(values) == 1 && fer_tensor_dtype(indices) == FER_I64 &&
+               (index_rank == 1 || (index_rank == 2 && index_dims[1] == fer_tensor_rank(dense))) &&
+               (uint64_t)index_dims[0] == count;
+    if (!fits || bytes == 0) {
+        return feri_fail(FER_INVALID_MODEL,
+                         "a sparse tensor has values, indices and dims that do not fit together, "
+                         "or a dtype narrower than a byte");
+    }
+    uint8_t *out = fer_tensor_data(dense);
+    const uint8_t *in = fer_tensor_data(values);
+    for (uint64_t e = 0; e < count; e++) {
+        int64_t at = position(indices, dense, e);
+        if (at < 0) {
+            return feri_fail(FER_INVALID_MODEL,
+                             "entry %llu of a sparse tensor has an index outside of its dims",
+                             (unsigned long long)e);
+        }
+        memcpy(out + (uint64_t)at * bytes, in + e * bytes, bytes);
+    }
+    return FER_OK;
+}
+
+fer_status feri_import_sparse(feri_source *source,
+                              feri_span message,
+                              feri_span *out_name,
+                              fer_tensor **out_tensor) {
+    sparse_parts parts;
+    feri_tensor_proto values_proto;
+    feri_tensor_proto indices_proto;
+    fer_tensor *values = NULL;
+    fer_tensor *indices = NULL;
+    fer_tensor *dense = NULL;
+    FER_TRY(read_parts(message, &parts));
+    FER_TRY(feri_tensor_proto_read(parts.values, &values_proto));
+    FER_TRY(feri_tensor_proto_read(parts.indices, &indices_proto));
+    fer_status status = feri_import_tensor(source, &values_proto, &values);
+    if (status == FER_OK) {
+        status = feri_import_tensor(source, &indices_proto, &indices);
+    }
+    if (status == FER_OK) {
+        status = fer_tensor_create((fer_context *)(void *)source->env,
+                                   fer_tensor_dtype(values),
+                                   (uint32_t)parts.rank,
+                                   parts.dims,
+                                   &dense);
+        status = status == FER_INVALID_ARGUMENT
+                     ? feri_fail(FER_INVALID_MODEL, "the dims of a sparse tensor are not valid")
+                     : status;
+    }
+    if (status == FER_OK) {
+        status = scatter(values, indices, dense);
+    }
+    fer_tensor_release(values);
+    fer_tensor_release(indices);
+    if (status != FER_OK) {
+        fer_tensor_release(dense);
+        return status;
+    }
+    *out_name = values_proto.name;
+    *out_tensor = dense;
+    return FER_OK;
+}
