@@ -35,4 +35,12 @@ extern const uint32_t feri_pass_count;
  * NULL. */
 fer_status feri_passes_run(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes);
 
+/* The passes, over one graph without its bodies (infer excepted); what each does is in its file. */
+fer_status feri_pass_fold_constants(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes);
+fer_status feri_pass_remove_identity(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes);
+fer_status feri_pass_merge_transpose(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes);
+fer_status feri_pass_merge_common(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes);
+fer_status feri_pass_fold_batch_norm(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes);
+fer_status feri_pass_remove_dead(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes);
+
 #endif

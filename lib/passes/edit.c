@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The edits that passes share. Each keeps the graph whole at every step, so that a pass which fails
+ * half way leaves a graph that means the same.
+ */
+#include "passes/edit.h"
+
+#include "base/error.h"
+
+#include <string.h>
+
+fer_status feri_swap_begin(feri_swap *swap, fer_graph *graph) {
+    feri_graph_reindex(graph);
+    *swap = (feri_swap){.graph = graph, .value_count = graph->value_count};
+    swap->to = feri_alloc(graph->env, (uint64_t)swap->value_count * sizeof *swap->to);
+    swap->pinned = feri_alloc(graph->env, swap->value_count);
+    if (!swap->to || !swap->pinned) {
+        feri_swap_cancel(swap);
+        return fer_error_last()->status;
+    }
+    for (uint32_t v = 0; v < swap->value_count; v++) {
+        const feri_gvalue *value = &graph->values[v];
+        swap->to[v] = v;
+        swap->pinned[v] |= value->is_output;
+        if (value->origin == FERI_ORIGIN_VARIABLE && value->assigned != FER_NO_VALUE) {
+            swap->pinned[value->assigned] = 1;
+        }
+    }
+    return FER_OK;
+}
+
+int feri_swap_may(const feri_swap *swap, fer_value_id from, fer_value_id to) {
+    if (!swap->pinned[from]) {
+        return 1;
+    }
+    to = swap->to[to];
+    return !swap->pinned[to] && swap->graph->values[to].origin == FERI_ORIGIN_NODE;
+}
+
+void feri_swap_put(feri_swap *swap, fer_value_id from, fer_value_id to) {
+    to = swap->to[to];
+    swap->to[from] = to;
+    swap->pinned[to] |= swap->pinned[from];
+    swap->changes++;
+}
+
+void feri_swap_cancel(feri_swap *swap) {
+    feri_env *env = swap->graph->env;
+    feri_free(env, swap->to, (uint64_t)swap->value_count * sizeof *swap->to);
+    feri_free(env, swap->pinned, swap->value_count);
+    swap->to = NULL;
+    swap->pinned = NULL;
+}
+
+void feri_swap_finish(feri_swap *swap) {
+    if (swap->changes) {
+        feri_graph_replace_many(swap->graph, swap->to);
+        feri_graph_compact(swap->graph);
+    }
+    feri_swap_cancel(swap);
+}
+
+fer_status feri_value_to_constant(fer_graph *graph, fer_value_id id, fer_tensor *tensor) {
+    uint32_t rank = fer_tensor_rank(tensor);
+    feri_sym dims[FER_MAX_RANK];
+    for (uint32_t i = 0; i < rank; i++) {
+        dims[i] = feri_sym_number(fer_tensor_dims(tensor)[i]);
+    }
+    feri_fact fact = {.kind = FER_KIND_TENSOR, .dtype = fer_tensor_dtype(tensor), .rank = -1};
+    FER_TRY(feri_fact_set_dims(&fact, &graph->bump, (int32_t)rank, dims));
+    if (fact.dtype != FER_STRING) {
+        fact.data = fer_tensor_data(tensor);
+    }
+    feri_gvalue *value = &graph->values[id];
+    value->fact = fact;
+    value->constant = fer_tensor_retain(tensor);
+    value->origin = FERI_ORIGIN_CONSTANT;
+    value->producer = UINT32_MAX;
+    return FER_OK;
+}
+
+fer_status feri_node_set_ints(
+    fer_graph *graph, feri_gnode *node, const char *name, const int64_t *values, uint32_t count) {
+    int64_t *copy = FERI_BUMP_ARRAY(&graph->bump, int64_t, count);
+    fer_attr *attrs = FERI_BUMP_ARRAY(&graph->bump, fer_attr, (uint64_t)node->attr_count + 1);
+    char *own_name = feri_bump_strndup(&graph->bump, name, strlen(name));
+    if (!copy || !attrs || !own_name) {
+        return fer_error_last()->status;
+    }
+    if (count) {
+        memcpy(copy, values, count * sizeof *copy);
+    }
+    /* Merged by name, as they are sorted. */
+    uint32_t used = 0;
+    uint32_t from = 0;
+    while (from < node->attr_count && strcmp(node->attrs[from].name, name) < 0) {
+        attrs[used++] = node->attrs[from++];
+    }
+    if (from < node->attr_count && strcmp(node->attrs[from].name, name) == 0) {
+        from++;
+    }
+    attrs[used++] =
+        (fer_attr){.name = own_name, .type = FER_ATTR_INTS, .count = count, .value.ints = copy};
+    while (from < node->attr_count) {
+        attrs[used++] = node->attrs[from++];
+    }
+    node->attrs = attrs;
+    node->attr_count = used;
+    return FER_OK;
+}
+
+feri_fact *feri_node_fact(const fer_graph *graph, const feri_gnode *node, uint32_t index) {
+    if (index >= node->input_count || node->inputs[index] == FER_NO_VALUE) {
+        return NULL;
+    }
+    return &graph->values[node->inputs[index]].fact;
+}
+
+fer_tensor *feri_node_constant(const fer_graph *graph, const feri_gnode *node, uint32_t index) {
+    if (index >= node->input_count || node->inputs[index] == FER_NO_VALUE) {
+        return NULL;
+    }
+    const feri_gvalue *value = &graph->values[node->inputs[index]];
+    if (value->origin != FERI_ORIGIN_CONSTANT || !value->constant ||
+        !fer_tensor_data(value->constant)) {
+        return NULL;
+    }
+    return value->constant;
+}
