@@ -7,6 +7,7 @@
 
 #include "tensor/dtype.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,11 +98,16 @@ static size_t print_float(fer_dtype dtype, double value, char *out) {
     }
     decimal number;
     int is_double = dtype == FER_F64;
-    /* Fewer digits than these always read back, so trailing zeros tell the fewest. */
-    int significant = is_double ? 15 : dtype == FER_F32 ? 6 : 1;
+    /* Fewer digits than these always read back where the dtype has its full precision, so trailing
+     * zeros tell the fewest. */
+    int significant = 1;
+    if (value >= (is_double ? DBL_MIN : (double)FLT_MIN)) {
+        significant = is_double ? DBL_DIG : dtype == FER_F32 ? FLT_DIG : 1;
+    }
     for (;; significant++) {
         to_decimal(value, significant, &number);
-        if (significant >= 17 || rounded(dtype, from_decimal(dtype, &number)) == value) {
+        if (significant >= DBL_DECIMAL_DIG ||
+            rounded(dtype, from_decimal(dtype, &number)) == value) {
             break;
         }
     }
