@@ -160,7 +160,7 @@ fer_status feri_graph_clone(const fer_graph *graph, fer_graph **out_graph);
 
 /* Facts for every value, bodies included, in place; one walk in order. Control ops: If merges its
  * branches (or takes the one a known condition picks), Loop and Scan infer their bodies with what
- * is invariant. (graph/infer.c) */
+ * is invariant. (graph/infer_graph.c) */
 fer_status feri_graph_infer(fer_graph *graph);
 /* The same, but nodes of ops that are not yet supported leave their outputs unknown instead of
  * failing: for import, where the file is judged and not the library. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What infer.c and infer_control.c share: the state of one walk. Used inside lib/graph only.
+ * What infer_graph.c and infer_control.c share: the state of one walk. Used inside lib/graph only.
  */
 #ifndef FERI_GRAPH_INFER_WALK_H
 #define FERI_GRAPH_INFER_WALK_H
