@@ -124,7 +124,7 @@ fer_status feri_infer_dtype_attr(
 }
 
 fer_status feri_infer_cast_op(feri_infer *call) {
-    fer_dtype to;
+    fer_dtype to = FER_DTYPE_NONE;
     uint32_t complex_bits = (1u << FER_C64) | (1u << FER_C128);
     FER_TRY(feri_infer_dtype_attr(call, "to", FER_DTYPE_NONE, ~complex_bits, &to));
     return cast_to(call, to);
@@ -139,7 +139,7 @@ fer_status feri_infer_cast_like(feri_infer *call) {
 fer_status feri_infer_bit_cast(feri_infer *call) {
     const feri_fact *in = feri_infer_in(call, 0);
     feri_fact *out = feri_infer_out(call, 0);
-    fer_dtype to;
+    fer_dtype to = FER_DTYPE_NONE;
     FER_TRY(feri_infer_dtype_attr(call, "to", FER_DTYPE_NONE, ~(1u << FER_STRING), &to));
     if (in->dtype && fer_dtype_bits(in->dtype) != fer_dtype_bits(to)) {
         return feri_infer_fail(call,

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Expansions of element-wise composites and reductions, as texts of graph/expand.h. Formulas are
+ * ONNX's, rearranged where the plain form would overflow.
+ */
+#include "op/infer.h"
+#include "tensor/dtype.h"
+
+#include <math.h>
+
+static fer_status add(feri_text *out_body, const char *text) {
+    feri_text_add(out_body, "%s", text);
+    return out_body->status;
+}
+
+/* An expansion that is the same for every node. */
+#define PLAIN(name, text)                                                                          \
+    fer_status feri_expand_##name(const feri_infer *call, feri_text *out_body) {                   \
+        (void)call;                                                                                \
+        return add(out_body, text);                                                                \
+    }
+
+PLAIN(relu, "Y = Max(X, {0: X})\n")
+PLAIN(leaky_relu, "Y = Where(Less(X, {0: X}), Mul({@alpha|0.01: X}, X), X)\n")
+PLAIN(prelu, "Y = Where(Less(X, {0: X}), Mul(slope, X), X)\n")
+PLAIN(thresholded_relu, "Y = Where(Less({@alpha|1: X}, X), X, {0: X})\n")
+PLAIN(elu, "Y = Where(Less(X, {0: X}), Mul({@alpha|1: X}, Sub(Exp(X), {1: X})), X)\n")
+PLAIN(celu, "Y = Mul({@alpha|1: X}, Elu(Div(X, {@alpha|1: X}), alpha=1.0))\n")
+PLAIN(selu,
+      "e = Mul({@alpha|1.67326319: X}, Sub(Exp(X), {1: X}))\n"
+      "Y = Mul({@gamma|1.05070102: X}, Where(Less(X, {0: X}), e, X))\n")
+PLAIN(softsign, "Y = Div(X, Add({1: X}, Abs(X)))\n")
+/* log(1 + e^x) without overflow: max(x, 0) + log(1 + e^-|x|) */
+PLAIN(softplus, "Y = Add(Max(X, {0: X}), Log(Add({1: X}, Exp(Neg(Abs(X))))))\n")
+PLAIN(mish, "Y = Mul(X, Tanh(Softplus(X)))\n")
+PLAIN(swish, "Y = Mul(X, Sigmoid(Mul({@alpha|1: X}, X)))\n")
+PLAIN(hard_sigmoid, "Y = Max({0: X}, Min({1: X}, Add(Mul({@alpha|0.2: X}, X), {@beta|0.5: X})))\n")
+PLAIN(hard_swish, "Y = Mul(X, HardSigmoid(X, alpha=0.166666667, beta=0.5))\n")
+PLAIN(greater_or_equal, "exact\nC = Or(Greater(A, B), Equal(A, B))\n")
+PLAIN(less_or_equal, "exact\nC = Or(Less(A, B), Equal(A, B))\n")
+PLAIN(cast_like,
+      "exact\n"
+      "output = Cast(input, to=target_type, saturate=@saturate, round_mode=@round_mode)\n")
+
+fer_status feri_expand_gelu(const feri_infer *call, feri_text *out_body) {
+    if (feri_infer_string(call, "approximate", "none")[0] == 't') {
+        return add(out_body,
+                   "cube = Mul(X, Mul(X, X))\n"
+                   "t = Tanh(Mul({0.7978845608028654: X}, Add(X, Mul({0.044715: X}, cube))))\n"
+                   "Y = Mul(Mul({0.5: X}, X), Add({1: X}, t))\n");
+    }
+    return add(out_body,
+               "t = Erf(Mul({0.7071067811865476: X}, X))\n"
+               "Y = Mul(Mul({0.5: X}, X), Add({1: X}, t))\n");
+}
+
+fer_status feri_expand_clip(const feri_infer *call, feri_text *out_body) {
+    int has_min = feri_infer_in(call, 1) != NULL;
+    int has_max = feri_infer_in(call, 2) != NULL;
+    return add(out_body,
+               has_min && has_max ? "exact\noutput = Min(Max(input, min), max)\n"
+               : has_min          ? "exact\noutput = Max(input, min)\n"
+               : has_max          ? "exact\noutput = Min(input, max)\n"
+                                  : "exact\noutput = Identity(input)\n");
+}
+
+/* Integer operands take bias and lambd cut to integers, as ONNX's CastLike does. */
+fer_status feri_expand_shrink(const feri_infer *call, feri_text *out_body) {
+    int32_t dtype_class = feri_dtype_class(call->in[0]->dtype);
+    if (dtype_class == FERI_CLASS_FLOAT) {
+        return add(out_body,
+                   "high = Sub(input, {@bias|0: input})\n"
+                   "low = Add(input, {@bias|0: input})\n"
+                   "above = Less({@lambd|0.5: input}, input)\n"
+                   "below = Less(input, Neg({@lambd|0.5: input}))\n"
+                   "output = Where(below, low, Where(above, high, {0: input}))\n");
+    }
+    float bias = truncf(feri_attr_float(call->attrs, call->attr_count, "bias", 0));
+    float lambd = truncf(feri_attr_float(call->attrs, call->attr_count, "lambd", 0.5f));
+    if (!(fabsf(bias) < 128) || !(fabsf(lambd) < 128) ||
+        (dtype_class == FERI_CLASS_UNSIGNED && (bias < 0 || lambd != 0))) {
+        return feri_fail(FER_UNSUPPORTED,
+                         "Shrink '%s': bias and lambd do not fit its integer dtype",
+                         call->node ? call->node : "");
+    }
+    feri_text_add(out_body,
+                  "exact\n"
+                  "high = Sub(input, {%d: input})\n"
+                  "low = Add(input, {%d: input})\n"
+                  "above = Less({%d: input}, input)\n"
+                  "below = Less(input, {%d: input})\n"
+                  "output = Where(below, low, Where(above, high, {0: input}))\n",
+                  (int)bias,
+                  (int)bias,
+                  (int)lambd,
+                  -(int)lambd);
+    return out_body->status;
+}
+
+/* ---- reductions ---- */
+
+#define REDUCE_ATTRS "keepdims=@keepdims, noop_with_empty_axes=@noop_with_empty_axes"
+
+PLAIN(reduce_l1, "reduced = ReduceSum(Abs(data), axes, " REDUCE_ATTRS ")\n")
+PLAIN(reduce_sum_square, "reduced = ReduceSum(Mul(data, data), axes, " REDUCE_ATTRS ")\n")
+
+/* Whether operand 0 has a float dtype; the others go through f64. */
+static int is_float_call(const feri_infer *call) { return feri_infer_is_float(call->in[0]->dtype); }
+
+fer_status feri_expand_reduce_l2(const feri_infer *call, feri_text *out_body) {
+    return add(out_body,
+               is_float_call(call) ? "reduced = Sqrt(ReduceSum(Mul(data, data), axes, " REDUCE_ATTRS
+                                     "))\n"
+                                   : "s = ReduceSum(Mul(data, data), axes, " REDUCE_ATTRS ")\n"
+                                     "reduced = Cast(Sqrt(Cast(s, to=f64)), to=data)\n");
+}
+
+fer_status feri_expand_reduce_log_sum(const feri_infer *call, feri_text *out_body) {
+    return add(out_body,
+               is_float_call(call) ? "reduced = Log(ReduceSum(data, axes, " REDUCE_ATTRS "))\n"
+                                   : "s = ReduceSum(data, axes, " REDUCE_ATTRS ")\n"
+                                     "reduced = Cast(Log(Cast(s, to=f64)), to=data)\n");
+}
+
+/* log(sum(e^x)) = m + log(sum(e^(x - m))), m the largest, kept finite so that infinities do not
+ * make NaNs. */
+fer_status feri_expand_reduce_log_sum_exp(const feri_infer *call, feri_text *out_body) {
+    int is_float = is_float_call(call);
+    int is_f64 = !is_float || call->in[0]->dtype == FER_F64;
+    const char *bound = is_f64 ? "1.0e308" : "3.0e38";
+    feri_text_add(out_body,
+                  "%s"
+                  "m = Clip(ReduceMax(x, axes, keepdims=1, "
+                  "noop_with_empty_axes=@noop_with_empty_axes), {-%s: x}, {%s: x})\n"
+                  "s = Log(ReduceSum(Exp(Sub(x, m)), axes, " REDUCE_ATTRS "))\n"
+                  "n = Clip(ReduceMax(x, axes, " REDUCE_ATTRS "), {-%s: x}, {%s: x})\n"
+                  "%s",
+                  is_float ? "x = Identity(data)\n" : "x = Cast(data, to=f64)\n",
+                  bound,
+                  bound,
+                  bound,
+                  bound,
+                  is_float ? "reduced = Add(s, n)\n" : "reduced = Cast(Add(s, n), to=data)\n");
+    return out_body->status;
+}
+
+/* ---- softmax ---- */
+
+static fer_status softmax(const feri_infer *call, feri_text *out_body, const char *rest) {
+    feri_text_add(out_body,
+                  "axes = {i64: %lld}\n"
+                  "d = Sub(input, ReduceMax(input, axes, keepdims=1))\n"
+                  "e = Exp(d)\n"
+                  "s = ReduceSum(e, axes, keepdims=1)\n"
+                  "%s",
+                  (long long)feri_infer_int(call, "axis", -1),
+                  rest);
+    return out_body->status;
+}
+
+fer_status feri_expand_softmax(const feri_infer *call, feri_text *out_body) {
+    return softmax(call, out_body, "output = Div(e, s)\n");
+}
+
+fer_status feri_expand_log_softmax(const feri_infer *call, feri_text *out_body) {
+    return softmax(call, out_body, "output = Sub(d, Log(s))\n");
+}
+
+/* ---- windows ---- */
+
+/* terms gives the window from a, the angle of every entry. */
+static fer_status window(const feri_infer *call, feri_text *out_body, const char *terms) {
+    int64_t dtype = feri_infer_int(call, "output_datatype", FER_F32);
+    int is_periodic = feri_infer_int(call, "periodic", 1) != 0;
+    feri_text_add(out_body,
+                  "exact\n"
+                  "n = Cast(size, to=i64)\n"
+                  "r = Cast(Range({i64: 0}', n, {i64: 1}'), to=f64)\n"
+                  "d = Cast(%s, to=f64)\n"
+                  "a = Mul(r, Div({6.283185307179586: d}, d))\n"
+                  "output = Cast(%s, to=%s)\n",
+                  is_periodic ? "n" : "Sub(n, {i64: 1}')",
+                  terms,
+                  fer_dtype_name((fer_dtype)dtype));
+    return out_body->status;
+}
+
+fer_status feri_expand_hann_window(const feri_infer *call, feri_text *out_body) {
+    return window(call, out_body, "Sub({0.5: a}, Mul({0.5: a}, Cos(a)))");
+}
+
+fer_status feri_expand_hamming_window(const feri_infer *call, feri_text *out_body) {
+    return window(
+        call, out_body, "Sub({0.543478260869565217: a}, Mul({0.456521739130434783: a}, Cos(a)))");
+}
+
+fer_status feri_expand_blackman_window(const feri_infer *call, feri_text *out_body) {
+    return window(call,
+                  out_body,
+                  "Add(Sub({0.42: a}, Mul({0.5: a}, Cos(a))), "
+                  "Mul({0.08: a}, Cos(Mul({2: a}, a))))");
+}
