@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Runs ONNX's node vectors through the command and compares with expectations.txt.
+
+A vector is "pass" (exit 0 on all its data sets), "not yet" (exit 3 with a sentence that says so and names an op) or
+"fail" (anything else: a wrong output, a crash, another refusal). Listed vectors must pass; all others must be "not yet".
+An unexpected pass fails too: --write adds it to the list.
+"""
+import argparse
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import onnx
+
+HERE = Path(__file__).resolve().parent
+DATA = Path(onnx.__file__).parent / "backend/test/data/node"
+SENTENCES = {0: "pass", 3: "not yet"}
+
+
+def run_one(folder, command, device):
+    """(verdict, sentence) of a vector."""
+    for data in sorted(folder.glob("test_data_set_*")):
+        line = [command, "run", folder / "model.onnx", "--device", device, "--threads", "1", "--data", data, "--expect", data]
+        try:
+            done = subprocess.run([str(part) for part in line], capture_output=True, text=True, errors="replace", timeout=120)
+        except subprocess.TimeoutExpired:
+            return "fail", "takes more than 120 s"
+        sentence = done.stderr.strip().splitlines()[0] if done.stderr.strip() else ""
+        if done.returncode == 3 and "not yet" in done.stderr:
+            return "not yet", done.stderr.strip()
+        if done.returncode != 0:
+            return "fail", f"exit {done.returncode}: {sentence}"
+    return "pass", ""
+
+
+def ops_of(graph):
+    for node in graph.node:
+        yield node.op_type
+        for attribute in node.attribute:
+            yield from ops_of(attribute.g) if attribute.HasField("g") else ()
+
+
+def read_expectations(path):
+    expected = {}
+    for line in path.read_text().splitlines():
+        if line and not line.startswith("#"):
+            kind, name = line.split()
+            expected[name] = kind
+    return expected
+
+
+def report(results, expected):
+    """Prints the table and every surprise; returns how many surprises there are."""
+    tiers = Counter()
+    for name, (verdict, _) in results.items():
+        tiers[expected.get(name, "rest"), verdict] += 1
+    print(f"{'':6} {'pass':>6} {'not yet':>8} {'fail':>6}")
+    for kind in ("T0", "T0x", "also", "rest"):
+        print(f"{kind:6} {tiers[kind, 'pass']:6} {tiers[kind, 'not yet']:8} {tiers[kind, 'fail']:6}")
+    surprises = 0
+    for name, (verdict, sentence) in sorted(results.items()):
+        if (verdict == "pass") != (name in expected) or verdict == "fail":
+            surprises += 1
+            print(f"FAIL {name}: {verdict}{': ' + sentence if sentence else ''}"[:240])
+    return surprises
+
+
+def report_not_yet(results):
+    named, unnamed = Counter(), []
+    for name, (verdict, sentence) in results.items():
+        if verdict != "not yet":
+            continue
+        ops = set(ops_of(onnx.load(DATA / name / "model.onnx").graph))
+        said = [op for op in ops if re.search(rf"\b{op}\b", sentence)]
+        named.update(said[:1])
+        if not said:
+            unnamed.append((name, sentence))
+    print("not yet, by op: " + ", ".join(f"{op} {count}" for op, count in sorted(named.items())))
+    for name, sentence in unnamed:
+        print(f"FAIL {name}: 'not yet' without the op's name: {sentence}"[:240])
+    return len(unnamed)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--command", default="build/tools/ferrule")
+    parser.add_argument("--device", default="ref")
+    parser.add_argument("--only", default="", help="a pattern names must match")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--write", action="store_true", help="add new passes to expectations.txt")
+    args = parser.parse_args()
+    begin = time.monotonic()
+    path = HERE / "expectations.txt"
+    expected = read_expectations(path)
+    folders = [folder for folder in sorted(DATA.iterdir()) if (folder / "model.onnx").exists()
+               and re.search(args.only, folder.name)]
+    with ThreadPoolExecutor(args.jobs) as pool:
+        verdicts = pool.map(lambda folder: run_one(folder, args.command, args.device), folders)
+        results = {folder.name: verdict for folder, verdict in zip(folders, verdicts)}
+    if args.write:
+        new = [name for name, (verdict, _) in results.items() if verdict == "pass" and name not in expected]
+        with path.open("a") as file:
+            file.writelines(f"also {name}\n" for name in new)
+        expected = read_expectations(path)
+    surprises = report(results, expected) + report_not_yet(results)
+    print(f"{len(folders)} vectors in {time.monotonic() - begin:.0f} s")
+    print(f"{len(results) - surprises} passed, {surprises} failed, 0 skipped")
+    return 1 if surprises else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
