@@ -142,12 +142,16 @@ static fer_status matmul_bind(feri_ref_call *call) {
     uint64_t y_m = a->rank > 1 ? (uint64_t)y->dims[p->batch_rank] : 1;
     uint64_t y_n = b->rank > 1 ? (uint64_t)y->dims[y->rank - 1] : 1;
     memcpy(p->batch, y->dims, sizeof p->batch);
-    if (p->k != b_k || p->m != y_m || p->n != y_n ||
-        !feri_kit_broadcast_strides(p->batch_rank, p->batch, a_batch, a->dims, p->a_strides) ||
-        !feri_kit_broadcast_strides(p->batch_rank, p->batch, b_batch, b->dims, p->b_strides)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "the shapes of A, B and Y do not fit");
+    int fits =
+        p->k == b_k && p->m == y_m && p->n == y_n &&
+        feri_kit_broadcast_strides(p->batch_rank, p->batch, a_batch, a->dims, p->a_strides) &&
+        feri_kit_broadcast_strides(p->batch_rank, p->batch, b_batch, b->dims, p->b_strides);
+    for (uint32_t i = 0; fits && y->count && i < p->batch_rank; i++) {
+        /* A or B has the dim: nothing is computed twice */
+        fits = p->batch[i] == 1 || p->a_strides[i] || p->b_strides[i];
     }
-    return FER_OK;
+    return fits ? FER_OK
+                : feri_ref_fail(call, FER_INVALID_INPUT, "the shapes of A, B and Y do not fit");
 }
 
 static fer_status matmul_run(feri_ref_call *call) {

@@ -13,7 +13,7 @@
 #include <string.h>
 
 /* Units of a row handled between two polls. */
-enum { PIECE = 4096 };
+enum { PIECE = 1024 };
 
 /* One direction's run over time. Buffers are batch x (gates x hidden) or batch x hidden. */
 typedef struct sweep sweep;
