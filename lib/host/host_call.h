@@ -87,7 +87,10 @@ fer_value *feri_host_body_take(feri_host_body *body, uint32_t index);
     X(size)                                                                                        \
     X(string_equal)                                                                                \
     X(string_cast)                                                                                 \
-    X(string_move)
+    X(string_move)                                                                                 \
+    X(string_concat)                                                                               \
+    X(string_split)                                                                                \
+    X(string_normalizer)
 
 #define FERI_DECLARE(name) fer_status feri_host_##name(feri_host_call *call);
 FERI_HOST_LIST(FERI_DECLARE)

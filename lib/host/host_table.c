@@ -64,9 +64,9 @@ static const row rows[] = {
     {OP_Unsqueeze,          feri_host_string_move,          NULL                                  },
     {OP_Where,              feri_host_string_move,          NULL                                  },
     {OP_RegexFullMatch,     NULL,                           "'RegexFullMatch' is not yet there"   },
-    {OP_StringConcat,       NULL,                           "'StringConcat' is not yet there"     },
-    {OP_StringNormalizer,   NULL,                           "'StringNormalizer' is not yet there" },
-    {OP_StringSplit,        NULL,                           "'StringSplit' is not yet there"      },
+    {OP_StringConcat,       feri_host_string_concat,        NULL                                  },
+    {OP_StringNormalizer,   feri_host_string_normalizer,    NULL                                  },
+    {OP_StringSplit,        feri_host_string_split,         NULL                                  },
     {OP_TfIdfVectorizer,    NULL,                           "'TfIdfVectorizer' is not yet there"  },
     {OP_Unique,             NULL,                           "'Unique' of strings is not yet there"},
 };

@@ -262,6 +262,98 @@ static void shapes(void **state) {
     assert_non_null(feri_host_refuses(NULL, &f->node));
 }
 
+static void concats(void **state) {
+    fixture *f = *state;
+    const char *texts[3] = {"a", "", "xyz"};
+    fixture_input(f, string_value(f, 2, (int64_t[]){2, 1}, texts));
+    fixture_input(f, string_value(f, 1, (int64_t[]){3}, texts));
+    assert_int_equal(fixture_run(f, "StringConcat", 1), FER_OK);
+    assert_dims(f->outputs[0], 2, (int64_t[]){2, 3});
+    assert_string(f->outputs[0], 2, "axyz");
+    assert_string(f->outputs[0], 4, "");
+    fer_value_release(f->inputs[1]);
+    f->inputs[1] = i64_scalar(f, 1);
+    fer_value_release(f->outputs[0]);
+    f->outputs[0] = NULL;
+    assert_int_equal(fixture_run(f, "StringConcat", 1), FER_INVALID_INPUT);
+}
+
+static void
+set_split(fixture *f, const char *delimiter, int64_t maxsplit, const char *const *texts) {
+    fixture_clear(f);
+    fixture_input(f, string_value(f, 1, (int64_t[]){2}, texts));
+    if (delimiter) {
+        f->attrs[f->node.attr_count++] = (fer_attr){
+            .name = "delimiter",
+            .type = FER_ATTR_STRING,
+            .count = 1,
+            .value.s = {.data = delimiter, .length = strlen(delimiter)}
+        };
+    }
+    fixture_attr(f, "maxsplit", maxsplit);
+}
+
+static void splits(void **state) {
+    fixture *f = *state;
+    const char *commas[2] = {"a,,b", ""};
+    set_split(f, ",", -1, commas);
+    assert_int_equal(fixture_run(f, "StringSplit", 2), FER_OK);
+    assert_dims(f->outputs[0], 2, (int64_t[]){2, 3});
+    assert_string(f->outputs[0], 1, "");
+    assert_string(f->outputs[0], 2, "b");
+    assert_string(f->outputs[0], 3, "");
+    assert_memory_equal(numbers_of(f->outputs[1]), ((int64_t[]){3, 1}), 16);
+    set_split(f, ",", 1, commas);
+    assert_int_equal(fixture_run(f, "StringSplit", 2), FER_OK);
+    assert_string(f->outputs[0], 1, ",b");
+    const char *blanks[2] = {"  a\tb  c ", " "};
+    set_split(f, NULL, 1, blanks);
+    assert_int_equal(fixture_run(f, "StringSplit", 2), FER_OK);
+    assert_dims(f->outputs[0], 2, (int64_t[]){2, 2});
+    assert_string(f->outputs[0], 1, "b  c");
+    assert_memory_equal(numbers_of(f->outputs[1]), ((int64_t[]){2, 0}), 16);
+    set_split(f, "", 0, blanks);
+    assert_int_equal(fixture_run(f, "StringSplit", 2), FER_OK);
+    assert_string(f->outputs[0], 0, "a\tb  c");
+}
+
+static void normalizes(void **state) {
+    fixture *f = *state;
+    static const fer_string words[2] = {
+        {"\xc3\x89T\xc3\x89", 5},
+        {"b",                 1}
+    };
+    /* ete with accents, B, Zh, o umlaut */
+    const char *texts[4] = {"\xc3\xa9t\xc3\xa9", "B", "\xd0\x96z", "\xc3\xb6"};
+    fixture_input(f, string_value(f, 2, (int64_t[]){1, 4}, texts));
+    f->attrs[0] = (fer_attr){
+        .name = "stopwords", .type = FER_ATTR_STRINGS, .count = 2, .value.strings = words};
+    f->attrs[1] = (fer_attr){
+        .name = "case_change_action",
+        .type = FER_ATTR_STRING,
+        .count = 1,
+        .value.s = {.data = "UPPER", .length = 5}
+    };
+    f->node.attr_count = 2;
+    assert_int_equal(fixture_run(f, "StringNormalizer", 1), FER_OK);
+    assert_dims(f->outputs[0], 2, (int64_t[]){1, 2});
+    assert_string(f->outputs[0], 0, "\xd0\x96Z");
+    assert_string(f->outputs[0], 1, "\xc3\x96");
+    fixture_attr(f, "is_case_sensitive", 1);
+    f->attrs[1].value.s = (fer_string){.data = "LOWER", .length = 5};
+    fer_value_release(f->outputs[0]);
+    f->outputs[0] = NULL;
+    assert_int_equal(fixture_run(f, "StringNormalizer", 1), FER_OK);
+    assert_dims(f->outputs[0], 2, (int64_t[]){1, 4});
+    assert_string(f->outputs[0], 2, "\xd0\xb6z");
+    fixture_clear(f);
+    f->node.attr_count = 1;
+    fixture_input(f, string_value(f, 1, (int64_t[]){1}, texts + 1));
+    assert_int_equal(fixture_run(f, "StringNormalizer", 1), FER_OK);
+    assert_dims(f->outputs[0], 1, (int64_t[]){1});
+    assert_string(f->outputs[0], 0, "");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_set_up, fixture_tear_down)
 
 int main(void) {
@@ -271,6 +363,9 @@ int main(void) {
         TEST(equals),
         TEST(moved),
         TEST(shapes),
+        TEST(concats),
+        TEST(splits),
+        TEST(normalizes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
