@@ -219,9 +219,10 @@ typedef struct fer_host {
     /* Says that a device (index of device_open), or with UINT32_MAX all of them, is lost. */
     void (*lost)(void *self, uint32_t device_index, const char *reason);
     /* Runs of elements [index, index + count) of packed, perhaps unaligned memory, converted to and
-     * from one compute type. Floats go through double (store rounds to nearest even; overflow gives
-     * infinity, or the largest finite value when saturate is not 0); integers and bool through
-     * int64_t (u64 as its bits; store wraps). Not for strings and complex. */
+     * from one compute type. Floats go through double (store rounds to nearest even, a tie of
+     * f8e8m0 up; overflow gives infinity, or NaN where there is none; in float8 dtypes the largest
+     * finite value when saturate is not 0, in f4e2m1 always); integers and bool through int64_t
+     * (u64 as its bits; store wraps). Not for strings and complex. */
     void (*load_f64)(
         fer_dtype dtype, const void *data, uint64_t index, uint64_t count, double *out);
     void (*store_f64)(fer_dtype dtype,

@@ -82,3 +82,17 @@ void feri_text_add(feri_text *text, const char *format, ...) {
     }
     text->length += (uint64_t)length;
 }
+
+void feri_text_add_number(feri_text *text, double value, int significant) {
+    char digits[64];
+    int length = snprintf(digits, sizeof digits, "%.*g", significant, value);
+    int used = 0;
+    for (int i = 0; i < length && i < (int)sizeof digits - 1; i++) {
+        if (strchr("0123456789+-einfa", digits[i])) {
+            digits[used++] = digits[i];
+        } else if (!used || digits[used - 1] != '.') {
+            digits[used++] = '.'; /* a locale's separator may be several bytes */
+        }
+    }
+    feri_text_add_bytes(text, digits, (uint64_t)used);
+}

@@ -19,6 +19,8 @@ void feri_text_init(feri_text *text, feri_env *env);
 void feri_text_finish(feri_text *text);
 void feri_text_add(feri_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void feri_text_add_bytes(feri_text *text, const char *bytes, uint64_t length);
+/* A number in at most significant digits, with a point whatever the locale says ("%g" obeys it). */
+void feri_text_add_number(feri_text *text, double value, int significant);
 
 /* Maps text keys to uint32_t. Keys are borrowed and must outlive the map. */
 typedef struct feri_name_map {

@@ -92,7 +92,7 @@ static void print_element(printer *out, const fer_attr *attr, uint32_t index) {
         feri_text_add(&out->line, "%lld", (long long)attr->value.ints[index]);
         break;
     case FER_ATTR_FLOATS:
-        feri_text_add(&out->line, "%.9g", (double)attr->value.floats[index]);
+        feri_text_add_number(&out->line, (double)attr->value.floats[index], 9);
         break;
     default:
         print_string(out, &attr->value.strings[index]);
@@ -106,7 +106,7 @@ static void print_attr(printer *out, const fer_attr *attr) {
         feri_text_add(&out->line, "%lld", (long long)attr->value.i);
         break;
     case FER_ATTR_FLOAT:
-        feri_text_add(&out->line, "%.9g", (double)attr->value.f);
+        feri_text_add_number(&out->line, (double)attr->value.f, 9);
         break;
     case FER_ATTR_STRING:
         print_string(out, &attr->value.s);

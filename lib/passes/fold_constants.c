@@ -12,10 +12,10 @@
 
 #include <string.h>
 
-enum { MAX_GROWTH = 64 << 10, MAX_UNKNOWN_INPUT = 1024 };
-/* Estimated operations of one node, and of one walk over a graph. */
+enum { MAX_GROWTH = 64 << 10, MAX_TOTAL_GROWTH = 32 << 20, MAX_UNKNOWN_INPUT = 1024 };
+/* Estimated operations of one node, and of all. */
 #define MAX_NODE_WORK 3e8
-#define MAX_WALK_WORK 2e9
+#define MAX_TOTAL_WORK 2e9
 
 typedef struct fold {
     fer_graph *graph;
@@ -25,7 +25,6 @@ typedef struct fold {
     feri_fact **facts;      /* inputs, then outputs */
     fer_tensor **inputs;    /* tensors, likewise */
     uint32_t capacity;      /* of both */
-    double work;
     uint32_t changes;
 } fold;
 
@@ -209,7 +208,12 @@ is_acceptable(const fold *job, const feri_gnode *node, fer_tensor *const *output
         }
         bytes = feri_add_sat(bytes, fer_tensor_bytes(outputs[o]));
     }
-    return bytes <= feri_add_sat(freed, MAX_GROWTH);
+    uint64_t growth = bytes > freed ? bytes - freed : 0;
+    if (growth > MAX_GROWTH || growth > MAX_TOTAL_GROWTH - job->env->folded_growth) {
+        return 0;
+    }
+    job->env->folded_growth += growth;
+    return 1;
 }
 
 /* What says "not this node" rather than "stop": the node stays and fails, if it does, in its run.
@@ -231,10 +235,10 @@ static fer_status fold_evaluated(fold *job, feri_gnode *node) {
         return FER_OK;
     }
     double work = work_of(job, node);
-    if (!(work <= MAX_NODE_WORK) || !(job->work + work <= MAX_WALK_WORK)) {
+    if (!(work <= MAX_NODE_WORK) || !(job->env->folded_work + work <= MAX_TOTAL_WORK)) {
         return FER_OK;
     }
-    job->work += work;
+    job->env->folded_work += work;
     fer_tensor **outputs = job->inputs + node->input_count;
     memset(outputs, 0, node->output_count * sizeof *outputs);
     fer_status status = job->env->evaluate(job->env->self, node, job->inputs, outputs);

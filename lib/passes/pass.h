@@ -20,6 +20,9 @@ typedef struct feri_pass_env {
     const char *const *off; /* names of passes to skip */
     uint32_t off_count;
     feri_text *report; /* a line per pass that changed something, may be NULL */
+    /* fold_constants' own, over all rounds and bodies; leave 0. */
+    double folded_work;
+    uint64_t folded_growth;
 } feri_pass_env;
 
 typedef struct feri_pass {

@@ -62,10 +62,15 @@ static void store_code(uint8_t *data, uint64_t index, uint32_t bits, uint32_t co
     }
 }
 
-static double load_small(fer_dtype dtype, const void *data, uint64_t index) {
-    uint32_t code = load_code(data, index, fer_dtype_bits(dtype));
-    return dtype == FER_F8E8M0 ? feri_e8m0_decode(code)
-                               : feri_small_float_decode(feri_small_float_of(dtype), code);
+static void
+load_small_run(fer_dtype dtype, const void *data, uint64_t index, uint64_t count, double *out) {
+    uint32_t bits = fer_dtype_bits(dtype);
+    const feri_small_float *format = feri_small_float_of(dtype);
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t code = load_code(data, index + i, bits);
+        out[i] =
+            dtype == FER_F8E8M0 ? feri_e8m0_decode(code) : feri_small_float_decode(format, code);
+    }
 }
 
 /* Truncated; what does not fit is clamped, NaN is 0. */
@@ -204,13 +209,12 @@ void feri_load_run_f64(
     default:
         break;
     }
-    int32_t class = feri_dtype_class(dtype);
+    if (feri_dtype_class(dtype) == FERI_CLASS_FLOAT) {
+        load_small_run(dtype, data, index, count, out);
+        return;
+    }
     for (uint64_t i = 0; i < count; i++) {
-        if (class == FERI_CLASS_FLOAT) {
-            out[i] = load_small(dtype, data, index + i);
-        } else {
-            out[i] = (double)feri_load_i64(dtype, data, index + i);
-        }
+        out[i] = (double)feri_load_i64(dtype, data, index + i);
     }
 }
 

@@ -10,18 +10,6 @@
 
 #include <string.h>
 
-static uint64_t bits_of(double value) {
-    uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static double double_of(uint64_t bits) {
-    double value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
 /* max: largest finite code; infinity, nan: their codes without sign; 0: there is none. unsigned
  * zero: no -0, whose code is the NaN. */
 static const feri_small_float formats[FER_DTYPE_COUNT] = {
@@ -55,28 +43,6 @@ static const feri_small_float formats[FER_DTYPE_COUNT] = {
 
 const feri_small_float *feri_small_float_of(fer_dtype dtype) { return &formats[dtype]; }
 
-double feri_small_float_decode(const feri_small_float *format, uint32_t code) {
-    uint32_t sign_shift = (uint32_t)format->exponent + format->mantissa;
-    uint64_t sign = (uint64_t)(code >> sign_shift & 1) << 63;
-    uint32_t magnitude = code & ((1u << sign_shift) - 1);
-    uint32_t exponent = magnitude >> format->mantissa;
-    uint64_t mantissa = magnitude & ((1u << format->mantissa) - 1);
-    if (magnitude > format->max) {
-        return magnitude == format->infinity ? double_of(sign | UINT64_C(0x7ff) << 52)
-                                             : double_of(sign | UINT64_C(0x7ff8) << 48);
-    }
-    if (code == format->nan && format->nan == 1u << sign_shift) {
-        return double_of(UINT64_C(0x7ff8) << 48); /* the code of -0 */
-    }
-    if (exponent) {
-        return double_of(sign | (uint64_t)(exponent + 1023 - format->bias) << 52 |
-                         mantissa << (52 - format->mantissa));
-    }
-    /* mantissa * 2^(1 - bias - M) */
-    double unit = double_of((uint64_t)(1023 + 1 - format->bias - format->mantissa) << 52);
-    return double_of(bits_of((double)mantissa * unit) | sign);
-}
-
 static uint32_t overflow_code(const feri_small_float *format, int32_t saturate) {
     if (format->saturates && (saturate || format->nan == 0)) {
         return format->max;
@@ -85,7 +51,7 @@ static uint32_t overflow_code(const feri_small_float *format, int32_t saturate) 
 }
 
 uint32_t feri_small_float_encode(const feri_small_float *format, double value, int32_t saturate) {
-    uint64_t bits = bits_of(value);
+    uint64_t bits = feri_bits_of(value);
     uint32_t sign = (uint32_t)(bits >> 63) << (format->exponent + format->mantissa);
     uint32_t sign_bit = 1u << (format->exponent + format->mantissa);
     bits &= INT64_MAX;
@@ -124,14 +90,14 @@ uint32_t feri_small_float_encode(const feri_small_float *format, double value, i
 
 double feri_e8m0_decode(uint32_t code) {
     if (code == 0xff) {
-        return double_of(UINT64_C(0x7ff8) << 48);
+        return feri_double_of(UINT64_C(0x7ff8) << 48);
     }
-    return double_of((uint64_t)(code + 1023 - 127) << 52);
+    return feri_double_of((uint64_t)(code + 1023 - 127) << 52);
 }
 
 /* To nearest power of two, a tie to the greater one (ONNX "nearest": there is no even). */
 uint32_t feri_e8m0_encode(double value, int32_t saturate) {
-    uint64_t bits = bits_of(value);
+    uint64_t bits = feri_bits_of(value);
     if (bits >> 63 && bits << 1) {
         return 0xff; /* no negative numbers */
     }
