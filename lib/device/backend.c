@@ -190,6 +190,8 @@ fer_status feri_backend_wrap(fer_context *context,
         feri_module_finish(wrapped);
         return status;
     }
+    /* What a wrapper's entry cannot know: how its inner module wants its graphs. */
+    wrapped->module.flags |= inner->module.flags & FER_MODULE_PER_OP;
     context->backends[context->backend_count++] = wrapped;
     *out_backend = wrapped;
     return FER_OK;
