@@ -185,8 +185,12 @@ void feri_manifests_load(fer_context *context, const char *folder) {
     for (int i = 0; i < count; i++) {
         char path[PATH_BYTES];
         manifest parsed;
-        snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
-        fer_status status = manifest_read(path, &parsed);
+        parsed.name[0] = 0;
+        int length = snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
+        fer_status status =
+            length < 0 || (size_t)length >= sizeof(path)
+                ? feri_fail(FER_IO, "the path of manifest '%s' is too long", entries[i]->d_name)
+                : manifest_read(path, &parsed);
         if (status == FER_OK) {
             status = manifest_load(context, folder, path, &parsed);
         }
