@@ -10,7 +10,6 @@
 
 #include <fenv.h>
 #include <locale.h>
-#include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -138,12 +137,6 @@ static void texts_and_maps(void **state) {
     assert_int_equal(text.status, FER_OK);
     assert_int_equal(strlen(text.data), text.length);
     assert_string_equal(text.data + text.length - 7, "499,end");
-    feri_text_finish(&text);
-    (void)setlocale(LC_ALL, "de_DE.UTF-8"); /* where it is installed */
-    feri_text_add_number(&text, -0.5, 9);
-    feri_text_add_number(&text, 1e30, 9);
-    (void)setlocale(LC_ALL, "C");
-    assert_string_equal(text.data, "-0.51e+30");
     feri_text_finish(&text);
     (void)setlocale(LC_ALL, "de_DE.UTF-8"); /* where it is installed */
     feri_text_add_number(&text, -0.5, 9);
