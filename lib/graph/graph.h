@@ -167,6 +167,7 @@ fer_status feri_graph_infer(fer_graph *graph);
 fer_status feri_graph_infer_known(fer_graph *graph);
 /* The evaluator on one node of a graph, filling the facts of its outputs; bodies included. */
 fer_status feri_graph_infer_node(fer_graph *graph, const feri_gnode *node);
+fer_status feri_graph_infer_node_known(fer_graph *graph, const feri_gnode *node);
 
 /* Replaces a node by its op's expansion, whose nodes keep name and source; UNSUPPORTED when it has
  * none or a context it needs is unknown. The new nodes stand at the end and the old one is marked

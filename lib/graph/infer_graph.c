@@ -105,3 +105,9 @@ fer_status feri_graph_infer_node(fer_graph *graph, const feri_gnode *node) {
     FER_TRY(feri_infer_walk_node(&walk, graph, node));
     return feri_terms_status(graph->terms);
 }
+
+fer_status feri_graph_infer_node_known(fer_graph *graph, const feri_gnode *node) {
+    feri_infer_walk walk = start(graph, /*is_lenient=*/1);
+    FER_TRY(feri_infer_walk_node(&walk, graph, node));
+    return feri_terms_status(graph->terms);
+}

@@ -146,7 +146,9 @@ static fer_status import_model(feri_importer *im, feri_span message) {
     FER_TRY(feri_import_functions(im, view.functions, view.function_count));
     FER_TRY(import_main_graph(im, view.graph));
     FER_TRY(feri_graph_verify(im->root));
-    FER_TRY(feri_graph_infer_known(im->root));
+    if (im->is_unordered) {
+        FER_TRY(feri_graph_infer_known(im->root));
+    }
     FER_TRY(feri_graph_describe(im->root));
     im->root->is_finished = 1;
     return FER_OK;

@@ -89,6 +89,16 @@ static fer_status fit_outputs(feri_importer *im, feri_draft *draft, const feri_o
     return FER_OK;
 }
 
+/* Facts are inferred as nodes come; a node before its producer has to be inferred again. */
+static void note_order(feri_importer *im, const fer_graph *graph, const feri_gnode *node) {
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        const feri_gvalue *value =
+            node->inputs[i] != FER_NO_VALUE ? &graph->values[node->inputs[i]] : NULL;
+        im->is_unordered |=
+            value != NULL && value->origin == FERI_ORIGIN_NODE && value->producer == UINT32_MAX;
+    }
+}
+
 fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *draft) {
     const feri_op *op = feri_op_find(draft->domain, draft->op);
     if (op == NULL) {
@@ -116,10 +126,17 @@ fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *d
                        .outputs = draft->outputs,
                        .attrs = draft->attrs,
                        .bodies = draft->bodies};
-    FER_TRY(check_types(im, graph, &node));
-    FER_TRY(feri_graph_append_node(graph, &node, NULL));
-    draft->body_count = 0; /* the graph's now */
-    return FER_OK;
+    note_order(im, graph, &node);
+    feri_gnode *made = NULL;
+    if (graph->parent != NULL) { /* bodies are inferred with the node they belong to */
+        FER_TRY(check_types(im, graph, &node));
+        FER_TRY(feri_graph_append_node(graph, &node, NULL));
+        draft->body_count = 0; /* the graph's now */
+        return FER_OK;
+    }
+    FER_TRY(feri_graph_append_node(graph, &node, &made));
+    draft->body_count = 0;
+    return feri_graph_infer_node_known(graph, made);
 }
 
 /* ---- reading ---- */

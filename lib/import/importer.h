@@ -74,6 +74,7 @@ typedef struct feri_importer {
     uint32_t function_count;
     feri_name_map function_names; /* "domain\0name\0overload" */
     uint32_t nesting;             /* bodies and function calls around what is read now */
+    int is_unordered;             /* a node came before one it needs */
     uint64_t call_count;          /* inlined so far, against limits.max_nodes */
     fer_tensor **tensors;         /* of attributes, released at the end */
     uint32_t tensor_count, tensor_capacity;
@@ -154,7 +155,8 @@ feri_import_type(feri_importer *im, feri_span message, int with_symbols, feri_fa
 
 /* The nodes of a graph or function: declares all outputs, then makes the nodes. */
 fer_status feri_import_nodes(feri_scope *scope, const feri_span *nodes, uint32_t count);
-/* Appends a draft whose op is of the newest opset, and infers kind and dtype of its outputs. */
+/* Appends a draft whose op is of the newest opset, and infers its outputs (in bodies: kind and
+ * dtype). */
 fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *draft);
 fer_status feri_draft_add_input(feri_importer *im, feri_draft *draft, fer_value_id value);
 fer_status feri_draft_add_output(feri_importer *im, feri_draft *draft, fer_value_id value);
