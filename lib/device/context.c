@@ -36,9 +36,6 @@ static void devices_destroy(fer_context *context) {
 
 static void context_destroy(feri_env *env) {
     fer_context *context = (fer_context *)env;
-    if (context->eager != NULL) {
-        context->eager_destroy(env, context->eager);
-    }
     feri_workers_destroy(env->workers);
     if (context->weights != NULL) {
         context->weights_destroy(env, context->weights);
@@ -120,6 +117,7 @@ fer_status fer_context_create(const fer_context_options *given, fer_context **ou
         return feri_out_of_memory(sizeof(*context));
     }
     memset(context, 0, sizeof(*context));
+    atomic_init(&context->handles, 1);
     pthread_mutex_init(&context->lock, NULL);
     fer_status status = feri_env_init(&context->env, &options, context_destroy);
     if (status == FER_OK) {
@@ -143,15 +141,22 @@ fer_status fer_context_create(const fer_context_options *given, fer_context **ou
 
 fer_context *fer_context_retain(fer_context *context) {
     if (context != NULL) {
-        (void)feri_env_retain(&context->env);
+        atomic_fetch_add(&context->handles, 1);
     }
     return context;
 }
 
 void fer_context_release(fer_context *context) {
-    if (context != NULL) {
-        feri_env_release(&context->env);
+    if (context == NULL || atomic_fetch_sub(&context->handles, 1) != 1) {
+        return;
     }
+    /* Cached programs are children that hold the context: they go with the last handle, or it would
+     * never end. */
+    if (context->eager != NULL) {
+        context->eager_destroy(&context->env, context->eager);
+        context->eager = NULL;
+    }
+    feri_env_release(&context->env);
 }
 
 void fer_context_memory(const fer_context *context,

@@ -64,7 +64,8 @@ typedef struct feri_load_entry {
 } feri_load_entry;
 
 struct fer_context {
-    feri_env env; /* first: feri_env_of */
+    feri_env env;        /* first: feri_env_of */
+    atomic_uint handles; /* the callers' references; children count in env */
     pthread_mutex_t lock;
     feri_backend **backends;
     uint32_t backend_count, backend_capacity;

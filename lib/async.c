@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Asynchronous runs: a job of the context's workers, and the event that owns its outcome.
+ */
+#include "base/error.h"
+#include "base/workers.h"
+#include "program.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+struct fer_event {
+    feri_job job; /* first: the job is the event */
+    atomic_uint refs;
+    fer_program *program; /* retained */
+    fer_run_options options;
+    fer_tag *tags;
+    uint32_t *donated;
+    uint64_t deadline_at;
+    uint64_t submitted_ns;
+    feri_arg *args; /* inputs, then outputs; tensors retained */
+    uint32_t input_count;
+    uint32_t output_count;
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    fer_ready_fn ready;
+    void *ready_self;
+    fer_status status; /* FER_NOT_READY until done */
+    fer_error error;
+};
+
+static uint64_t args_bytes(const fer_event *event) {
+    return feri_mul_sat((uint64_t)event->input_count + event->output_count, sizeof(feri_arg));
+}
+
+static void event_destroy(fer_event *event) {
+    fer_program *program = event->program;
+    feri_env *env = program->build.env;
+    for (uint32_t i = 0; event->args != NULL && i < event->input_count + event->output_count; i++) {
+        fer_tensor_release(event->args[i].tensor);
+        fer_value_release(event->args[i].value);
+    }
+    feri_free(env, event->args, args_bytes(event));
+    feri_free(env, event->tags, feri_mul_sat(event->options.tag_count, sizeof(fer_tag)));
+    feri_free(env, event->donated, feri_mul_sat(event->options.donated_count, sizeof(uint32_t)));
+    fer_state_release(event->options.state);
+    pthread_cond_destroy(&event->done);
+    pthread_mutex_destroy(&event->lock);
+    feri_free(env, event, sizeof(*event));
+    fer_program_release(program);
+}
+
+fer_event *fer_event_retain(fer_event *event) {
+    if (event != NULL) {
+        atomic_fetch_add_explicit(&event->refs, 1, memory_order_relaxed);
+    }
+    return event;
+}
+
+void fer_event_release(fer_event *event) {
+    if (event != NULL && atomic_fetch_sub_explicit(&event->refs, 1, memory_order_acq_rel) == 1) {
+        event_destroy(event);
+    }
+}
+
+static fer_status job_status(fer_event *event) {
+    if (event->deadline_at != 0 && feri_clock_ns() >= event->deadline_at) {
+        return feri_fail(FER_DEADLINE, "the deadline passed before the run could start");
+    }
+    uint64_t queued = feri_clock_ns() - event->submitted_ns;
+    fer_status status = feri_program_run_args(event->program,
+                                              &event->options,
+                                              event->deadline_at,
+                                              event->args,
+                                              event->args + event->input_count);
+    if (event->options.record != NULL) {
+        event->options.record->queue_ns += queued;
+    }
+    return status;
+}
+
+static void job_run(feri_job *job) {
+    fer_event *event = (fer_event *)job;
+    /* What was bound is ours to release, and stays the run's when it fails. */
+    fer_status status = job_status(event);
+    pthread_mutex_lock(&event->lock);
+    if (status != FER_OK) {
+        feri_error_save(&event->error);
+    }
+    event->status = status;
+    fer_ready_fn ready = event->ready;
+    void *self = event->ready_self;
+    pthread_cond_broadcast(&event->done);
+    pthread_mutex_unlock(&event->lock);
+    if (ready != NULL) {
+        ready(self, status);
+    }
+    fer_event_release(event);
+}
+
+static fer_status event_fill(fer_event *event,
+                             const fer_run_options *options,
+                             fer_tensor *const *inputs,
+                             fer_tensor *const *outputs) {
+    feri_env *env = event->program->build.env;
+    uint32_t tag_count = options->tag_count, donated_count = options->donated_count;
+    event->options.tag_count = 0; /* until the copies exist, for event_destroy */
+    event->options.donated_count = 0;
+    event->args = feri_alloc(env, args_bytes(event));
+    event->tags = feri_alloc(env, feri_mul_sat(tag_count, sizeof(fer_tag)));
+    event->options.tag_count = event->tags != NULL ? tag_count : 0;
+    event->donated = feri_alloc(env, feri_mul_sat(donated_count, sizeof(uint32_t)));
+    event->options.donated_count = event->donated != NULL ? donated_count : 0;
+    if (event->args == NULL || event->tags == NULL || event->donated == NULL) {
+        return fer_error_last()->status;
+    }
+    if (tag_count > 0) {
+        memcpy(event->tags, options->tags, tag_count * sizeof(fer_tag));
+    }
+    if (donated_count > 0) {
+        memcpy(event->donated, options->donated, donated_count * sizeof(uint32_t));
+    }
+    event->options.tags = event->tags;
+    event->options.donated = event->donated;
+    for (uint32_t i = 0; i < event->input_count + event->output_count; i++) {
+        event->args[i].tensor =
+            fer_tensor_retain(i < event->input_count ? inputs[i]
+                              : outputs == NULL      ? NULL
+                                                     : outputs[i - event->input_count]);
+    }
+    return FER_OK;
+}
+
+fer_status fer_program_run_async(fer_program *program,
+                                 const fer_run_options *given,
+                                 fer_tensor *const *inputs,
+                                 uint32_t input_count,
+                                 fer_tensor *const *outputs,
+                                 uint32_t output_count,
+                                 fer_event **out_event) {
+    fer_run_options options;
+    FER_TRY(feri_struct_in(&options, sizeof(options), given, "fer_run_options"));
+    if (program == NULL || out_event == NULL || (inputs == NULL && input_count > 0)) {
+        return feri_fail(FER_INVALID_ARGUMENT, "program, inputs or out_event is NULL");
+    }
+    if (input_count != program->input_count || output_count != program->output_count) {
+        return feri_fail(FER_INVALID_INPUT,
+                         "the program takes %u inputs and gives %u outputs, the call has %u and %u",
+                         program->input_count,
+                         program->output_count,
+                         input_count,
+                         output_count);
+    }
+    feri_env *env = program->build.env;
+    fer_event *event = feri_alloc(env, sizeof(*event));
+    if (event == NULL) {
+        return fer_error_last()->status;
+    }
+    atomic_init(&event->refs, 2); /* the caller's and the job's */
+    event->job.run = job_run;
+    event->program = fer_program_retain(program);
+    event->options = options;
+    event->options.state = fer_state_retain(options.state);
+    event->input_count = input_count;
+    event->output_count = output_count;
+    event->status = FER_NOT_READY;
+    event->submitted_ns = feri_clock_ns();
+    event->deadline_at =
+        options.deadline_ns == 0 ? 0 : feri_add_sat(event->submitted_ns, options.deadline_ns);
+    pthread_mutex_init(&event->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&event->done, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    fer_status status = event_fill(event, &options, inputs, outputs);
+    if (status == FER_OK) {
+        status = feri_workers_submit(env->workers, &event->job);
+    }
+    if (status != FER_OK) {
+        event_destroy(event);
+        return status;
+    }
+    *out_event = event;
+    return FER_OK;
+}
+
+/* ---- the event's outcome ---- */
+
+static fer_status outcome(fer_event *event) {
+    if (event->status != FER_OK && event->status != FER_NOT_READY) {
+        feri_error_restore(&event->error);
+    }
+    return event->status;
+}
+
+fer_status fer_event_query(fer_event *event) {
+    if (event == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "event is NULL");
+    }
+    pthread_mutex_lock(&event->lock);
+    fer_status status = outcome(event);
+    pthread_mutex_unlock(&event->lock);
+    return status;
+}
+
+fer_status fer_event_wait(fer_event *event, uint64_t timeout_ns) {
+    if (event == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "event is NULL");
+    }
+    uint64_t until_ns = feri_add_sat(feri_clock_ns(), timeout_ns);
+    struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
+    pthread_mutex_lock(&event->lock);
+    int timed_out = 0;
+    while (event->status == FER_NOT_READY && !timed_out) {
+        if (timeout_ns == UINT64_MAX) {
+            pthread_cond_wait(&event->done, &event->lock);
+        } else {
+            timed_out = pthread_cond_timedwait(&event->done, &event->lock, &until) == ETIMEDOUT;
+        }
+    }
+    fer_status status = outcome(event);
+    pthread_mutex_unlock(&event->lock);
+    return status;
+}
+
+fer_status fer_event_on_ready(fer_event *event, fer_ready_fn ready, void *ready_self) {
+    if (event == NULL || ready == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "event or ready is NULL");
+    }
+    pthread_mutex_lock(&event->lock);
+    fer_status status = event->status;
+    int is_taken = event->ready != NULL;
+    if (!is_taken) {
+        event->ready = ready;
+        event->ready_self = ready_self;
+    }
+    pthread_mutex_unlock(&event->lock);
+    if (is_taken) {
+        return feri_fail(FER_INVALID_ARGUMENT, "the event has a callback already");
+    }
+    if (status != FER_NOT_READY) {
+        ready(ready_self, status);
+    }
+    return FER_OK;
+}
+
+fer_status fer_event_output(fer_event *event, uint32_t index, fer_tensor **out_tensor) {
+    if (event == NULL || out_tensor == NULL || index >= event->output_count) {
+        return feri_fail(FER_INVALID_ARGUMENT, "no output %u", index);
+    }
+    FER_TRY(fer_event_query(event));
+    fer_tensor *tensor = event->args[event->input_count + index].tensor;
+    if (tensor == NULL) {
+        return feri_fail(
+            FER_INVALID_ARGUMENT, "output %u is not a tensor: use fer_program_run_values", index);
+    }
+    *out_tensor = fer_tensor_retain(tensor);
+    return FER_OK;
+}

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Single ops: fer_op_run through a cache of one-node programs, and the evaluator that passes and
+ * host ops are handed. The cache knows op, attributes, dtypes, ranks and device; dims stay open, so
+ * a new shape costs no compile where the device runs open dims.
+ */
+#include "base/error.h"
+#include "program.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CACHED_PROGRAMS = 64, MAX_OPERANDS = 256 };
+
+typedef struct eager_entry {
+    uint64_t hash;
+    uint64_t key_bytes;
+    char *key;
+    fer_program *program;
+    uint64_t tick;
+} eager_entry;
+
+typedef struct eager_cache {
+    pthread_mutex_t lock;
+    uint64_t tick;
+    eager_entry entries[CACHED_PROGRAMS];
+} eager_cache;
+
+/* ---- the one-node graph ---- */
+
+static fer_status
+operand_add(fer_graph *graph, const fer_tensor *tensor, int open_dims, fer_value_id *out_id) {
+    *out_id = FER_NO_VALUE;
+    if (tensor == NULL) {
+        return FER_OK;
+    }
+    FER_TRY(feri_graph_new_input(graph, NULL, out_id));
+    feri_fact *fact = &graph->values[*out_id].fact;
+    fact->kind = FER_KIND_TENSOR;
+    fact->dtype = tensor->dtype;
+    feri_sym dims[FER_MAX_RANK];
+    for (uint32_t i = 0; i < tensor->rank; i++) {
+        dims[i] = open_dims ? feri_sym_unknown() : feri_sym_number(tensor->dims[i]);
+    }
+    return feri_fact_set_dims(fact, &graph->bump, (int32_t)tensor->rank, dims);
+}
+
+static fer_status graph_fill(fer_graph *graph,
+                             const feri_gnode *node,
+                             fer_tensor *const *inputs,
+                             uint32_t input_count,
+                             uint32_t output_count,
+                             int open_dims) {
+    if (input_count > MAX_OPERANDS || output_count > MAX_OPERANDS) {
+        return feri_fail(FER_LIMIT, "more than %d operands of '%s'", MAX_OPERANDS, node->op->name);
+    }
+    fer_value_id in[MAX_OPERANDS], out[MAX_OPERANDS];
+    for (uint32_t i = 0; i < input_count; i++) {
+        FER_TRY(operand_add(graph, inputs[i], open_dims, &in[i]));
+    }
+    for (uint32_t i = 0; i < output_count; i++) {
+        out[i] = FER_NO_VALUE;
+        if (node->outputs == NULL || node->outputs[i] != FER_NO_VALUE) {
+            FER_TRY(feri_graph_new_value(graph, NULL, FERI_ORIGIN_NODE, &out[i]));
+        }
+    }
+    feri_gnode copy = *node;
+    copy.input_count = copy.formal_count = input_count;
+    copy.output_count = output_count;
+    copy.inputs = in;
+    copy.outputs = out;
+    copy.source = 0;
+    copy.body_count = 0;
+    graph->source_count = 1;
+    FER_TRY(feri_graph_append_node(graph, &copy, NULL));
+    for (uint32_t i = 0; i < output_count; i++) {
+        if (out[i] != FER_NO_VALUE) {
+            FER_TRY(feri_graph_append_output(graph, "", out[i]));
+        }
+    }
+    feri_graph_reindex(graph);
+    FER_TRY(feri_graph_verify(graph));
+    FER_TRY(feri_graph_infer(graph));
+    FER_TRY(feri_graph_describe(graph));
+    graph->is_finished = 1;
+    return FER_OK;
+}
+
+static fer_status program_make(fer_context *context,
+                               const fer_device *device,
+                               const feri_gnode *node,
+                               fer_tensor *const *inputs,
+                               uint32_t input_count,
+                               uint32_t output_count,
+                               int open_dims,
+                               fer_program **out_program) {
+    if (node->body_count > 0) {
+        return feri_fail(
+            FER_UNSUPPORTED, "'%s' has bodies and cannot run by itself", node->op->name);
+    }
+    fer_graph *graph = NULL;
+    FER_TRY(feri_graph_create(feri_env_of(context), /*parent=*/NULL, &graph));
+    fer_status status = graph_fill(graph, node, inputs, input_count, output_count, open_dims);
+    fer_compile_options options = {
+        .struct_size = sizeof(options), .devices = device->name, .state_count = 2};
+    if (status == FER_OK) {
+        status = fer_program_compile(context, graph, &options, out_program);
+    }
+    fer_graph_release(graph);
+    return status;
+}
+
+static fer_status program_call(fer_program *program,
+                               const feri_gnode *node,
+                               fer_tensor *const *inputs,
+                               uint32_t input_count,
+                               fer_tensor **outputs,
+                               uint32_t output_count) {
+    fer_tensor *given[MAX_OPERANDS], *results[MAX_OPERANDS];
+    uint32_t in = 0, out = 0;
+    for (uint32_t i = 0; i < input_count; i++) {
+        if (inputs[i] != NULL) {
+            given[in++] = inputs[i];
+        }
+    }
+    for (uint32_t i = 0; i < output_count; i++) {
+        if (node->outputs == NULL || node->outputs[i] != FER_NO_VALUE) {
+            results[out++] = outputs[i];
+        }
+    }
+    FER_TRY(fer_program_run(program, NULL, given, in, results, out));
+    out = 0;
+    for (uint32_t i = 0; i < output_count; i++) {
+        if (node->outputs == NULL || node->outputs[i] != FER_NO_VALUE) {
+            outputs[i] = results[out++];
+        }
+    }
+    return FER_OK;
+}
+
+/* ---- the evaluator ---- */
+
+static fer_status host_device(fer_context *context, fer_device **out_device) {
+    FER_TRY(feri_devices_ready(context));
+    /* The last in order of preference is the reference backend: the evaluator wants the oracle's
+     * numbers. */
+    for (uint32_t i = context->device_count; i-- > 0;) {
+        fer_device *device = context->devices[i];
+        if (feri_device_is_host(device) && (device->info.flags & FER_DEVICE_NEVER_DEFAULT) == 0) {
+            *out_device = device;
+            return FER_OK;
+        }
+    }
+    return feri_fail(FER_UNSUPPORTED, "no device in host memory evaluates constants");
+}
+
+fer_status feri_eager_run(fer_context *context,
+                          fer_device *device,
+                          const feri_gnode *node,
+                          fer_tensor *const *inputs,
+                          uint32_t input_count,
+                          fer_tensor **outputs,
+                          uint32_t output_count) {
+    if (device == NULL) {
+        FER_TRY(host_device(context, &device));
+    }
+    fer_program *program = NULL;
+    FER_TRY(program_make(
+        context, device, node, inputs, input_count, output_count, /*open_dims=*/0, &program));
+    fer_status status = program_call(program, node, inputs, input_count, outputs, output_count);
+    fer_program_release(program);
+    return status;
+}
+
+/* ---- the cache ---- */
+
+static void cache_destroy(feri_env *env, void *object) {
+    eager_cache *cache = object;
+    for (uint32_t i = 0; i < CACHED_PROGRAMS; i++) {
+        fer_program_release(cache->entries[i].program);
+        feri_free(env, cache->entries[i].key, cache->entries[i].key_bytes);
+    }
+    pthread_mutex_destroy(&cache->lock);
+    feri_free(env, cache, sizeof(*cache));
+}
+
+static fer_status cache_get(fer_context *context, eager_cache **out_cache) {
+    fer_status status = FER_OK;
+    pthread_mutex_lock(&context->lock);
+    if (context->eager == NULL) {
+        eager_cache *cache = feri_alloc(&context->env, sizeof(*cache));
+        if (cache == NULL) {
+            status = fer_error_last()->status;
+        } else {
+            pthread_mutex_init(&cache->lock, NULL);
+            context->eager_destroy = cache_destroy;
+            context->eager = cache;
+        }
+    }
+    *out_cache = context->eager;
+    pthread_mutex_unlock(&context->lock);
+    return status;
+}
+
+static void key_attr(feri_text *key, const fer_attr *attr) {
+    feri_text_add(key, "%s:%d:%u=", attr->name, attr->type, attr->count);
+    switch (attr->type) {
+    case FER_ATTR_STRING:
+        feri_text_add_bytes(key, attr->value.s.data, attr->value.s.length);
+        break;
+    case FER_ATTR_INTS:
+        feri_text_add_bytes(key, (const char *)attr->value.ints, attr->count * sizeof(int64_t));
+        break;
+    case FER_ATTR_FLOATS:
+        feri_text_add_bytes(key, (const char *)attr->value.floats, attr->count * sizeof(float));
+        break;
+    case FER_ATTR_STRINGS:
+        for (uint32_t i = 0; i < attr->count; i++) {
+            feri_text_add(key, "%llu:", (unsigned long long)attr->value.strings[i].length);
+            feri_text_add_bytes(key, attr->value.strings[i].data, attr->value.strings[i].length);
+        }
+        break;
+    default:
+        feri_text_add_bytes(key, (const char *)&attr->value, sizeof(attr->value));
+        break;
+    }
+}
+
+static void key_make(feri_text *key,
+                     const fer_device *device,
+                     const feri_gnode *node,
+                     fer_tensor *const *inputs,
+                     uint32_t input_count,
+                     uint32_t output_count) {
+    feri_text_add(key, "%s %u %u:", device->name, node->op->number, output_count);
+    for (uint32_t i = 0; i < input_count; i++) {
+        feri_text_add(key,
+                      inputs[i] == NULL ? "_," : "%d/%u,",
+                      inputs[i] == NULL ? 0 : inputs[i]->dtype,
+                      inputs[i] == NULL ? 0 : inputs[i]->rank);
+    }
+    for (uint32_t i = 0; i < node->attr_count; i++) {
+        key_attr(key, &node->attrs[i]);
+    }
+}
+
+static eager_entry *entry_find(eager_cache *cache, const feri_text *key, uint64_t hash) {
+    for (uint32_t i = 0; i < CACHED_PROGRAMS; i++) {
+        eager_entry *entry = &cache->entries[i];
+        if (entry->program != NULL && entry->hash == hash && entry->key_bytes == key->length &&
+            memcmp(entry->key, key->data, key->length) == 0) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
+static eager_entry *entry_oldest(eager_cache *cache) {
+    eager_entry *oldest = &cache->entries[0];
+    for (uint32_t i = 1; i < CACHED_PROGRAMS; i++) {
+        if (cache->entries[i].tick < oldest->tick) {
+            oldest = &cache->entries[i];
+        }
+    }
+    return oldest;
+}
+
+static fer_status program_cached(fer_context *context,
+                                 fer_device *device,
+                                 const feri_gnode *node,
+                                 fer_tensor *const *inputs,
+                                 uint32_t input_count,
+                                 uint32_t output_count,
+                                 fer_program **out_program) {
+    for (uint32_t i = 0; i < node->attr_count; i++) {
+        if (node->attrs[i].type == FER_ATTR_TENSOR) { /* contents are no key */
+            return program_make(context,
+                                device,
+                                node,
+                                inputs,
+                                input_count,
+                                output_count,
+                                /*open_dims=*/1,
+                                out_program);
+        }
+    }
+    eager_cache *cache = NULL;
+    FER_TRY(cache_get(context, &cache));
+    feri_text key;
+    feri_text_init(&key, &context->env);
+    key_make(&key, device, node, inputs, input_count, output_count);
+    fer_status status = key.status;
+    uint64_t hash = status == FER_OK ? feri_hash(key.data, key.length, 0) : 0;
+    pthread_mutex_lock(&cache->lock);
+    eager_entry *entry = status == FER_OK ? entry_find(cache, &key, hash) : NULL;
+    if (entry == NULL && status == FER_OK) {
+        fer_program *program = NULL;
+        status = program_make(
+            context, device, node, inputs, input_count, output_count, /*open_dims=*/1, &program);
+        char *copy = status == FER_OK ? feri_alloc(&context->env, key.length) : NULL;
+        if (status == FER_OK && copy == NULL) {
+            fer_program_release(program);
+            status = fer_error_last()->status;
+        }
+        if (status == FER_OK) {
+            memcpy(copy, key.data, key.length);
+            entry = entry_oldest(cache);
+            fer_program_release(entry->program);
+            feri_free(&context->env, entry->key, entry->key_bytes);
+            *entry = (eager_entry){hash, key.length, copy, program, 0};
+        }
+    }
+    if (status == FER_OK) {
+        entry->tick = ++cache->tick;
+        *out_program = fer_program_retain(entry->program);
+    }
+    pthread_mutex_unlock(&cache->lock);
+    feri_text_finish(&key);
+    return status;
+}
+
+/* ---- the public call ---- */
+
+static int by_attr_name(const void *a, const void *b) {
+    return strcmp(((const fer_attr *)a)->name, ((const fer_attr *)b)->name);
+}
+
+static fer_status default_device(fer_context *context, fer_device **out_device) {
+    FER_TRY(feri_devices_ready(context));
+    for (uint32_t i = 0; i < context->device_count; i++) {
+        if ((context->devices[i]->info.flags & FER_DEVICE_NEVER_DEFAULT) == 0) {
+            *out_device = context->devices[i];
+            return FER_OK;
+        }
+    }
+    return feri_fail(FER_NO_DEVICE, "there is no default device: name one");
+}
+
+fer_status fer_op_run(fer_context *context,
+                      fer_device *device,
+                      const char *domain,
+                      const char *op_name,
+                      const fer_attr *attrs,
+                      uint32_t attr_count,
+                      fer_tensor *const *inputs,
+                      uint32_t input_count,
+                      fer_tensor **outputs,
+                      uint32_t output_count) {
+    enum { MAX_ATTRS = 64 };
+    if (context == NULL || op_name == NULL || (inputs == NULL && input_count > 0) ||
+        outputs == NULL || attr_count > MAX_ATTRS || (attrs == NULL && attr_count > 0)) {
+        return feri_fail(
+            FER_INVALID_ARGUMENT,
+            "context, op, inputs or outputs is NULL, or there are too many attributes");
+    }
+    const feri_op *op = feri_op_find(domain == NULL ? "" : domain, op_name);
+    if (op == NULL) {
+        return feri_fail(FER_UNSUPPORTED,
+                         "op '%s' of domain '%s' is not known",
+                         op_name,
+                         domain == NULL ? "" : domain);
+    }
+    if (device == NULL) {
+        FER_TRY(default_device(context, &device));
+    }
+    fer_attr sorted[MAX_ATTRS];
+    if (attr_count > 0) {
+        memcpy(sorted, attrs, attr_count * sizeof(fer_attr));
+        qsort(sorted, attr_count, sizeof(fer_attr), by_attr_name);
+    }
+    feri_gnode node = {.op = op,
+                       .name = op->name,
+                       .revision = op->revision,
+                       .attrs = sorted,
+                       .attr_count = attr_count,
+                       .input_count = input_count,
+                       .output_count = output_count};
+    fer_program *program = NULL;
+    FER_TRY(program_cached(context, device, &node, inputs, input_count, output_count, &program));
+    fer_status status = program_call(program, &node, inputs, input_count, outputs, output_count);
+    fer_program_release(program);
+    return status;
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Entries: signatures of inputs, the specialisation that serves them, and its binding at their
+ * dims.
+ */
+#include "base/error.h"
+#include "specialize/segment.h"
+#include "tensor/dtype.h"
+
+#include <string.h>
+
+/* ---- signatures ---- */
+
+static uint64_t
+contents_bytes(const feri_segment *segment, uint32_t index, const fer_tensor *tensor) {
+    return segment->decides[index] && tensor->element_count <= FERI_MAX_ELEMENTS ? tensor->bytes
+                                                                                 : 0;
+}
+
+int feri_entry_matches(const feri_segment *segment,
+                       const feri_entry *entry,
+                       const feri_arg *inputs) {
+    const uint8_t *at = entry->signature;
+    for (uint32_t i = 0; i < segment->graph->input_count; i++) {
+        const fer_tensor *tensor = inputs[i].tensor;
+        int32_t head[2];
+        memcpy(head, at, sizeof(head));
+        at += sizeof(head);
+        if (tensor == NULL) {
+            if (head[0] != FER_DTYPE_NONE) {
+                return 0;
+            }
+            continue;
+        }
+        if (head[0] != tensor->dtype || head[1] != (int32_t)tensor->rank) {
+            return 0;
+        }
+        size_t dims_bytes = tensor->rank * sizeof(int64_t);
+        if (dims_bytes > 0 && memcmp(at, tensor->dims, dims_bytes) != 0) {
+            return 0;
+        }
+        at += dims_bytes;
+        if (entry->spec->is_symbolic || !segment->decides[i]) {
+            continue;
+        }
+        uint64_t bytes = contents_bytes(segment, i, tensor);
+        const void *data = fer_tensor_data(tensor);
+        if (bytes > 0 && (data == NULL || memcmp(at, data, bytes) != 0)) {
+            return 0;
+        }
+        at += bytes;
+    }
+    return 1;
+}
+
+static fer_status signature_make(feri_segment *segment, feri_entry *entry, const feri_arg *inputs) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < segment->graph->input_count; i++) {
+        const fer_tensor *tensor = inputs[i].tensor;
+        bytes += 2 * sizeof(int32_t);
+        if (tensor != NULL) {
+            bytes += tensor->rank * sizeof(int64_t);
+            bytes += entry->spec->is_symbolic ? 0 : contents_bytes(segment, i, tensor);
+        }
+    }
+    entry->signature = feri_alloc(segment->build->env, bytes);
+    if (entry->signature == NULL) {
+        return fer_error_last()->status;
+    }
+    entry->signature_bytes = bytes;
+    uint8_t *at = entry->signature;
+    for (uint32_t i = 0; i < segment->graph->input_count; i++) {
+        const fer_tensor *tensor = inputs[i].tensor;
+        int32_t head[2] = {tensor == NULL ? FER_DTYPE_NONE : tensor->dtype,
+                           tensor == NULL ? 0 : (int32_t)tensor->rank};
+        memcpy(at, head, sizeof(head));
+        at += sizeof(head);
+        if (tensor == NULL) {
+            continue;
+        }
+        memcpy(at, tensor->dims, tensor->rank * sizeof(int64_t));
+        at += tensor->rank * sizeof(int64_t);
+        uint64_t contents = entry->spec->is_symbolic ? 0 : contents_bytes(segment, i, tensor);
+        if (contents > 0) {
+            FER_TRY(fer_tensor_read(tensor, 0, at, contents));
+            at += contents;
+        }
+    }
+    return FER_OK;
+}
+
+/* ---- inputs ---- */
+
+static fer_status input_check(const fer_graph *graph, uint32_t index, const feri_arg *arg) {
+    const feri_gvalue *value = &graph->values[graph->inputs[index]];
+    const feri_fact *fact = &value->fact;
+    const char *name = value->name;
+    if (arg->tensor == NULL && arg->value == NULL) {
+        return feri_fail(FER_INVALID_INPUT, "input '%s' (%u) is missing", name, index);
+    }
+    if (arg->tensor == NULL) {
+        return fact->kind == FER_KIND_TENSOR
+                   ? feri_fail(FER_INVALID_INPUT,
+                               "input '%s' must be a tensor, not a sequence or optional",
+                               name)
+                   : FER_OK;
+    }
+    if (fact->kind != 0 && fact->kind != FER_KIND_TENSOR && fact->kind != FER_KIND_OPTIONAL) {
+        return feri_fail(FER_INVALID_INPUT, "input '%s' must be a sequence, not a tensor", name);
+    }
+    if (fact->dtype != FER_DTYPE_NONE && arg->tensor->dtype != fact->dtype) {
+        return feri_fail(FER_INVALID_INPUT,
+                         "input '%s' must be %s, not %s: convert it first",
+                         name,
+                         fer_dtype_name(fact->dtype),
+                         fer_dtype_name(arg->tensor->dtype));
+    }
+    if (fact->rank >= 0 && (int32_t)arg->tensor->rank != fact->rank &&
+        fact->kind == FER_KIND_TENSOR) {
+        return feri_fail(FER_INVALID_INPUT,
+                         "input '%s' must have rank %d, not %u",
+                         name,
+                         fact->rank,
+                         arg->tensor->rank);
+    }
+    for (int32_t i = 0; i < fact->rank && fact->kind == FER_KIND_TENSOR; i++) {
+        if (feri_sym_is_number(fact->dims[i]) && arg->tensor->dims[i] != fact->dims[i].number) {
+            return feri_fail(FER_INVALID_INPUT,
+                             "dim %d of input '%s' must be %lld, not %lld",
+                             i,
+                             name,
+                             (long long)fact->dims[i].number,
+                             (long long)arg->tensor->dims[i]);
+        }
+    }
+    return FER_OK;
+}
+
+static fer_status inputs_check(const feri_segment *segment, const feri_arg *inputs) {
+    for (uint32_t i = 0; i < segment->graph->input_count; i++) {
+        FER_TRY(input_check(segment->graph, i, &inputs[i]));
+    }
+    return FER_OK;
+}
+
+/* ---- now graphs ---- */
+
+static fer_status fact_from_tensor(feri_segment *segment,
+                                   feri_run *run,
+                                   uint32_t index,
+                                   const fer_tensor *tensor,
+                                   fer_graph *now,
+                                   feri_fact *fact) {
+    fact->kind = FER_KIND_TENSOR;
+    fact->dtype = tensor->dtype;
+    feri_sym dims[FER_MAX_RANK];
+    for (uint32_t i = 0; i < tensor->rank; i++) {
+        dims[i] = feri_sym_number(tensor->dims[i]);
+    }
+    FER_TRY(feri_fact_set_dims(fact, &now->bump, (int32_t)tensor->rank, dims));
+    uint64_t bytes = contents_bytes(segment, index, tensor);
+    if (!segment->decides[index] || (bytes == 0 && tensor->element_count > 0)) {
+        return FER_OK;
+    }
+    /* Contents are copied: facts outlive the caller's tensor. */
+    void *data = feri_bump_alloc(&now->bump, bytes);
+    if (data == NULL) {
+        return fer_error_last()->status;
+    }
+    if (fer_tensor_data(tensor) == NULL && run != NULL && run->record != NULL) {
+        run->record->shape_wait_count++;
+    }
+    FER_TRY(fer_tensor_read(tensor, 0, data, bytes));
+    fact->data = data;
+    (void)feri_fact_elements(fact, &now->bump);
+    fact->data = NULL;
+    return FER_OK;
+}
+
+static fer_status fact_symbolic(const feri_segment *segment,
+                                const feri_fact *given,
+                                fer_graph *now,
+                                feri_fact *fact) {
+    *fact = (feri_fact){.kind = given->kind,
+                        .dtype = given->dtype,
+                        .rank = -1,
+                        .is_optional_of_sequence = given->is_optional_of_sequence};
+    if (given->rank < 0) {
+        return FER_OK;
+    }
+    feri_sym dims[FER_MAX_RANK];
+    for (int32_t i = 0; i < given->rank; i++) {
+        dims[i] = given->dims[i];
+        if (!feri_sym_is_number(dims[i])) {
+            uint32_t symbol = feri_sym_is_unknown(dims[i])
+                                  ? UINT32_MAX
+                                  : feri_terms_symbol_index(segment->graph->terms, dims[i]);
+            const char *name =
+                symbol == UINT32_MAX ? NULL : feri_terms_symbol_name(segment->graph->terms, symbol);
+            dims[i] =
+                feri_terms_symbol(now->terms, name != NULL && name[0] == '?' ? NULL : name, 0);
+        }
+    }
+    FER_TRY(feri_terms_status(now->terms));
+    return feri_fact_set_dims(fact, &now->bump, given->rank, dims);
+}
+
+fer_status
+feri_now_create(feri_segment *segment, feri_run *run, const feri_arg *inputs, fer_graph **out_now) {
+    const fer_graph *graph = segment->graph;
+    fer_graph *now = NULL;
+    FER_TRY(feri_graph_create(segment->build->env, /*parent=*/NULL, &now));
+    now->source_count = graph->root->source_count;
+    now->file = fer_tensor_retain(graph->root->file);
+    fer_status status = FER_OK;
+    for (uint32_t i = 0; i < graph->input_count && status == FER_OK; i++) {
+        fer_value_id id = 0;
+        const feri_gvalue *given = &graph->values[graph->inputs[i]];
+        status = feri_graph_new_input(now, given->name, &id);
+        if (status != FER_OK) {
+            break;
+        }
+        feri_fact *fact = &now->values[id].fact;
+        status = inputs != NULL && inputs[i].tensor != NULL
+                     ? fact_from_tensor(segment, run, i, inputs[i].tensor, now, fact)
+                     : fact_symbolic(segment, &given->fact, now, fact);
+    }
+    if (status != FER_OK) {
+        feri_graph_destroy(now);
+        return status;
+    }
+    *out_now = now;
+    return FER_OK;
+}
+
+/* ---- specialisations ---- */
+
+static void spec_link(feri_segment *segment, feri_spec *spec) {
+    spec->link = segment->specs;
+    segment->specs = spec;
+}
+
+static fer_status
+spec_make(feri_segment *segment, feri_run *run, const feri_arg *inputs, feri_spec **out_spec) {
+    int is_symbolic = inputs == NULL;
+    fer_graph *now = NULL;
+    FER_TRY(feri_now_create(segment, run, inputs, &now));
+    int needs_numbers = 0;
+    uint64_t start = feri_clock_ns();
+    feri_spec *spec = NULL;
+    fer_status status = feri_spec_create(segment, now, is_symbolic, &needs_numbers, &spec);
+    if (run != NULL && run->record != NULL) {
+        run->record->compile_ns += feri_clock_ns() - start;
+    }
+    FER_TRY(status);
+    if (spec != NULL) {
+        spec_link(segment, spec);
+    }
+    *out_spec = spec;
+    return FER_OK;
+}
+
+fer_status feri_segment_try_symbolic(feri_segment *segment) {
+    const fer_graph *graph = segment->graph;
+    segment->symbolic = 2;
+    for (uint32_t i = 0; i < graph->input_count; i++) {
+        const feri_fact *fact = &graph->values[graph->inputs[i]].fact;
+        if (fact->kind != FER_KIND_TENSOR || fact->rank < 0) {
+            return FER_OK;
+        }
+    }
+    feri_spec *spec = NULL;
+    FER_TRY(spec_make(segment, NULL, NULL, &spec));
+    segment->symbolic = spec != NULL ? 1 : 2;
+    return FER_OK;
+}
+
+static fer_status symbols_fill(const feri_spec *spec, const feri_arg *inputs, int64_t *values) {
+    const fer_graph *graph = spec->graph;
+    uint32_t count = feri_terms_symbol_count(graph->terms);
+    for (uint32_t i = 0; i < count; i++) {
+        values[i] = -1;
+    }
+    for (uint32_t i = 0; i < graph->input_count; i++) {
+        const feri_gvalue *value = &graph->values[graph->inputs[i]];
+        for (int32_t k = 0; inputs[i].tensor != NULL && k < value->fact.rank; k++) {
+            uint32_t symbol = feri_terms_symbol_index(graph->terms, value->fact.dims[k]);
+            int64_t dim = inputs[i].tensor->dims[k];
+            if (symbol == UINT32_MAX) {
+                continue;
+            }
+            if (values[symbol] >= 0 && values[symbol] != dim) {
+                return feri_fail(FER_INVALID_INPUT,
+                                 "dim %d of input '%s' is %lld, but '%s' is %lld elsewhere",
+                                 k,
+                                 value->name,
+                                 (long long)dim,
+                                 feri_terms_symbol_name(graph->terms, symbol),
+                                 (long long)values[symbol]);
+            }
+            values[symbol] = dim;
+        }
+    }
+    return FER_OK;
+}
+
+static fer_status binding_make(feri_segment *segment,
+                               feri_spec *spec,
+                               const feri_arg *inputs,
+                               feri_binding **out_binding) {
+    feri_env *env = segment->build->env;
+    uint64_t bytes = feri_mul_sat(feri_terms_symbol_count(spec->graph->terms), sizeof(int64_t));
+    int64_t *values = feri_alloc(env, bytes);
+    if (values == NULL) {
+        return fer_error_last()->status;
+    }
+    fer_status status = symbols_fill(spec, inputs, values);
+    if (status == FER_OK) {
+        status = feri_binding_create(spec->plan, values, out_binding);
+    }
+    feri_free(env, values, bytes);
+    return status;
+}
+
+static fer_status
+spec_find(feri_segment *segment, feri_run *run, const feri_arg *inputs, feri_spec **out_spec) {
+    if (segment->symbolic == 0) {
+        FER_TRY(feri_segment_try_symbolic(segment));
+    }
+    if (segment->symbolic == 1) {
+        for (feri_spec *spec = segment->specs; spec != NULL; spec = spec->link) {
+            if (spec->is_symbolic && !feri_plan_is_lost(spec->plan)) {
+                *out_spec = spec;
+                return FER_OK;
+            }
+        }
+        FER_TRY(spec_make(segment, run, NULL, out_spec));
+        if (*out_spec != NULL) {
+            return FER_OK;
+        }
+        segment->symbolic = 2; /* the devices that are left want numbers */
+    }
+    fer_status status = spec_make(segment, run, inputs, out_spec);
+    if (status == FER_INVALID_MODEL && segment->has_open_dims) {
+        /* The model was fine until these inputs came: it is they that do not fit. */
+        fer_error error;
+        feri_error_save(&error);
+        error.status = FER_INVALID_INPUT;
+        feri_error_restore(&error);
+        return FER_INVALID_INPUT;
+    }
+    return status;
+}
+
+fer_status feri_entry_create(feri_segment *segment,
+                             feri_run *run,
+                             const feri_arg *inputs,
+                             feri_entry **out_entry) {
+    feri_env *env = segment->build->env;
+    FER_TRY(inputs_check(segment, inputs));
+    feri_spec *spec = NULL;
+    FER_TRY(spec_find(segment, run, inputs, &spec));
+    feri_entry *entry = feri_alloc(env, sizeof(*entry));
+    if (entry == NULL) {
+        return fer_error_last()->status;
+    }
+    entry->spec = spec;
+    fer_status status = signature_make(segment, entry, inputs);
+    if (status == FER_OK) {
+        status = binding_make(segment, spec, inputs, &entry->binding);
+    }
+    if (status != FER_OK) {
+        feri_free(env, entry->signature, entry->signature_bytes);
+        feri_free(env, entry, sizeof(*entry));
+        return status;
+    }
+    spec->entry_count++;
+    segment->entry_bytes += sizeof(*entry) + entry->signature_bytes + entry->binding->total_bytes;
+    entry->link = segment->entries;
+    segment->entries = entry;
+    *out_entry = entry;
+    return FER_OK;
+}
+
+void feri_entry_destroy(feri_segment *segment, feri_entry *entry) {
+    feri_entry **link = &segment->entries;
+    while (*link != entry) {
+        link = &(*link)->link;
+    }
+    *link = entry->link;
+    segment->entry_bytes -= sizeof(*entry) + entry->signature_bytes + entry->binding->total_bytes;
+    entry->spec->entry_count--;
+    feri_binding_release(entry->binding);
+    feri_free(segment->build->env, entry->signature, entry->signature_bytes);
+    feri_free(segment->build->env, entry, sizeof(*entry));
+}

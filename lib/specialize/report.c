@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The placement report: a line per source node and specialisation, with the device it runs on and
+ * what better ones said. Nodes that left nothing to run are there too.
+ */
+#include "base/error.h"
+#include "specialize/specialize.h"
+
+#include <string.h>
+
+static fer_status
+line_new(feri_build *build, const feri_gnode *node, uint32_t number, feri_report_line **out_line) {
+    FER_TRY(feri_bump_grow(&build->report_bump,
+                           &build->lines,
+                           &build->line_capacity,
+                           build->line_count + 1,
+                           sizeof(feri_report_line)));
+    feri_report_line *line = &build->lines[build->line_count];
+    memset(line, 0, sizeof(*line));
+    line->node = feri_bump_strndup(&build->report_bump, node->name, strlen(node->name));
+    line->op = node->op->name;
+    line->device = "folded";
+    line->reason = "";
+    line->specialization = number;
+    if (line->node == NULL) {
+        return fer_error_last()->status;
+    }
+    build->line_count++;
+    *out_line = line;
+    return FER_OK;
+}
+
+static fer_dtype node_dtype(const fer_graph *graph, const feri_gnode *node) {
+    return node->output_count > 0 && node->outputs[0] != FER_NO_VALUE
+               ? graph->values[node->outputs[0]].fact.dtype
+               : FER_DTYPE_NONE;
+}
+
+static fer_status placed_fill(feri_build *build,
+                              const feri_spec *spec,
+                              const feri_partition *partition,
+                              uint32_t first,
+                              uint32_t *line_of) {
+    for (uint32_t i = 0; i < spec->graph->node_count; i++) {
+        const feri_gnode *node = spec->graph->nodes[i];
+        if (node->source >= spec->graph->source_count) {
+            continue;
+        }
+        if (line_of[node->source] == 0) { /* out of the branch of an If */
+            feri_report_line *made = NULL;
+            FER_TRY(line_new(build, node, spec->number, &made));
+            line_of[node->source] = build->line_count - first;
+        }
+        feri_report_line *line = &build->lines[first + line_of[node->source] - 1];
+        int32_t device = partition->device_of[i];
+        line->part_count++;
+        line->work += partition->work[i];
+        if (line->part_count == 1 || line->reason[0] == 0) {
+            line->device = device == FERI_ON_HOST ? "host" : build->policy.devices[device]->name;
+            line->dtype = node_dtype(spec->graph, node);
+            if (partition->reasons[i][0] != 0) {
+                line->reason = feri_bump_strndup(
+                    &build->report_bump, partition->reasons[i], strlen(partition->reasons[i]));
+                if (line->reason == NULL) {
+                    line->reason = "";
+                    return fer_error_last()->status;
+                }
+            }
+        }
+    }
+    return FER_OK;
+}
+
+/* Source nodes of the segment that this stage took (everything that did not go to later). */
+static fer_status lines_fill(feri_build *build,
+                             const feri_spec *spec,
+                             const feri_partition *partition,
+                             const fer_graph *source,
+                             uint32_t *line_of,
+                             uint8_t *is_next) {
+    uint32_t first = build->line_count;
+    const fer_graph *next = spec->next == NULL ? NULL : spec->next->graph;
+    for (uint32_t i = 0; next != NULL && i < next->node_count; i++) {
+        if (next->nodes[i]->source < spec->graph->source_count) {
+            is_next[next->nodes[i]->source] = 1;
+        }
+    }
+    for (uint32_t i = 0; i < source->node_count; i++) {
+        const feri_gnode *node = source->nodes[i];
+        if (node->is_dead || node->source >= spec->graph->source_count ||
+            line_of[node->source] != 0 || is_next[node->source]) {
+            continue;
+        }
+        feri_report_line *line = NULL;
+        FER_TRY(line_new(build, node, spec->number, &line));
+        line_of[node->source] = build->line_count - first;
+        line->dtype = node_dtype(source, node);
+    }
+    return placed_fill(build, spec, partition, first, line_of);
+}
+
+fer_status feri_report_spec(feri_build *build,
+                            const feri_spec *spec,
+                            const feri_partition *partition,
+                            const fer_graph *source) {
+    uint64_t bytes = feri_mul_sat(spec->graph->source_count, sizeof(uint32_t) + 1);
+    uint32_t *line_of = feri_alloc(build->env, bytes);
+    if (line_of == NULL) {
+        return fer_error_last()->status;
+    }
+    pthread_mutex_lock(&build->lock);
+    uint8_t *is_next = (uint8_t *)(line_of + spec->graph->source_count);
+    fer_status status = lines_fill(build, spec, partition, source, line_of, is_next);
+    pthread_mutex_unlock(&build->lock);
+    feri_free(build->env, line_of, bytes);
+    return status;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The inside of a segment, shared by segment.c (life, runs), entry.c (signatures, bindings) and
+ * slice.c.
+ */
+#ifndef FERI_SPECIALIZE_SEGMENT_H
+#define FERI_SPECIALIZE_SEGMENT_H
+
+#include "specialize/specialize.h"
+
+/* A specialisation at one signature: dtype, rank and dims of every input, and the contents of those
+ * that decide. */
+typedef struct feri_entry {
+    feri_spec *spec;
+    feri_binding *binding;
+    uint8_t *signature;
+    uint64_t signature_bytes;
+    uint64_t tick; /* of the last slow look-up */
+    struct feri_entry *link;
+} feri_entry;
+
+/* A run state and who has it. entry and state change only while busy is held under the segment's
+ * lock. */
+typedef struct feri_state_slot {
+    atomic_uint busy;
+    feri_run_state *state;
+    feri_entry *entry; /* what state is bound to */
+} feri_state_slot;
+
+fer_status feri_slice_inputs(const fer_graph *graph, uint8_t *out_decides);
+
+/* 1 when the entry is for these inputs. */
+int feri_entry_matches(const feri_segment *segment,
+                       const feri_entry *entry,
+                       const feri_arg *inputs);
+/* Makes an entry, compiling when needed. Segment lock held. */
+fer_status feri_entry_create(feri_segment *segment,
+                             feri_run *run,
+                             const feri_arg *inputs,
+                             feri_entry **out_entry);
+void feri_entry_destroy(feri_segment *segment, feri_entry *entry);
+/* Tries the symbolic specialisation; segment->symbolic tells how it went. */
+fer_status feri_segment_try_symbolic(feri_segment *segment);
+/* A now graph with the segment's inputs; facts copied from args where given, else with symbols for
+ * open dims. */
+fer_status
+feri_now_create(feri_segment *segment, feri_run *run, const feri_arg *inputs, fer_graph **out_now);
+
+#endif

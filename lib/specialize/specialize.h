@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a graph with open shapes to plans that run. A segment is a graph whose runs may need several
+ * stages; a specialisation is what one structure key makes of it: the nodes that can be shaped now,
+ * planned, and a next segment with those that must wait for values this stage computes
+ * (data-dependent sizes, shapes and branches computed by tensors). A binding entry is a
+ * specialisation at one tuple of input dims. Ifs are resolved here: by the time one is reached its
+ * condition is a known value, and only the branch taken is emitted.
+ */
+#ifndef FERI_SPECIALIZE_SPECIALIZE_H
+#define FERI_SPECIALIZE_SPECIALIZE_H
+
+#include "execute/execute.h"
+#include "passes/pass.h"
+
+typedef struct feri_segment feri_segment;
+typedef struct feri_spec feri_spec;
+
+/* One line of the placement report. */
+typedef struct feri_report_line {
+    const char *node;
+    const char *op;
+    const char *device;
+    const char *reason;
+    fer_dtype dtype;
+    uint32_t part_count;
+    uint32_t specialization;
+    double work;
+} feri_report_line;
+
+/* What all segments of a program share. Owned by program.c. */
+typedef struct feri_build {
+    feri_env *env;
+    fer_context *context;
+    feri_policy policy;
+    feri_pass_env passes; /* report is set while a pass runs, under lock */
+    uint32_t state_count;
+    uint32_t drop_sources;
+    const fer_dim_value *dim_values;
+    uint32_t dim_value_count;
+    uint64_t deadline_at; /* of the compilation under way at first; 0 none */
+    fer_status (*run_op)(void *self,
+                         feri_run *run,
+                         const feri_gnode *node,
+                         fer_tensor *const *inputs,
+                         uint32_t input_count,
+                         fer_tensor **outputs,
+                         uint32_t output_count);
+    void *run_op_self;
+    pthread_mutex_t lock; /* guards what follows */
+    feri_bump report_bump;
+    feri_report_line *lines;
+    uint32_t line_count, line_capacity;
+    feri_text pass_report;
+    fer_program_stats stats;
+} feri_build;
+
+/* Takes graph over (also on failure). */
+fer_status feri_segment_create(feri_build *build, fer_graph *graph, feri_segment **out_segment);
+void feri_segment_destroy(feri_segment *segment);
+/* Compiles what can be compiled before a run shows its inputs. */
+fer_status feri_segment_prepare(feri_segment *segment);
+/* Runs all stages. inputs and outputs are the graph's. */
+fer_status
+feri_segment_run(feri_segment *segment, feri_run *run, const feri_arg *inputs, feri_arg *outputs);
+fer_status feri_segment_trim(feri_segment *segment, int32_t level, uint64_t *freed_bytes);
+uint64_t feri_segment_arena_bytes(feri_segment *segment);
+uint64_t feri_segment_binding_count(feri_segment *segment);
+
+/* ---- inside specialize/ ---- */
+
+/* Where a segment's output, or a next segment's input, comes from. */
+typedef struct feri_source {
+    uint8_t is_next;  /* outputs: from the next segment; inputs: 0 */
+    uint8_t is_input; /* inputs of next: the segment's own input of that index */
+    uint32_t
+        index; /* of the now graph's outputs, the next graph's outputs, or the segment's inputs */
+} feri_source;
+
+/* The result of a walk. */
+typedef struct feri_walked {
+    fer_graph *now;
+    fer_graph *later;          /* NULL: one stage is enough */
+    feri_source *outputs;      /* per segment output */
+    feri_source *later_inputs; /* per input of later */
+    uint8_t needs_numbers;     /* symbolic walk only: give up */
+} feri_walked;
+
+/* inputs[i]: facts with dims as numbers or terms of now's pool (made by the caller), elements where
+ * known. graph is left as it is. now has the segment's inputs as its inputs. bump: for the source
+ * arrays. */
+fer_status feri_walk(const fer_graph *graph,
+                     int is_symbolic,
+                     fer_graph *now,
+                     feri_bump *bump,
+                     feri_walked *out_walked);
+/* Infers a node of a graph in place and, when its outputs are known values, makes them constants or
+ * shape values and the node dead. out_undetermined: 1 when an output's shape is unknown. */
+fer_status feri_node_settle(fer_graph *graph, feri_gnode *node, int *out_undetermined);
+
+/* A specialisation: see segment.c for its life. */
+struct feri_spec {
+    feri_segment *segment;
+    uint32_t number;
+    uint8_t is_symbolic;
+    fer_graph *graph;
+    feri_plan *plan;
+    feri_bump bump;
+    feri_source *outputs;
+    feri_segment *next;
+    feri_source *next_inputs;
+    feri_segment **bodies; /* per body of host control nodes, found through body_start */
+    uint32_t body_count;
+    uint32_t *body_start; /* per node of graph */
+    uint32_t entry_count; /* bindings that belong to it */
+    uint32_t state_count; /* states made for it */
+    feri_spec *link;      /* next in the segment's list */
+};
+
+/* Compiles. facts as for feri_walk. needs_numbers set and no spec: symbolic did not work out. */
+fer_status feri_spec_create(feri_segment *segment,
+                            fer_graph *now,
+                            int is_symbolic,
+                            int *out_needs_numbers,
+                            feri_spec **out_spec);
+void feri_spec_destroy(feri_spec *spec);
+
+struct feri_segment {
+    feri_build *build;
+    fer_graph *graph;
+    uint8_t *decides; /* per input: its values decide shapes or branches */
+    uint8_t has_deciding;
+    uint8_t has_open_dims; /* some input dim is not a number */
+    uint8_t symbolic;      /* 0 untried, 1 works, 2 does not */
+    pthread_mutex_t lock;
+    pthread_cond_t freed;
+    atomic_uint waiters;
+    feri_spec *specs;
+    struct feri_entry *entries;
+    uint64_t entry_bytes;
+    uint64_t tick;
+    struct feri_state_slot *slots;
+    uint32_t slot_count;
+};
+
+/* Adds lines for a compiled specialisation. */
+fer_status feri_report_spec(feri_build *build,
+                            const feri_spec *spec,
+                            const feri_partition *partition,
+                            const fer_graph *source);
+
+#endif
