@@ -700,7 +700,7 @@ typedef struct fer_tag {
 typedef struct fer_partition_record {
     uint32_t struct_size;
     uint32_t generation; /* of the device */
-    char device[32];
+    char device[48];
     uint64_t start_ns; /* device clock, correlated to CLOCK_MONOTONIC where the backend can */
     uint64_t end_ns;
     uint64_t bytes_in; /* moved to the device for this partition */

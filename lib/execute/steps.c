@@ -99,7 +99,7 @@ partition_begin(feri_run_state *state, feri_run *run, const feri_step *step) {
     memset(part, 0, sizeof(*part));
     part->struct_size = sizeof(*part);
     part->generation = exec->session->generation;
-    snprintf(part->device, sizeof(part->device), "%s", exec->session->device->name);
+    snprintf(part->device, sizeof(part->device), "%.47s", exec->session->device->name);
     part->step_count = exec->view.graph.node_count;
     for (uint32_t i = 0; i < step->input_count; i++) {
         const feri_slot *slot = &state->plan->slots[step->inputs[i]];
