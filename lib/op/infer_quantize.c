@@ -9,6 +9,12 @@
 
 #define BIT(dtype) (1u << (dtype))
 
+/* A scalar or one element: both stand for the whole tensor, also mixed. */
+static int is_one(const feri_fact *fact) {
+    return fact->rank == 0 || (fact->rank == 1 && feri_sym_is_number(fact->dims[0]) &&
+                               fact->dims[0].number == 1);
+}
+
 /* The scale's shape against x: one element, dims[axis] of them, or blocks along axis. */
 static fer_status check_scale(const feri_infer *call) {
     const feri_fact *x = feri_infer_in(call, 0);
@@ -20,7 +26,8 @@ static fer_status check_scale(const feri_infer *call) {
         return feri_infer_fail(
             call, "block_size is %lld, it must not be negative", (long long)block);
     }
-    if (zero && zero->rank >= 0 && scale->rank >= 0 && zero->rank != scale->rank) {
+    if (zero && zero->rank >= 0 && scale->rank >= 0 && zero->rank != scale->rank &&
+        !(is_one(zero) && is_one(scale))) {
         return feri_infer_fail(call,
                                "the scale has rank %d and the zero point %d; they must be equal",
                                (int)scale->rank,
