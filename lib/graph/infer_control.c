@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Inference of If, Loop and Scan. If takes the branch a known condition picks, else what both
- * branches agree on. Loop and Scan start with the facts of the initial values and walk the body
- * until what it hands on contradicts nothing any more; what an iteration may change becomes
- * unknown. Semantics: the ONNX schemas of If, Loop and Scan (opset 25).
+ * Inference of If, Loop, Scan and SequenceMap. If takes the branch a known condition picks, else
+ * what both branches agree on. Loop and Scan start with the facts of the initial values and walk
+ * the body until what it hands on contradicts nothing any more; what an iteration may change
+ * becomes unknown. Semantics: the ONNX schemas of If, Loop and Scan (opset 25).
  */
 #include "base/error.h"
 #include "graph/infer_walk.h"
@@ -427,6 +427,30 @@ static fer_status infer_scan(feri_infer_walk *walk, const feri_gnode *node, feri
     return FER_OK;
 }
 
+/* ---- SequenceMap ---- */
+
+/* An item of a sequence has its dtype; shapes of items are not known. */
+static fer_status
+infer_sequence_map(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call) {
+    fer_graph *body = feri_node_body(node, "body");
+    feed_captures(body, call);
+    for (uint32_t i = 0; i < node->formal_count; i++) {
+        const feri_fact *operand = call->in[i];
+        feri_fact item = {.kind = FER_KIND_TENSOR, .rank = -1};
+        item.dtype = operand != NULL ? operand->dtype : FER_DTYPE_NONE;
+        int is_tensor = operand != NULL && operand->kind == FER_KIND_TENSOR;
+        FER_TRY(feed_input(body, i, is_tensor ? operand : &item));
+    }
+    FER_TRY(feri_infer_walk_graph(walk, body));
+    for (uint32_t o = 0; o < call->out_count && o < body->output_count; o++) {
+        if (call->out[o] != NULL) {
+            call->out[o]->kind = FER_KIND_SEQUENCE;
+            call->out[o]->dtype = body_output(body, o)->dtype;
+        }
+    }
+    return FER_OK;
+}
+
 static fer_status infer_other(const feri_infer_walk *walk, const feri_gnode *node) {
     if (walk->is_lenient) {
         return FER_OK;
@@ -448,6 +472,8 @@ fer_status feri_infer_walk_control(feri_infer_walk *walk,
         return infer_loop(walk, node, call);
     case FERI_CONTROL_SCAN:
         return infer_scan(walk, node, call);
+    case FERI_CONTROL_SEQUENCE_MAP:
+        return infer_sequence_map(walk, node, call);
     default:
         return infer_other(walk, node);
     }
