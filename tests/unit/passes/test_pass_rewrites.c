@@ -203,6 +203,25 @@ static void driver(void **state) {
     feri_text_finish(&report);
 }
 
+/* The usual way exporters keep a batch dim: all of it is shape arithmetic, and comes to nothing. */
+static void shape_arithmetic_vanishes(void **state) {
+    pass_graph *g = *state;
+    fer_value_id x = pass_input(g);
+    pass_fact(g, x, FER_F32, 2, -1, 3);
+    const int64_t first = 0;
+    const int64_t three = 3;
+    const fer_attr axis = {.name = "axis", .type = FER_ATTR_INT, .count = 1, .value.i = 0};
+    fer_value_id shape = pass_node1(g, "Shape", x);
+    fer_value_id batch = pass_node2(g, "Gather", shape, pass_ints(g, 1, &first));
+    const fer_value_id dims[2] = {batch, pass_ints(g, 1, &three)};
+    fer_value_id target = pass_node_attr(g, "Concat", &axis, 2, dims);
+    pass_output(g, pass_node1(g, "Relu", pass_node2(g, "Reshape", x, target)));
+    assert_int_equal(feri_passes_run(g->graph, &g->pass_env, NULL), FER_OK);
+    assert_int_equal(g->graph->node_count, 1);
+    assert_string_equal(g->graph->nodes[0]->op->name, "Relu");
+    assert_int_equal(g->graph->nodes[0]->inputs[0], x);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, pass_set_up, pass_tear_down)
 
 int main(void) {
@@ -215,6 +234,7 @@ int main(void) {
                                        TEST(transposes_without_perm),
                                        TEST(common),
                                        TEST(large_graphs_are_quick),
-                                       TEST(driver)};
+                                       TEST(driver),
+                                       TEST(shape_arithmetic_vanishes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
