@@ -341,12 +341,20 @@ tensor_contents(feri_source *source, const feri_tensor_proto *proto, fer_tensor 
                           : from_typed(source, proto, bytes, out_tensor);
 }
 
+fer_status feri_restate(fer_status status) {
+    fer_error error;
+    feri_error_save(&error);
+    error.status = status;
+    feri_error_restore(&error);
+    return status;
+}
+
 fer_status
 feri_import_tensor(feri_source *source, const feri_tensor_proto *proto, fer_tensor **out_tensor) {
     fer_status status = tensor_contents(source, proto, out_tensor);
     if (status == FER_INVALID_ARGUMENT) { /* what is the caller's fault elsewhere is the file's */
         feri_error_prefix("tensor '%.*s'", SHOWN(proto->name));
-        return feri_fail(FER_INVALID_MODEL, "%s", fer_error_last()->message);
+        return feri_restate(FER_INVALID_MODEL);
     }
     return status;
 }

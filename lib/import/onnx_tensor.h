@@ -47,4 +47,7 @@ fer_status feri_import_sparse(feri_source *source,
 /* Sets out_name without making a tensor. */
 fer_status feri_sparse_name(feri_span message, feri_span *out_name);
 
+/* The last error again, as another status. */
+fer_status feri_restate(fer_status status);
+
 #endif

@@ -11,8 +11,8 @@
 
 /* A scalar or one element: both stand for the whole tensor, also mixed. */
 static int is_one(const feri_fact *fact) {
-    return fact->rank == 0 || (fact->rank == 1 && feri_sym_is_number(fact->dims[0]) &&
-                               fact->dims[0].number == 1);
+    return fact->rank == 0 ||
+           (fact->rank == 1 && feri_sym_is_number(fact->dims[0]) && fact->dims[0].number == 1);
 }
 
 /* The scale's shape against x: one element, dims[axis] of them, or blocks along axis. */
