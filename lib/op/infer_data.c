@@ -179,10 +179,11 @@ fer_status feri_op_upper_bound(feri_infer *call) {
     const feri_fact *in = feri_infer_in(call, 0);
     switch (call->op->number) {
     case FER_OP_NonZero: {
-        if (!out || !feri_sym_is_unknown(out->dims[1])) {
-            return FER_OK;
+        if (!out || in->rank < 0 || (out->rank == 2 && !feri_sym_is_unknown(out->dims[1]))) {
+            return FER_OK; /* nothing to bound, or known exactly */
         }
-        feri_sym dims[2] = {out->dims[0], feri_fact_count(in, call->terms)};
+        feri_sym dims[2] = {feri_sym_number(in->rank ? in->rank : 1),
+                            feri_fact_count(in, call->terms)};
         return feri_infer_set(call, 0, 2, dims);
     }
     case FER_OP_Compress:
