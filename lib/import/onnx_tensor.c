@@ -95,6 +95,10 @@ static void count_data(feri_wire *wire, const feri_field *field, feri_tensor_pro
             proto->counts[d]++;
         } else {
             proto->counts[d] += feri_packed_count(wire, field, data_fields[d].width);
+            if (data_fields[d].width != 0 && field->type == FERI_WIRE_BYTES) {
+                proto->packed = field->bytes;
+                proto->packed_kind = d;
+            }
         }
     }
 }
@@ -258,6 +262,9 @@ static fer_status from_typed(feri_source *source,
                          fer_dtype_name(proto->dtype),
                          (unsigned long long)needed,
                          (unsigned long long)proto->counts[kind]);
+    }
+    if (bytes > 0 && proto->packed_kind == kind && proto->packed.length == bytes) {
+        return place(source, source->model, proto->packed.data, proto, out_tensor);
     }
     fer_tensor *tensor = NULL;
     FER_TRY(fer_tensor_create((fer_context *)(void *)source->env,

@@ -24,6 +24,9 @@ typedef struct feri_tensor_proto {
     feri_span message;
     feri_span name;
     feri_span raw;
+    feri_span
+        packed; /* a packed field of floats or doubles: as good as raw when it is the only one */
+    int packed_kind;    /* FERI_DATA_... */
     feri_span location; /* of external data */
     feri_span offset_text;
     feri_span length_text;
