@@ -154,6 +154,10 @@ fer_status feri_graph_describe(fer_graph *graph);
 /* A copy of a finished root as a body of parent; its symbols are joined by name. */
 fer_status feri_graph_adopt(fer_graph *parent, const fer_graph *source, fer_graph **out_body);
 
+/* That the bodies of a control op are there and have the inputs and outputs it needs; part of
+ * verify, and needed by itself where a node is inferred before its graph is verified. */
+fer_status feri_graph_check_control(const feri_gnode *node);
+
 /* A deep copy as a new root, also of a body (captures become inputs). Terms are copied, tensors
  * retained. Not finished: the copy may be rewritten. */
 fer_status feri_graph_clone(const fer_graph *graph, fer_graph **out_graph);

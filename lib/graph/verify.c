@@ -261,7 +261,7 @@ static fer_status check_scan(const feri_gnode *node) {
     return check_body_counts(node, "body", node->formal_count, 0);
 }
 
-static fer_status check_control(const feri_gnode *node) {
+fer_status feri_graph_check_control(const feri_gnode *node) {
     switch (feri_control_kind(node->op)) {
     case FERI_CONTROL_IF:
         FER_TRY(check_body_counts(node, "then_branch", 0, 0));
@@ -392,7 +392,7 @@ static fer_status check_node(check *c, const feri_gnode *node) {
                        .terms = c->graph->terms,
                        .bump = &c->bump};
     FER_TRY(feri_op_check(&call));
-    FER_TRY(check_control(node));
+    FER_TRY(feri_graph_check_control(node));
     for (uint32_t b = 0; b < node->body_count; b++) {
         FER_TRY(check_body(c, node, node->bodies[b]));
     }

@@ -127,6 +127,7 @@ fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *d
                        .attrs = draft->attrs,
                        .bodies = draft->bodies};
     note_order(im, graph, &node);
+    FER_TRY(feri_graph_check_control(&node));
     feri_gnode *made = NULL;
     if (graph->parent != NULL) { /* bodies are inferred with the node they belong to */
         FER_TRY(check_types(im, graph, &node));
