@@ -301,6 +301,10 @@ static fer_status symbols_fill(const feri_spec *spec, const feri_arg *inputs, in
             values[symbol] = dim;
         }
     }
+    /* Symbols that only bodies have: bodies are specialised by themselves, so any dim does. */
+    for (uint32_t i = 0; i < count; i++) {
+        values[i] = values[i] < 0 ? 0 : values[i];
+    }
     return FER_OK;
 }
 
