@@ -29,7 +29,7 @@ PLAIN(celu, "Y = Mul({@alpha|1: X}, Elu(Div(X, {@alpha|1: X}), alpha=1.0))\n")
 PLAIN(selu,
       "e = Mul({@alpha|1.67326319: X}, Sub(Exp(X), {1: X}))\n"
       "Y = Mul({@gamma|1.05070102: X}, Where(Less(X, {0: X}), e, X))\n")
-PLAIN(softsign, "Y = Div(X, Add({1: X}, Abs(X)))\n")
+PLAIN(softsign, "output = Div(input, Add({1: input}, Abs(input)))\n")
 /* log(1 + e^x) without overflow: max(x, 0) + log(1 + e^-|x|) */
 PLAIN(softplus, "Y = Add(Max(X, {0: X}), Log(Add({1: X}, Exp(Neg(Abs(X))))))\n")
 PLAIN(mish, "Y = Mul(X, Tanh(Softplus(X)))\n")
