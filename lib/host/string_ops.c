@@ -255,8 +255,9 @@ static fer_status move(moving *m, int are_strings) {
     }
     FER_TRY(open_moving(m));
     FER_TRY(feed_operands(m));
-    FER_TRY(
-        call->run_op(call->self, call->node, m->in, m->in_count, m->out, call->node->output_count));
+    feri_gnode plain = *call->node;
+    plain.host_only = 0; /* or the evaluator would come back here */
+    FER_TRY(call->run_op(call->self, &plain, m->in, m->in_count, m->out, call->node->output_count));
     for (uint32_t o = 0; o < call->node->output_count; o++) {
         if (feri_host_wants(call, o) && m->out[o]) {
             FER_TRY(give_moved(m, o, are_strings));
