@@ -9,7 +9,7 @@ if [ ! -f build/size/meson-private/coredata.dat ]; then
         -Dexamples=disabled -Dtools=disabled
 fi
 ninja -C build/size
-library=$(find build/size/lib -maxdepth 1 -name 'libferrule.so.*.*.*' | head -1)
+library=$(find build/size/lib -maxdepth 1 -type f -name 'libferrule.so.*.*.*' | head -1)
 strip -o build/size/stripped.so "$library"
 bytes=$(wc -c <build/size/stripped.so)
 size build/size/stripped.so
