@@ -30,6 +30,7 @@
 #define FERRULE_BACKEND_H
 
 #include "ferrule.h"
+#include "op_numbers.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -38,27 +39,6 @@ extern "C" {
 /* ABI versions this header describes. */
 #define FER_BACKEND_ABI_MIN 1u
 #define FER_BACKEND_ABI_MAX 1u
-
-/* FER_OP_Conv and its like: op numbers are explicit and never reused. */
-enum {
-    FER_OP_NONE = 0,
-#define FER_OP(number,                                                                             \
-               ident,                                                                              \
-               domain,                                                                             \
-               name,                                                                               \
-               revision,                                                                           \
-               inputs,                                                                             \
-               outputs,                                                                            \
-               types,                                                                              \
-               attrs,                                                                              \
-               family,                                                                             \
-               infer,                                                                              \
-               expand,                                                                             \
-               flags)                                                                              \
-    FER_OP_##ident = (number),
-#include "op_table.def"
-#undef FER_OP
-};
 
 /* ---- the graph a backend is shown ---- */
 

@@ -4,7 +4,7 @@
  * that IEEE 754 rounds exactly, dims stay symbolic where the term algebra can say the result.
  * Everything else is unknown. No op fails here: what a kernel would refuse is unknown too.
  */
-#include "ferrule/backend.h"
+#include "ferrule/op_numbers.h"
 #include "op/infer.h"
 #include "tensor/dtype.h"
 

@@ -3,7 +3,7 @@
  * Convolutions: Conv and its quantised kin, ConvTranspose, DeformConv, Col2Im,
  * CausalConvWithState.
  */
-#include "ferrule/backend.h"
+#include "ferrule/op_numbers.h"
 #include "op/infer.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
  * leaves those dims unknown; feri_op_upper_bound says how large they can get, so that a buffer can
  * wait for them. Also the ops that only check axes: ReverseSequence, Trilu, TensorScatter.
  */
-#include "ferrule/backend.h"
+#include "ferrule/op_numbers.h"
 #include "op/infer.h"
 
 #include <string.h>

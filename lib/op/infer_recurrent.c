@@ -4,7 +4,7 @@
  * X (T,N,I), W (D,G*H,I), R (D,G*H,H), B (D,2*G*H), states (D,N,H), Y (T,D,N,H); layout 1 puts N
  * first.
  */
-#include "ferrule/backend.h"
+#include "ferrule/op_numbers.h"
 #include "op/infer.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
  * shape arithmetic uses. An axes operand whose values are not known leaves what it decides
  * unknown.
  */
-#include "ferrule/backend.h"
+#include "ferrule/op_numbers.h"
 #include "op/infer.h"
 #include "tensor/dtype.h"
 

@@ -3,7 +3,7 @@
  * The rows of include/ferrule/op_table.def as data, and finding them. The file lists rows in
  * strcmp order of domain and name, so that lookup bisects it (a test checks the order).
  */
-#include "ferrule/backend.h"
+#include "ferrule/op_numbers.h"
 #include "op/infer.h"
 
 #include <string.h>

@@ -3,7 +3,7 @@
  * Estimated operations of a node: what partition weighs shares by and what placement reports show.
  * An estimate, never an input of correctness.
  */
-#include "ferrule/backend.h"
+#include "ferrule/op_numbers.h"
 #include "op/op.h"
 
 /* Product of the dims from first on; 1 for what is unknown. */

@@ -10,5 +10,5 @@ cxx17) flags="-x c++ -std=c++17" ;;
 *) echo "header_alone.sh: no language $language" >&2; exit 2 ;;
 esac
 # Included twice: the guard is part of the contract.
-printf '#include "ferrule/%s.h"\n#include "ferrule/%s.h"\nint alone(void);\nint alone(void) { return (int)FER_OK; }\n' "$header" "$header" |
+printf '#include "ferrule/%s.h"\n#include "ferrule/%s.h"\nint alone(void);\nint alone(void) { return 0; }\n' "$header" "$header" |
     "$@" $flags -Wall -Wextra -Wpedantic -Wshadow -Wundef -Werror -I "$include" -fsyntax-only -

@@ -33,7 +33,7 @@ ok() {
 
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
 unset FERRULE_BACKEND_PATH
-for file in include/ferrule/ferrule.h include/ferrule/backend.h include/ferrule/status.def include/ferrule/op_table.def \
+for file in include/ferrule/ferrule.h include/ferrule/backend.h include/ferrule/op_numbers.h include/ferrule/status.def include/ferrule/op_table.def \
     lib/libferrule.so lib/libferrule.so.0 lib/libferrule.a lib/pkgconfig/ferrule.pc lib/cmake/Ferrule/FerruleConfig.cmake \
     lib/ferrule/backends.d bin/ferrule; do
     ok "installed $file" test -e "$prefix/$file"
