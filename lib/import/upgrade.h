@@ -31,6 +31,9 @@ extern const feri_upgrade_step feri_upgrade_math[];
 extern const feri_upgrade_step feri_upgrade_shape[];
 extern const feri_upgrade_step feri_upgrade_nn[];
 
+/* upgrade_scan.c */
+fer_status feri_upgrade_scan_9(feri_upgrade *up);
+
 /* ---- attributes ---- */
 
 fer_attr *feri_up_attr(feri_upgrade *up, const char *name);

@@ -83,21 +83,18 @@ static fer_status tile_6(feri_upgrade *up) {
     return feri_up_set_input(up, 1, repeats);
 }
 
-/* Scan of opset 8 had a batch axis and lengths of its own. */
-static fer_status scan_9(feri_upgrade *up) { return feri_up_refuse(up, "(with a batch axis)"); }
-
 const feri_upgrade_step feri_upgrade_shape[] = {
-    {"Concat",    4,  concat_4  },
-    {"Pad",       2,  pad_2     },
-    {"Pad",       11, pad_11    },
-    {"Reshape",   5,  reshape_5 },
-    {"Scan",      9,  scan_9    },
-    {"Scatter",   11, scatter_11},
-    {"Slice",     10, slice_10  },
-    {"Split",     13, split_13  },
-    {"Split",     18, split_18  },
-    {"Squeeze",   13, axes_13   },
-    {"Tile",      6,  tile_6    },
-    {"Unsqueeze", 13, axes_13   },
-    {NULL,        0,  NULL      }
+    {"Concat",    4,  concat_4           },
+    {"Pad",       2,  pad_2              },
+    {"Pad",       11, pad_11             },
+    {"Reshape",   5,  reshape_5          },
+    {"Scan",      9,  feri_upgrade_scan_9},
+    {"Scatter",   11, scatter_11         },
+    {"Slice",     10, slice_10           },
+    {"Split",     13, split_13           },
+    {"Split",     18, split_18           },
+    {"Squeeze",   13, axes_13            },
+    {"Tile",      6,  tile_6             },
+    {"Unsqueeze", 13, axes_13            },
+    {NULL,        0,  NULL               }
 };

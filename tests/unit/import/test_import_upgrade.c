@@ -152,6 +152,46 @@ static void upsample_becomes_resize(void **state) {
     assert_int_equal(t->graph->values[resize->outputs[0]].fact.dims[3].number, 6);
 }
 
+/* Scan of opset 8 is a Scan over the batch around today's; captures go through both. */
+static bytes old_scan(const char *inputs) {
+    bytes graph = {0}, body = {0};
+    bytes node = a_node("Scan", inputs, "y z");
+    put_input(&body, "sum", FER_F32, NULL);
+    put_input(&body, "next", FER_F32, NULL);
+    put_node(&body, "Add", "sum next", "total");
+    put_node(&body, "Mul", "total c", "out");
+    put_output(&body, "total");
+    put_output(&body, "out");
+    put_graph_attr(&node, "body", &body);
+    put_int_attr(&node, "num_scan_inputs", 1);
+    put_input(&graph, "x", FER_F32, "2 3 4");
+    put_input(&graph, "s", FER_F32, "2 4");
+    put_node(&graph, "Relu", "s", "c");
+    put_message(&graph, 1, &node);
+    put_output(&graph, "z");
+    return a_model(&graph, 8);
+}
+
+static void old_scans_go_over_the_batch(void **state) {
+    import_test *t = *state;
+    bytes model = old_scan("_ s x");
+    assert_imports(t, &model);
+    const feri_gnode *outer = assert_op(t, 1, "Scan");
+    assert_int_equal(outer->formal_count, 2);
+    assert_int_equal(outer->input_count, 3);
+    assert_int_equal(outer->inputs[2], t->graph->nodes[0]->outputs[0]);
+    const fer_graph *sample = outer->bodies[0];
+    const feri_gnode *inner = sample->nodes[0];
+    assert_int_equal(inner->inputs[2], sample->inputs[2]);
+    assert_int_equal(inner->bodies[0]->captures[0], 2);
+    const feri_fact *z = &t->graph->values[outer->outputs[1]].fact;
+    assert_int_equal(z->rank, 4); /* c is not sliced: [2, 4] broadcasts */
+    assert_int_equal(z->dims[0].number, 2);
+    assert_int_equal(z->dims[1].number, 3);
+    model = old_scan("s s x");
+    assert_refused(t, &model, FER_UNSUPPORTED, "sequence_lens", "Scan_1");
+}
+
 static void what_cannot_be_upgraded_is_named(void **state) {
     import_test *t = *state;
     bytes graph = {0};
@@ -180,6 +220,7 @@ int main(void) {
         TEST(softmax_is_flattened_before_13),
         TEST(old_broadcasts_are_aligned),
         TEST(upsample_becomes_resize),
+        TEST(old_scans_go_over_the_batch),
         TEST(what_cannot_be_upgraded_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
