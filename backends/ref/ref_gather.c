@@ -75,7 +75,7 @@ static fer_status run_gather(feri_ref_call *call) {
     uint64_t to = 0;
     for (uint64_t o = 0; o < outer; o++) {
         for (uint64_t k = 0; k < indices->count; k++, to += inner) {
-            int64_t index;
+            int64_t index = 0;
             fer_status status = feri_ref_index(call, indices, k, (int64_t)dim, &index);
             if (status == FER_OK) {
                 status =
@@ -122,7 +122,7 @@ static fer_status run_gather_elements(feri_ref_call *call) {
     do {
         for (int64_t i = 0; i < walk.inner; i++) {
             uint64_t to = (uint64_t)(at.offset[1] + i * walk.step[1]);
-            int64_t index;
+            int64_t index = 0;
             fer_status status = feri_ref_index(call, indices, to, data->dims[axis], &index);
             if (status == FER_OK) {
                 int64_t from = at.offset[0] + i * walk.step[0] + index * axis_stride;
@@ -171,7 +171,7 @@ static fer_status run_gather_nd(feri_ref_call *call) {
     for (uint64_t row = 0; row < batches * rows; row++) {
         uint64_t from = row / rows * batch_elements;
         for (uint32_t k = 0; k < depth; k++) {
-            int64_t index;
+            int64_t index = 0;
             fer_status status = feri_ref_index(
                 call, indices, row * (uint64_t)depth + k, data->dims[first + k], &index);
             if (status != FER_OK) {
