@@ -37,11 +37,6 @@ struct fer_state {
     atomic_uint_fast64_t version;
 };
 
-/* Takes graph (verified, finished, not shared) over. */
-fer_status feri_program_create(fer_context *context,
-                               fer_graph *graph,
-                               const fer_compile_options *options,
-                               fer_program **out_program);
 /* One run with everything resolved. deadline_at is absolute, 0 none. inputs and outputs are the
  * caller's alone. */
 fer_status feri_program_run_args(fer_program *program,
@@ -49,6 +44,11 @@ fer_status feri_program_run_args(fer_program *program,
                                  uint64_t deadline_at,
                                  const feri_arg *inputs,
                                  feri_arg *outputs);
+
+/* policy.c: copies what the options allow into program->build. */
+fer_status feri_policy_fill(fer_program *program, const fer_compile_options *options);
+/* Dims the caller fixed by name, before anything is specialised. */
+fer_status feri_dims_fix(fer_program *program, fer_graph *graph);
 
 /* variables.c: variables become inputs and outputs of the graph the segment gets. */
 fer_status feri_variables_lower(fer_program *program, fer_graph *graph);

@@ -186,6 +186,12 @@ static fer_status segment_run(fer_program *program,
     return status;
 }
 
+static void record_end(const feri_run *run, fer_run_record *out_record, fer_run_record *local) {
+    local->end_ns = feri_clock_ns();
+    local->poll_count = run->poll_count;
+    feri_struct_out(out_record, local, sizeof(*local));
+}
+
 fer_status feri_program_run_args(fer_program *program,
                                  const fer_run_options *options,
                                  uint64_t deadline_at,
@@ -229,9 +235,7 @@ fer_status feri_program_run_args(fer_program *program,
     }
     feri_fpmode_leave(mode);
     if (run.record != NULL) {
-        local.end_ns = feri_clock_ns();
-        local.poll_count = run.poll_count;
-        feri_struct_out(options->record, &local, sizeof(local));
+        record_end(&run, options->record, &local);
     }
     atomic_fetch_add_explicit(&program->run_count, 1, memory_order_relaxed);
     if (status == FER_OK && program->output_count > 0) {
