@@ -300,8 +300,9 @@ static fer_status batch_run(feri_ref_call *call) {
 typedef struct layer_params {
     uint64_t spans;
     uint64_t span;         /* elements that share their moments */
-    uint64_t scale_period; /* scale and bias repeat after this many elements */
+    uint64_t scale_period; /* scale and bias repeat after this many elements; 0: see strides */
     uint64_t bias_period;
+    int64_t strides[2][FER_MAX_RANK]; /* of scale and bias broadcast to X */
 } layer_params;
 
 /* An operand that is a suffix of x's dims (leading ones allowed) repeats after its count of
@@ -336,11 +337,13 @@ static fer_status layer_bind(feri_ref_call *call) {
     p->span = x->count ? (uint64_t)feri_kit_span(x->dims, axis, x->rank) : 0;
     p->scale_period = x->count ? suffix_period(x, call->in[1]) : 1;
     p->bias_period = bias && x->count ? suffix_period(x, bias) : 1;
-    if (p->scale_period == 0 || p->bias_period == 0) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "scale and bias must have the shape of X's last dims");
-    }
     for (uint32_t i = 1; i < 3; i++) {
+        const feri_ref_tensor *t = feri_ref_input(call, i);
+        if (t &&
+            !feri_kit_broadcast_strides(x->rank, x->dims, t->rank, t->dims, p->strides[i - 1])) {
+            return feri_ref_fail(
+                call, FER_INVALID_INPUT, "scale or bias cannot be broadcast to X's shape");
+        }
         const feri_ref_tensor *extra = feri_ref_output(call, i);
         if (extra && extra->count != p->spans) {
             return feri_ref_fail(
@@ -350,19 +353,29 @@ static fer_status layer_bind(feri_ref_call *call) {
     return FER_OK;
 }
 
-/* Scale, or bias, of element at and those after it: up to count of them in one stretch. */
-static uint64_t load_repeated(const feri_ref_call *call,
-                              const feri_ref_tensor *t,
-                              uint64_t period,
-                              uint64_t at,
-                              uint64_t count,
-                              double *out) {
-    if (period == 1) {
-        feri_ref_load_real(call, t, 0, 0, count, out);
-        return count;
+/* Index in a broadcast operand of X's element at. */
+static uint64_t broadcast_index(const feri_ref_tensor *x, const int64_t *strides, uint64_t at) {
+    uint64_t index = 0;
+    for (uint32_t i = x->rank; i-- > 0;) {
+        index += at % (uint64_t)x->dims[i] * (uint64_t)strides[i];
+        at /= (uint64_t)x->dims[i];
     }
-    uint64_t n = least(count, period - at % period);
-    feri_ref_load_real(call, t, at % period, 1, n, out);
+    return index;
+}
+
+/* Scale (operand 1) or bias (2) of element at and those after it: up to count in one stretch. */
+static uint64_t load_repeated(
+    const feri_ref_call *call, uint32_t operand, uint64_t at, uint64_t count, double *out) {
+    const layer_params *p = call->params;
+    const feri_ref_tensor *t = call->in[operand];
+    uint64_t period = operand == 1 ? p->scale_period : p->bias_period;
+    if (period == 0) {
+        uint64_t index = broadcast_index(call->in[0], p->strides[operand - 1], at);
+        feri_ref_load_real(call, t, index, 1, 1, out);
+        return 1;
+    }
+    uint64_t n = period == 1 ? count : least(count, period - at % period);
+    feri_ref_load_real(call, t, at % period, period != 1, n, out);
     return n;
 }
 
@@ -372,9 +385,9 @@ static fer_status write_layer(feri_ref_call *call, uint64_t start, moments m) {
     for (uint64_t at = start; call->out[0] && at < start + p->span;) {
         double chunk[FERI_REF_CHUNK], scale[FERI_REF_CHUNK], added[FERI_REF_CHUNK];
         uint64_t n = least(start + p->span - at, FERI_REF_CHUNK);
-        n = load_repeated(call, call->in[1], p->scale_period, at, n, scale);
+        n = load_repeated(call, 1, at, n, scale);
         if (bias) {
-            n = load_repeated(call, bias, p->bias_period, at, n, added);
+            n = load_repeated(call, 2, at, n, added);
         }
         feri_ref_load_real(call, call->in[0], at, 1, n, chunk);
         for (uint64_t i = 0; i < n; i++) {

@@ -117,15 +117,53 @@ static void store_run(pooling *p, const feri_ref_run *run, uint64_t plane, uint6
     }
 }
 
+/* a / b rounded up; b > 0. */
+static int64_t up(int64_t a, int64_t b) { return a >= 0 ? (a + b - 1) / b : -(-a / b); }
+
+/* The taps that can see the input from somewhere in the run: [begin, end) in every dim. 0 when
+ * there are none. A kernel that is larger than the input so costs no more than the input. */
+static int
+tap_box(const feri_ref_window *w, const feri_ref_run *run, int64_t *begin, int64_t *end) {
+    for (uint32_t i = 0; i < w->rank; i++) {
+        int64_t low = run->base[i], high = low;
+        if (i == w->rank - 1) {
+            high += (int64_t)(run->count - 1) * w->stride[i];
+        }
+        begin[i] = high >= 0 ? 0 : up(-high, w->dilation[i]);
+        end[i] = low >= w->in[i] ? 0 : up(w->in[i] - low, w->dilation[i]);
+
+        end[i] = end[i] < w->kernel[i] ? end[i] : w->kernel[i];
+        if (begin[i] >= end[i]) {
+            return 0;
+        }
+    }
+    return 1;
+}
+
+/* The next tap of the box; 0 after the last. */
+static int next_tap(uint32_t rank, const int64_t *begin, const int64_t *end, int64_t *tap) {
+    for (uint32_t i = rank; i-- > 0;) {
+        if (++tap[i] < end[i]) {
+            return 1;
+        }
+        tap[i] = begin[i];
+    }
+    return 0;
+}
+
 static fer_status pool_run_at(pooling *p, uint64_t plane, uint64_t position, feri_ref_run *run) {
     const feri_ref_window *w = &p->params->window;
-    int64_t tap[FERI_REF_SPATIAL] = {0};
+    int64_t begin[FERI_REF_SPATIAL], end[FERI_REF_SPATIAL], tap[FERI_REF_SPATIAL];
     feri_ref_window_run(w, position, FERI_REF_CHUNK, run);
     for (uint64_t j = 0; j < run->count; j++) {
         p->value[j] = p->call->node->op == FER_OP_MaxPool ? -(double)INFINITY : 0.0;
         p->index[j] = -1;
     }
-    for (uint64_t t = 0; t < w->taps; t++) {
+    int more = tap_box(w, run, begin, end);
+    if (more) {
+        memcpy(tap, begin, w->rank * sizeof *tap);
+    }
+    while (more) {
         feri_ref_view view = {.count = 0};
         if (feri_ref_window_view(w, run, tap, &view)) {
             fold_view(p, plane * w->in_count, &view);
@@ -134,7 +172,7 @@ static fer_status pool_run_at(pooling *p, uint64_t plane, uint64_t position, fer
         if (status) {
             return status;
         }
-        feri_ref_window_next_tap(w, tap);
+        more = next_tap(w->rank, begin, end, tap);
     }
     store_run(p, run, plane, position);
     return feri_ref_poll(p->call, run->count);
