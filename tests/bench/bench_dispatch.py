@@ -76,7 +76,7 @@ def instructions(binary, nodes, elements):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--build", default="build")
+    parser.add_argument("--build", default="build/release")
     parser.add_argument("--ort-include", default="")
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
