@@ -185,6 +185,11 @@ static fer_status run_step(feri_run_state *state, feri_run *run, uint32_t index)
     fer_partition_record *part = partition_begin(state, run, step);
     fer_status status =
         session->device->backend->instances.run(session->handle, state->instances[index], args);
+    if (status == FER_NOT_READY) {
+        return feri_fail(FER_BACKEND,
+                         "device %s answered a run with NOT_READY, which only events may",
+                         session->device->name);
+    }
     if (status != FER_OK) {
         return feri_session_status(session, status);
     }
@@ -197,6 +202,9 @@ static fer_status run_step(feri_run_state *state, feri_run *run, uint32_t index)
             FER_TRY(feri_run_check(run));
             status =
                 session->device->backend->async.event_wait(session->handle, event, WAIT_PIECE_NS);
+        }
+        if (status == FER_NOT_READY) { /* lost while waiting: "not ready" is no outcome of a run */
+            return feri_session_lost_error(session);
         }
         FER_TRY(feri_session_status(session, status));
         partition_end(exec, event, part);
