@@ -71,6 +71,7 @@ static fer_status graph_fill(fer_graph *graph,
     copy.outputs = out;
     copy.source = 0;
     copy.body_count = 0;
+    copy.host_only = 0; /* that was the caller's placement */
     graph->source_count = 1;
     FER_TRY(feri_graph_append_node(graph, &copy, NULL));
     for (uint32_t i = 0; i < output_count; i++) {

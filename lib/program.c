@@ -99,6 +99,9 @@ fer_status fer_program_compile(fer_context *context,
         return feri_fail(FER_INVALID_ARGUMENT,
                          "state_count or fallback in the compile options is out of range");
     }
+    if (options.drop_sources != 0) {
+        return feri_fail(FER_UNSUPPORTED, "drop_sources is not yet there: leave it 0");
+    }
     feri_env *env = feri_env_of(context);
     fer_program *program = feri_alloc(env, sizeof(*program));
     if (program == NULL) {
@@ -109,7 +112,6 @@ fer_status fer_program_compile(fer_context *context,
     build->env = feri_env_retain(env);
     build->context = context;
     build->state_count = options.state_count == 0 ? DEFAULT_STATES : options.state_count;
-    build->drop_sources = options.drop_sources;
     build->deadline_at =
         options.deadline_ns == 0 ? 0 : feri_add_sat(feri_clock_ns(), options.deadline_ns);
     build->run_op = run_op;

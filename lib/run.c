@@ -322,6 +322,27 @@ fer_status fer_program_run(fer_program *program,
     return status;
 }
 
+/* Wraps what a run made; either all outputs are set or none. What was bound keeps its value. */
+static fer_status values_take(feri_arg *results, fer_value **outputs, uint32_t count) {
+    fer_status status = FER_OK;
+    for (uint32_t i = 0; i < count && status == FER_OK; i++) {
+        if (results[i].value == NULL && results[i].tensor != fer_value_tensor(outputs[i])) {
+            status = fer_value_from_tensor(results[i].tensor, &results[i].value);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (results[i].tensor != fer_value_tensor(outputs[i])) {
+            fer_tensor_release(results[i].tensor); /* its value, if any, holds it */
+        }
+        if (status != FER_OK) {
+            fer_value_release(results[i].value);
+        } else if (results[i].value != NULL) {
+            outputs[i] = results[i].value;
+        }
+    }
+    return status;
+}
+
 fer_status fer_program_run_values(fer_program *program,
                                   const fer_run_options *given,
                                   fer_value *const *inputs,
@@ -346,19 +367,7 @@ fer_status fer_program_run_values(fer_program *program,
         results[i].tensor = fer_value_tensor(outputs[i]);
     }
     fer_status status = feri_program_run_args(program, &options, deadline, args, results);
-    for (uint32_t i = 0; i < output_count && status == FER_OK; i++) {
-        fer_tensor *bound = fer_value_tensor(outputs[i]);
-        if (results[i].value != NULL) {
-            outputs[i] = results[i].value;
-            results[i].value = NULL;
-        } else if (results[i].tensor != bound) {
-            status = fer_value_from_tensor(results[i].tensor, &outputs[i]);
-            fer_tensor_release(results[i].tensor);
-            results[i].tensor = NULL;
-        } else {
-            results[i].tensor = NULL;
-        }
-    }
+    status = status == FER_OK ? values_take(results, outputs, output_count) : status;
     feri_free(env, args, bytes);
     return status;
 }

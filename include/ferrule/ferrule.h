@@ -614,7 +614,7 @@ typedef struct fer_compile_options {
     uint32_t state_count;          /* run states in the pool, runs that may proceed at once (8) */
     const char *const *passes_off; /* names of passes to skip */
     uint32_t passes_off_count;
-    uint32_t drop_sources; /* 1: free weights the devices hold copies of; forbids failover */
+    uint32_t drop_sources; /* must be 0: not yet there (UNSUPPORTED) */
     uint64_t deadline_ns;  /* for the compilation, from the call; 0 none */
 } fer_compile_options;
 

@@ -35,7 +35,6 @@ typedef struct feri_build {
     feri_policy policy;
     feri_pass_env passes; /* report is set while a pass runs, under lock */
     uint32_t state_count;
-    uint32_t drop_sources;
     const fer_dim_value *dim_values;
     uint32_t dim_value_count;
     uint64_t deadline_at; /* of the compilation under way at first; 0 none */

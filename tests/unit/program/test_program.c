@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Programs through the public API on ref: builder to outputs, dynamic dims, stages, bound outputs, states, records, events.
+ * Programs through the public API on ref: builder to outputs, dynamic dims, stages, bound outputs,
+ * states, records, events.
  */
+#include "ferrule/ferrule.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +14,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#include "ferrule/ferrule.h"
 
 #define OK(call)                                                                                   \
     do {                                                                                           \
@@ -24,13 +25,18 @@
 
 static fer_context *context_new(void) {
     fer_context *context = NULL;
-    fer_context_options options = {.struct_size = sizeof(options), .flags = FER_CONTEXT_NO_MANIFESTS};
+    fer_context_options options = {.struct_size = sizeof(options),
+                                   .flags = FER_CONTEXT_NO_MANIFESTS};
     OK(fer_context_create(&options, &context));
     return context;
 }
 
-static fer_value_id
-node(fer_graph *graph, const char *op, const fer_value_id *inputs, uint32_t count, const fer_attr *attrs, uint32_t attr_count) {
+static fer_value_id node(fer_graph *graph,
+                         const char *op,
+                         const fer_value_id *inputs,
+                         uint32_t count,
+                         const fer_attr *attrs,
+                         uint32_t attr_count) {
     fer_value_id out = 0;
     fer_node_desc desc = {.struct_size = sizeof(desc),
                           .input_count = count,
@@ -62,12 +68,18 @@ static void relu_runs(void **state) {
     OK(fer_graph_finish(graph));
     fer_program *program = NULL;
     OK(fer_program_compile(context, graph, NULL, &program));
+    /* What is not there yet says so. */
+    fer_compile_options drop = {.struct_size = sizeof(drop), .drop_sources = 1};
+    fer_program *none = NULL;
+    assert_int_equal(fer_program_compile(context, graph, &drop, &none), FER_UNSUPPORTED);
+    assert_null(none);
     fer_tensor *in = floats(context, 4, (float[]){-1, 2, -3, 4}), *out = NULL;
     OK(fer_program_run(program, NULL, &in, 1, &out, 1));
     assert_memory_equal(fer_tensor_data(out), ((float[]){0, 2, 0, 4}), 16);
     /* Bound output, with a record. */
     fer_partition_record parts[4];
-    fer_run_record record = {.struct_size = sizeof(record), .partitions = parts, .partition_capacity = 4};
+    fer_run_record record = {
+        .struct_size = sizeof(record), .partitions = parts, .partition_capacity = 4};
     fer_run_options options = {.struct_size = sizeof(options), .record = &record};
     memset(fer_tensor_data(out), 0xff, 16);
     OK(fer_program_run(program, &options, &in, 1, &out, 1));
@@ -94,7 +106,8 @@ static void open_dims_compile_once(void **state) {
     fer_graph *graph = NULL;
     OK(fer_graph_create(context, &graph));
     fer_value_id ids[2];
-    OK(fer_graph_add_input(graph, "x", FER_F32, 1, (int64_t[]){-1}, (const char *[]){"n"}, &ids[0]));
+    OK(fer_graph_add_input(
+        graph, "x", FER_F32, 1, (int64_t[]){-1}, (const char *[]){"n"}, &ids[0]));
     fer_tensor *one = floats(context, 1, (float[]){1});
     OK(fer_graph_add_constant(graph, "one", one, &ids[1]));
     OK(fer_graph_add_output(graph, "y", node(graph, "Add", ids, 2, NULL, 0)));
@@ -193,7 +206,8 @@ static void variables_commit(void **state) {
 static void eager_and_async(void **state) {
     (void)state;
     fer_context *context = context_new();
-    fer_tensor *in[2] = {floats(context, 3, (float[]){1, 2, 3}), floats(context, 3, (float[]){4, 5, 6})};
+    fer_tensor *in[2] = {floats(context, 3, (float[]){1, 2, 3}),
+                         floats(context, 3, (float[]){4, 5, 6})};
     for (int i = 0; i < 3; i++) {
         fer_tensor *out = NULL;
         OK(fer_op_run(context, NULL, "", "Mul", NULL, 0, in, 2, &out, 1));
@@ -215,10 +229,20 @@ static void eager_and_async(void **state) {
     OK(fer_event_output(event, 0, &out));
     assert_memory_equal(fer_tensor_data(out), ((float[]){-1, -2, -3}), 12);
     fer_tensor_release(out);
+    fer_run_options options = {.struct_size = sizeof(options)};
     fer_event_release(event);
-    uint32_t cancel = 1;
-    fer_run_options options = {.struct_size = sizeof(options), .cancel = &cancel};
-    (void)options;
+    fer_event *given_up = NULL;
+    options.deadline_ns = 1; /* passed before the job can start */
+    OK(fer_program_run_async(program, &options, in, 1, NULL, 1, &given_up));
+    assert_int_equal(fer_event_wait(given_up, UINT64_MAX), FER_DEADLINE);
+    fer_event_release(given_up);
+    /* Values: new outputs are the caller's. */
+    fer_value *value = NULL, *result = NULL;
+    OK(fer_value_from_tensor(in[0], &value));
+    OK(fer_program_run_values(program, NULL, &value, 1, &result, 1));
+    assert_memory_equal(fer_tensor_data(fer_value_tensor(result)), ((float[]){-1, -2, -3}), 12);
+    fer_value_release(result);
+    fer_value_release(value);
     fer_tensor_release(in[0]);
     fer_tensor_release(in[1]);
     fer_program_release(program);
