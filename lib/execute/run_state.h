@@ -45,6 +45,8 @@ static inline fer_mem feri_tensor_mem(const fer_tensor *tensor) {
 
 /* Waits for everything on the spaces' streams; polls the run. */
 fer_status feri_run_state_wait(feri_run_state *state, feri_run *run);
+/* Releases the stand-ins of a run; a device may still use them while the state is in flight. */
+void feri_run_state_drop_temps(feri_run_state *state);
 /* Puts an input where the steps look for it. */
 fer_status feri_run_state_set_inputs(feri_run_state *state, const feri_arg *inputs);
 /* Before the steps: outputs that a step writes get their memory. */

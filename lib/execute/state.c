@@ -176,7 +176,17 @@ static void space_settle(feri_run_state *state, uint32_t space) {
     state->pending[space] = NULL;
 }
 
+void feri_run_state_drop_temps(feri_run_state *state) {
+    uint32_t count = state->plan->graph->input_count + state->plan->graph->output_count;
+    for (uint32_t i = 0; i < count && state->temps != NULL; i++) {
+        fer_tensor_release(state->temps[i]);
+        state->temps[i] = NULL;
+    }
+    state->has_temps = 0;
+}
+
 static void held_release(feri_run_state *state) {
+    feri_run_state_drop_temps(state);
     uint32_t count = state->plan->graph->input_count + state->plan->graph->output_count;
     for (uint32_t i = 0; i < count && state->held != NULL; i++) {
         fer_tensor_release(state->held[i]);
@@ -192,10 +202,12 @@ int feri_run_state_is_settled(feri_run_state *state) {
     for (uint32_t space = 1; space < state->plan->space_count; space++) {
         feri_session *session = state->plan->spaces[space];
         const fer_backend_async *async = &session->device->backend->async;
-        if (state->pending[space] == NULL || feri_session_is_lost(session)) {
+        if (state->pending[space] == NULL) {
             continue;
         }
-        if (async->event_query(session->handle, state->pending[space]) == FER_NOT_READY) {
+        /* A lost device never answers: the memory is held until the stream is destroyed. */
+        if (feri_session_is_lost(session) ||
+            async->event_query(session->handle, state->pending[space]) == FER_NOT_READY) {
             return 0;
         }
         async->event_destroy(session->handle, state->pending[space]);
@@ -213,7 +225,6 @@ void feri_run_state_destroy(feri_run_state *state) {
     for (uint32_t space = 1; state->pending != NULL && space < plan->space_count; space++) {
         space_settle(state, space);
     }
-    held_release(state);
     for (uint32_t i = 0; state->instances != NULL && i < plan->step_count; i++) {
         if (state->instances[i] != NULL) {
             const feri_exec *exec = &plan->execs[plan->steps[i].exec];
@@ -230,6 +241,7 @@ void feri_run_state_destroy(feri_run_state *state) {
         }
         feri_buffer_release(state->arenas[space]);
     }
+    held_release(state);
     feri_binding_release(state->binding);
     feri_bump_finish(&state->bump);
     feri_free(state->env, state, sizeof(*state));

@@ -386,16 +386,6 @@ static void run_clean(feri_run_state *state) {
     }
 }
 
-static void temps_release(feri_run_state *state) {
-    for (uint32_t i = 0; i < state->plan->graph->input_count + state->plan->graph->output_count;
-         i++) {
-        if (state->temps[i] != NULL) {
-            fer_tensor_release(state->temps[i]);
-            state->temps[i] = NULL;
-        }
-    }
-}
-
 fer_status feri_run_state_execute(feri_run_state *state,
                                   feri_run *run,
                                   const feri_arg *inputs,
@@ -433,9 +423,8 @@ fer_status feri_run_state_execute(feri_run_state *state,
     if (state->has_host_steps) {
         run_clean(state);
     }
-    if (state->has_temps) {
-        temps_release(state);
-        state->has_temps = 0;
+    if (state->has_temps && !state->is_in_flight) {
+        feri_run_state_drop_temps(state);
     }
     if (is_new != few) {
         feri_free(state->env, is_new, output_count);
