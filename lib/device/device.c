@@ -181,7 +181,12 @@ device_add(fer_context *context, feri_backend *backend, uint32_t index, const ch
     device->budget_bytes = budget_of(context, name, backend->name, index);
     device->generation = 1;
     atomic_init(&device->state, FER_STATE_READY);
-    pthread_mutex_init(&device->lock, NULL);
+    /* A slot called under the lock may report loss through the host, which takes it again. */
+    pthread_mutexattr_t recursive;
+    pthread_mutexattr_init(&recursive);
+    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&device->lock, &recursive);
+    pthread_mutexattr_destroy(&recursive);
     uint32_t at = context->device_count++;
     while (at > 0 && context->devices[at - 1]->info.preference < device->info.preference) {
         context->devices[at] = context->devices[at - 1];
