@@ -141,18 +141,29 @@ static fer_status program_call(fer_program *program,
 
 /* ---- the evaluator ---- */
 
+/* The first default device, or the last of those in host memory. */
+static fer_device *device_default(fer_context *context, int is_last) {
+    fer_device *found = NULL;
+    pthread_mutex_lock(&context->lock); /* a wrapper may be made meanwhile */
+    for (uint32_t i = 0; i < context->device_count && (found == NULL || is_last); i++) {
+        fer_device *device = context->devices[i];
+        if ((device->info.flags & FER_DEVICE_NEVER_DEFAULT) == 0 &&
+            (!is_last || feri_device_is_host(device))) {
+            found = device;
+        }
+    }
+    pthread_mutex_unlock(&context->lock);
+    return found;
+}
+
 static fer_status host_device(fer_context *context, fer_device **out_device) {
     FER_TRY(feri_devices_ready(context));
     /* The last in order of preference is the reference backend: the evaluator wants the oracle's
      * numbers. */
-    for (uint32_t i = context->device_count; i-- > 0;) {
-        fer_device *device = context->devices[i];
-        if (feri_device_is_host(device) && (device->info.flags & FER_DEVICE_NEVER_DEFAULT) == 0) {
-            *out_device = device;
-            return FER_OK;
-        }
-    }
-    return feri_fail(FER_UNSUPPORTED, "no device in host memory evaluates constants");
+    *out_device = device_default(context, /*is_last=*/1);
+    return *out_device != NULL
+               ? FER_OK
+               : feri_fail(FER_UNSUPPORTED, "no device in host memory evaluates constants");
 }
 
 fer_status feri_eager_run(fer_context *context,
@@ -328,13 +339,9 @@ static int by_attr_name(const void *a, const void *b) {
 
 static fer_status default_device(fer_context *context, fer_device **out_device) {
     FER_TRY(feri_devices_ready(context));
-    for (uint32_t i = 0; i < context->device_count; i++) {
-        if ((context->devices[i]->info.flags & FER_DEVICE_NEVER_DEFAULT) == 0) {
-            *out_device = context->devices[i];
-            return FER_OK;
-        }
-    }
-    return feri_fail(FER_NO_DEVICE, "there is no default device: name one");
+    *out_device = device_default(context, /*is_last=*/0);
+    return *out_device != NULL ? FER_OK
+                               : feri_fail(FER_NO_DEVICE, "there is no default device: name one");
 }
 
 fer_status fer_op_run(fer_context *context,
@@ -354,13 +361,8 @@ fer_status fer_op_run(fer_context *context,
             FER_INVALID_ARGUMENT,
             "context, op, inputs or outputs is NULL, or there are too many attributes");
     }
-    const feri_op *op = feri_op_find(domain == NULL ? "" : domain, op_name);
-    if (op == NULL) {
-        return feri_fail(FER_UNSUPPORTED,
-                         "op '%s' of domain '%s' is not known",
-                         op_name,
-                         domain == NULL ? "" : domain);
-    }
+    const feri_op *op = NULL;
+    FER_TRY(feri_op_find_for(domain == NULL ? "" : domain, op_name, "fer_op_run", &op));
     if (device == NULL) {
         FER_TRY(default_device(context, &device));
     }

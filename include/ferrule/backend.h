@@ -350,7 +350,10 @@ typedef struct fer_backend_memory {
 typedef struct fer_backend_async {
     uint32_t struct_size;
     uint32_t reserved;
-    /* What is put on one stream happens in order. A stream is used by one thread at a time. */
+    /* What is put on one stream happens in order, and when one piece of work fails, all that comes
+     * after it on that stream ends with the same status without touching its outputs: the host
+     * looks at the last event only, and destroys a stream that has failed. A stream is used by one
+     * thread at a time. */
     fer_status (*stream_create)(void *device, void **out_stream);
     void (*stream_destroy)(void *device, void *stream);
     fer_status (*copy_async)(void *device,
@@ -361,12 +364,14 @@ typedef struct fer_backend_async {
                              void *const *waits,
                              uint32_t wait_count,
                              void **out_event);
-    /* [concurrent] FER_NOT_READY, or the status the work ended with. Does not block. */
+    /* [concurrent] FER_NOT_READY, or the status the work ended with; each time that is a failure it
+     * calls host->fail, on the thread that asks. Does not block. */
     fer_status (*event_query)(void *device, void *event);
-    /* [concurrent] Waits at most timeout_ns. FER_NOT_READY on timeout. */
+    /* [concurrent] Waits at most timeout_ns. FER_NOT_READY on timeout, else as event_query. */
     fer_status (*event_wait)(void *device, void *event, uint64_t timeout_ns);
-    /* [concurrent] Calls ready once when the event is done, on any thread. Default: a host thread
-     * waits. */
+    /* [concurrent] Calls ready once when the event is done, on any thread, under no lock of the
+     * backend's, having called host->fail on that thread when status is a failure. Default: a host
+     * thread waits. */
     fer_status (*event_on_ready)(void *device,
                                  void *event,
                                  void (*ready)(void *self, fer_status status),

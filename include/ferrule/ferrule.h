@@ -152,7 +152,8 @@ typedef struct fer_allocator {
 } fer_allocator;
 
 enum { FER_LOG_ERROR = 1, FER_LOG_WARN = 2, FER_LOG_INFO = 3, FER_LOG_DEBUG = 4 };
-/* Called from any thread, never under a lock of Ferrule's. message is valid during the call. */
+/* Called from any thread, in the middle of whatever has something to say: it must not call Ferrule
+ * on the same context, or it may wait for itself. message is valid during the call. */
 typedef void (*fer_log_fn)(void *self, int32_t level, const char *message);
 
 enum {
@@ -167,7 +168,8 @@ typedef struct fer_notice {
     const char *subject;
     const char *detail;
 } fer_notice;
-/* Called from any thread, never under a lock of Ferrule's; the notice is valid during the call. */
+/* As fer_log_fn: from any thread, in the middle of things, not calling back. The notice is valid
+ * during the call. */
 typedef void (*fer_notice_fn)(void *self, const fer_notice *notice);
 
 /* What hostile or mistaken input may cost. 0 in a field means the default in parentheses. */
@@ -297,8 +299,9 @@ FER_API FER_MUST_CHECK fer_status fer_device_get_info(fer_device *device,
                                                       fer_device_info *out_info);
 FER_API FER_MUST_CHECK fer_status fer_device_get_counters(fer_device *device,
                                                           fer_device_counters *out_counters);
-/* Opens a lost device anew with the next generation. Programs rebuild on it by themselves. Errors:
- * DEVICE_LOST. */
+/* Opens a lost device anew with the next generation: what was made in an earlier one can only be
+ * released, and programs rebuild by themselves. A device that is not lost is left as it is. Errors:
+ * what the backend answers, DEVICE_LOST above all; the device stays lost then. */
 FER_API FER_MUST_CHECK fer_status fer_device_reopen(fer_device *device);
 
 /* ---- tensors ---- */

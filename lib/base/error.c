@@ -10,7 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local fer_error last_error;
+/* is_fresh: recorded since feri_error_expect. Beside the record, because the record is public. */
+static _Thread_local struct {
+    fer_error error;
+    uint32_t is_fresh;
+} last;
 
 static const struct {
     fer_status status;
@@ -42,8 +46,8 @@ const char *fer_status_sentence(fer_status status) {
 }
 
 const fer_error *fer_error_last(void) {
-    last_error.struct_size = sizeof last_error;
-    return &last_error;
+    last.error.struct_size = sizeof last.error;
+    return &last.error;
 }
 
 static void copy_text(char *destination, size_t capacity, const char *source) {
@@ -55,40 +59,45 @@ static void copy_text(char *destination, size_t capacity, const char *source) {
 fer_status
 feri_fail_at(const char *file, uint32_t line, fer_status status, const char *format, ...) {
     /* Formatted aside first: an argument may point into the record itself. */
-    char message[sizeof last_error.message];
+    char message[sizeof last.error.message];
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
     const char *slash = strrchr(file, '/');
-    last_error.struct_size = sizeof last_error;
-    last_error.status = status == FER_OK ? FER_INTERNAL : status;
-    last_error.native_code = 0;
-    last_error.source_line = line;
-    copy_text(last_error.source_file, sizeof last_error.source_file, slash ? slash + 1 : file);
-    last_error.backend[0] = 0;
-    last_error.node[0] = 0;
-    copy_text(last_error.message, sizeof last_error.message, message);
-    return last_error.status;
+    last.error.struct_size = sizeof last.error;
+    last.error.status = status == FER_OK ? FER_INTERNAL : status;
+    last.error.native_code = 0;
+    last.error.source_line = line;
+    copy_text(last.error.source_file, sizeof last.error.source_file, slash ? slash + 1 : file);
+    last.is_fresh = 1;
+    last.error.backend[0] = 0;
+    last.error.node[0] = 0;
+    copy_text(last.error.message, sizeof last.error.message, message);
+    return last.error.status;
 }
 
 void feri_error_set_node(const char *node) {
-    if (node && !last_error.node[0]) {
-        copy_text(last_error.node, sizeof last_error.node, node);
+    if (node && !last.error.node[0]) {
+        copy_text(last.error.node, sizeof last.error.node, node);
     }
 }
 
 void feri_error_set_backend(const char *backend, int32_t native_code) {
-    if (backend && !last_error.backend[0]) {
-        copy_text(last_error.backend, sizeof last_error.backend, backend);
+    if (backend && !last.error.backend[0]) {
+        copy_text(last.error.backend, sizeof last.error.backend, backend);
     }
-    if (!last_error.native_code) {
-        last_error.native_code = native_code;
+    if (!last.error.native_code) {
+        last.error.native_code = native_code;
     }
 }
 
+void feri_error_expect(void) { last.is_fresh = 0; }
+
+int feri_error_tells(fer_status status) { return last.is_fresh && last.error.status == status; }
+
 void feri_error_prefix(const char *format, ...) {
-    char message[sizeof last_error.message];
+    char message[sizeof last.error.message];
     va_list arguments;
     va_start(arguments, format);
     int written = vsnprintf(message, sizeof message - 2, format, arguments);
@@ -99,17 +108,17 @@ void feri_error_prefix(const char *format, ...) {
     size_t length = strlen(message);
     message[length++] = ':';
     message[length++] = ' ';
-    copy_text(message + length, sizeof message - length, last_error.message);
-    memcpy(last_error.message, message, sizeof message);
+    copy_text(message + length, sizeof message - length, last.error.message);
+    memcpy(last.error.message, message, sizeof message);
 }
 
 void feri_error_save(fer_error *out_error) { *out_error = *fer_error_last(); }
 
 void feri_error_restore(const fer_error *error) {
-    if (error != &last_error) {
-        last_error = *error;
+    if (error != &last.error) {
+        last.error = *error;
     }
-    last_error.struct_size = sizeof last_error;
+    last.error.struct_size = sizeof last.error;
 }
 
 fer_status feri_out_of_memory(uint64_t bytes) {

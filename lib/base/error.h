@@ -18,6 +18,10 @@ fer_status feri_fail_at(const char *file, uint32_t line, fer_status status, cons
 /* Adds to the last error if the field is still empty; NULL is ignored. */
 void feri_error_set_node(const char *node);
 void feri_error_set_backend(const char *backend, int32_t native_code);
+/* Work that others do begins: feri_error_tells answers whether a failure of this status was
+ * recorded since, or an older sentence would stand for it. */
+void feri_error_expect(void);
+int feri_error_tells(fer_status status);
 /* Puts "context: " before the last error's message. */
 void feri_error_prefix(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
 /* An event owns its error: copy out of and back into the thread's record. */

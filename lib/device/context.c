@@ -46,7 +46,10 @@ static void context_destroy(feri_env *env) {
         feri_module_finish(context->backends[i]);
     }
     feri_free(env, context->backends, context->backend_capacity * sizeof(feri_backend *));
-    feri_free(env, context->load_entries, context->load_capacity * sizeof(feri_load_entry));
+    for (uint32_t i = 0; i < context->load_count; i++) {
+        feri_free(env, context->load_entries[i], sizeof(feri_load_entry));
+    }
+    feri_free(env, context->load_entries, context->load_capacity * sizeof(feri_load_entry *));
     for (uint32_t i = 0; i < context->budget_count && context->budgets != NULL; i++) {
         char *name = (char *)(uintptr_t)context->budgets[i].device;
         feri_free(env, name, name == NULL ? 0 : strlen(name) + 1);
@@ -71,32 +74,35 @@ static fer_status budgets_copy(fer_context *context, const fer_context_options *
         return fer_error_last()->status;
     }
     context->budget_count = options->budget_count;
+    const uint8_t *entry = (const uint8_t *)options->budgets; /* of the caller's struct_size */
     for (uint32_t i = 0; i < options->budget_count; i++) {
-        const fer_budget *given = &options->budgets[i];
-        if (given->device == NULL) {
-            return feri_fail(FER_INVALID_ARGUMENT, "budget %u names no device", i);
-        }
-        char *name = feri_strndup(&context->env, given->device, strlen(given->device));
-        if (name == NULL) {
+        fer_budget *budget = &context->budgets[i];
+        FER_TRY(feri_struct_in(budget, sizeof(*budget), entry, "fer_budget"));
+        uint32_t stride = 0;
+        memcpy(&stride, entry, sizeof(stride));
+        entry += stride != 0 ? stride : sizeof(*budget);
+        const char *device = budget->device; /* feri_env_init saw that it is there */
+        budget->device = feri_strndup(&context->env, device, strlen(device));
+        if (budget->device == NULL) {
             return fer_error_last()->status;
-        }
-        context->budgets[i] = *given;
-        context->budgets[i].device = name;
-        if (strcmp(name, "host") == 0) {
-            context->env.budget_bytes = given->bytes;
         }
     }
     return FER_OK;
 }
 
-static void builtins_register(fer_context *context) {
+/* A backend that cannot be had is a line of the report; no memory for it is no context. */
+static fer_status builtins_register(fer_context *context) {
     for (uint32_t i = 0; builtin_entries[i] != NULL; i++) {
-        if (feri_backend_add(context, builtin_entries[i], /*library=*/NULL, /*options=*/"") !=
-            FER_OK) {
-            feri_load_report_add(
-                context, fer_error_last()->status, "built-in", fer_error_last()->message);
+        fer_status status =
+            feri_backend_add(context, builtin_entries[i], /*library=*/NULL, /*options=*/"");
+        if (status == FER_OUT_OF_MEMORY || status == FER_BUDGET) {
+            return status;
+        }
+        if (status != FER_OK) {
+            feri_load_report_add(context, status, "built-in", fer_error_last()->message);
         }
     }
+    return FER_OK;
 }
 
 fer_status fer_context_create(const fer_context_options *given, fer_context **out_context) {
@@ -128,7 +134,9 @@ fer_status fer_context_create(const fer_context_options *given, fer_context **ou
         status = feri_workers_create(&context->env, options.thread_count, &context->env.workers);
     }
     if (status == FER_OK) {
-        builtins_register(context);
+        status = builtins_register(context);
+    }
+    if (status == FER_OK) {
         if ((options.flags & FER_CONTEXT_NO_MANIFESTS) == 0) {
             feri_manifests_load(context, options.backend_path);
         }
@@ -179,10 +187,14 @@ void feri_load_report_add(fer_context *context,
                   &context->load_entries,
                   &context->load_capacity,
                   context->load_count + 1,
-                  sizeof(feri_load_entry)) != FER_OK) {
+                  sizeof(feri_load_entry *)) != FER_OK) {
         return; /* a report that cannot be written is not worth failing for */
     }
-    feri_load_entry *entry = &context->load_entries[context->load_count++];
+    feri_load_entry *entry = feri_alloc(&context->env, sizeof(*entry));
+    if (entry == NULL) {
+        return;
+    }
+    context->load_entries[context->load_count++] = entry;
     entry->status = load_status;
     snprintf(entry->backend, sizeof(entry->backend), "%s", backend);
     snprintf(entry->detail, sizeof(entry->detail), "%s", detail);
@@ -199,7 +211,7 @@ fer_status fer_context_load_line(fer_context *context, uint32_t index, fer_load_
     if (context == NULL || out_line == NULL || index >= context->load_count) {
         return feri_fail(FER_INVALID_ARGUMENT, "no load report line %u", index);
     }
-    const feri_load_entry *entry = &context->load_entries[index];
+    const feri_load_entry *entry = context->load_entries[index];
     fer_load_line line = {sizeof(line), entry->status, entry->backend, entry->detail};
     feri_struct_out(out_line, &line, sizeof(line));
     return FER_OK;

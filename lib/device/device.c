@@ -41,7 +41,7 @@ fer_status feri_session_status(feri_session *session, fer_status status) {
         return status;
     }
     fer_device *device = session->device;
-    if (fer_error_last()->status != status) {
+    if (!feri_error_tells(status)) {
         /* The backend did not say why: a status alone is not an error message. */
         status = feri_fail(status, "device %s: %s", device->name, fer_status_sentence(status));
     }
@@ -49,36 +49,50 @@ fer_status feri_session_status(feri_session *session, fer_status status) {
     if (status == FER_DEVICE_LOST && !feri_session_is_lost(session)) {
         fer_error kept;
         feri_error_save(&kept);
-        feri_device_mark_lost(device, kept.message);
+        feri_session_mark_lost(session, kept.message);
         feri_error_restore(&kept);
     }
     return status;
 }
 
-void feri_device_mark_lost(fer_device *device, const char *reason) {
+void feri_session_mark_lost(feri_session *session, const char *reason) {
+    fer_device *device = session->device;
+    if (atomic_exchange_explicit(&session->is_lost, 1, memory_order_acq_rel) != 0) {
+        return;
+    }
+    /* What was made before a reopen tells nothing about the device as it is now. */
     pthread_mutex_lock(&device->lock);
-    int news = 0;
-    if (device->session != NULL && !feri_session_is_lost(device->session)) {
-        atomic_store_explicit(&device->session->is_lost, 1, memory_order_release);
+    int is_current = device->session == session;
+    if (is_current) {
         atomic_store(&device->state, FER_STATE_LOST);
-        news = 1;
     }
     pthread_mutex_unlock(&device->lock);
-    if (news) {
+    if (is_current) {
         feri_log(
             &device->context->env, FER_LOG_ERROR, "device %s was lost: %s", device->name, reason);
         feri_notify(&device->context->env, FER_NOTICE_DEVICE_LOST, device->name, reason);
     }
 }
 
+void feri_device_mark_lost(fer_device *device, const char *reason) {
+    pthread_mutex_lock(&device->lock);
+    feri_session *session = device->session == NULL ? NULL : feri_session_retain(device->session);
+    pthread_mutex_unlock(&device->lock);
+    if (session != NULL) {
+        feri_session_mark_lost(session, reason);
+        feri_session_release(session);
+    }
+}
+
 static fer_status session_open(fer_device *device) {
+    feri_error_expect();
     feri_session *session = feri_alloc(&device->context->env, sizeof(*session));
     if (session == NULL) {
         return fer_error_last()->status;
     }
     atomic_init(&session->refs, 1);
     session->device = device;
-    session->generation = device->generation;
+    session->generation = atomic_load(&device->generation);
     feri_backend *backend = device->backend;
     fer_status status = backend->core.device_open(backend->handle, device->index, &session->handle);
     if (status == FER_OK && session->handle == NULL) {
@@ -87,7 +101,7 @@ static fer_status session_open(fer_device *device) {
     }
     if (status != FER_OK) {
         feri_free(&device->context->env, session, sizeof(*session));
-        if (fer_error_last()->status != status) {
+        if (!feri_error_tells(status)) {
             status = feri_fail(status,
                                "device %s cannot be opened: %s",
                                device->name,
@@ -103,6 +117,7 @@ static fer_status session_open(fer_device *device) {
 
 fer_status feri_device_session(fer_device *device, feri_session **out_session) {
     fer_status status = FER_OK;
+    feri_error_expect();
     pthread_mutex_lock(&device->lock);
     if (device->session == NULL) {
         status = session_open(device);
@@ -125,17 +140,23 @@ fer_status fer_device_reopen(fer_device *device) {
     }
     pthread_mutex_lock(&device->lock);
     feri_session *old = device->session;
+    if (old != NULL && !feri_session_is_lost(old)) {
+        pthread_mutex_unlock(&device->lock);
+        return FER_OK;
+    }
     device->session = NULL;
-    device->generation++;
+    if (old != NULL) {
+        atomic_fetch_add(&device->generation, 1);
+    }
     fer_status status = session_open(device);
-    if (status != FER_OK) {
-        device->generation--;
+    if (status != FER_OK && old != NULL) {
+        atomic_fetch_sub(&device->generation, 1);
         device->session = old;
         old = NULL;
     }
     pthread_mutex_unlock(&device->lock);
     feri_session_release(old);
-    return status == FER_OK || status == FER_OUT_OF_MEMORY ? status : FER_DEVICE_LOST;
+    return status;
 }
 
 /* ---- enumeration ---- */
@@ -179,7 +200,7 @@ device_add(fer_context *context, feri_backend *backend, uint32_t index, const ch
         device->info.buffer_alignment = 64;
     }
     device->budget_bytes = budget_of(context, name, backend->name, index);
-    device->generation = 1;
+    atomic_init(&device->generation, 1);
     atomic_init(&device->state, FER_STATE_READY);
     /* A slot called under the lock may report loss through the host, which takes it again. */
     pthread_mutexattr_t recursive;
@@ -193,6 +214,8 @@ device_add(fer_context *context, feri_backend *backend, uint32_t index, const ch
         at--;
     }
     context->devices[at] = device;
+    device->sibling = atomic_load(&backend->devices);
+    atomic_store_explicit(&backend->devices, device, memory_order_release);
     return FER_OK;
 }
 
@@ -244,7 +267,9 @@ fer_status fer_context_device_count(fer_context *context, uint32_t *out_count) {
         return feri_fail(FER_INVALID_ARGUMENT, "context or out_count is NULL");
     }
     FER_TRY(feri_devices_ready(context));
+    pthread_mutex_lock(&context->lock); /* a wrapper may be made meanwhile */
     *out_count = context->device_count;
+    pthread_mutex_unlock(&context->lock);
     return FER_OK;
 }
 
@@ -265,12 +290,17 @@ fer_status fer_context_device(fer_context *context, uint32_t index, fer_device *
     if (context == NULL || out_device == NULL) {
         return feri_fail(FER_INVALID_ARGUMENT, "context or out_device is NULL");
     }
+    fer_device *device = NULL;
+    uint32_t count = 0;
     FER_TRY(feri_devices_ready(context));
-    if (index >= context->device_count) {
-        return feri_fail(
-            FER_INVALID_ARGUMENT, "no device %u, there are %u", index, context->device_count);
+    pthread_mutex_lock(&context->lock);
+    count = context->device_count;
+    device = index < count ? context->devices[index] : NULL;
+    pthread_mutex_unlock(&context->lock);
+    if (device == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "no device %u, there are %u", index, count);
     }
-    *out_device = fer_device_retain(context->devices[index]);
+    *out_device = fer_device_retain(device);
     return FER_OK;
 }
 
@@ -382,7 +412,7 @@ fer_status fer_device_get_info(fer_device *device, fer_device_info *out_info) {
         .struct_size = sizeof(info),
         .type = device->info.type,
         .state = (int32_t)atomic_load(&device->state),
-        .generation = device->generation,
+        .generation = atomic_load(&device->generation),
         .name = device->name,
         .backend = device->backend->name,
         .chip = device->info.chip,

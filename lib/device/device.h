@@ -30,6 +30,7 @@ typedef struct feri_backend {
     void *library; /* dlopen handle, NULL for linked-in backends */
     char name[48];
     char *options;
+    _Atomic(fer_device *) devices; /* its devices, linked by sibling; only ever added to */
     uint32_t device_count;
     uint8_t has_devices; /* enumerated */
 } feri_backend;
@@ -52,7 +53,8 @@ struct fer_device {
     uint64_t budget_bytes; /* UINT64_MAX: none */
     atomic_uint_fast64_t in_use_bytes;
     atomic_uint state; /* FER_STATE_... */
-    uint32_t generation;
+    atomic_uint generation;
+    fer_device *sibling;   /* the next of its backend */
     feri_session *session; /* NULL until first used; guarded by lock */
     pthread_mutex_t lock;  /* for slots that are not [concurrent] */
 };
@@ -71,7 +73,7 @@ struct fer_context {
     uint32_t backend_count, backend_capacity;
     fer_device **devices; /* in preference order */
     uint32_t device_count, device_capacity;
-    feri_load_entry *load_entries;
+    feri_load_entry **load_entries; /* each its own block: callers keep its strings */
     uint32_t load_count, load_capacity;
     fer_budget *budgets; /* names copied */
     uint32_t budget_count;
@@ -123,6 +125,8 @@ feri_session *feri_session_retain(feri_session *session);
 void feri_session_release(feri_session *session);
 /* Passes a slot's status on: latches loss, adds the backend's name to the error. */
 fer_status feri_session_status(feri_session *session, fer_status status);
+void feri_session_mark_lost(feri_session *session, const char *reason);
+/* The open session, if there is one. */
 void feri_device_mark_lost(fer_device *device, const char *reason);
 static inline int feri_session_is_lost(const feri_session *session) {
     return atomic_load_explicit(&session->is_lost, memory_order_acquire) != 0;

@@ -53,10 +53,11 @@ static fer_status service_plan_memory(void *self,
 
 static void service_lost(void *self, uint32_t device_index, const char *reason) {
     feri_backend *backend = self;
-    for (uint32_t i = 0; i < backend->context->device_count; i++) {
-        fer_device *device = backend->context->devices[i];
-        if (device->backend == backend &&
-            (device_index == UINT32_MAX || device->index == device_index)) {
+    /* Slots that enumerate run under the context's lock: the list is read without it. */
+    for (fer_device *device = atomic_load_explicit(&backend->devices, memory_order_acquire);
+         device != NULL;
+         device = device->sibling) {
+        if (device_index == UINT32_MAX || device->index == device_index) {
             feri_device_mark_lost(device, reason);
         }
     }

@@ -60,6 +60,8 @@ feri_binding *feri_run_state_binding(const feri_run_state *state);
 uint64_t feri_run_state_bytes(const feri_run_state *state);
 /* 0 while a run that was given up (deadline, cancel, failure) still has work on a device. */
 int feri_run_state_is_settled(feri_run_state *state);
+/* A failed run left a failure on its streams: the state is destroyed, not run again. */
+int feri_run_state_is_spoiled(const feri_run_state *state);
 
 /* inputs fit the binding (dtype, rank, dims checked by the caller). outputs: a tensor given is
  * filled; the rest is set. On failure new outputs are NULL again. */

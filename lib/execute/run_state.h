@@ -34,6 +34,7 @@ struct feri_run_state {
     fer_tensor **temps;    /* per graph input, then output: stand-ins of this run */
     fer_tensor **held; /* per graph input, then output: kept while in flight after a failed run */
     uint8_t is_in_flight;
+    uint8_t is_spoiled; /* a run failed on its streams: they carry the failure on */
     uint8_t has_host_steps;
     uint8_t has_temps; /* some of temps are set */
 };

@@ -169,7 +169,7 @@ static void space_settle(feri_run_state *state, uint32_t space) {
     if (!feri_session_is_lost(session)) {
         async->cancel(session->handle, state->streams[space]);
         if (async->event_wait(session->handle, event, GIVE_UP_NS) == FER_NOT_READY) {
-            feri_device_mark_lost(session->device, "it did not finish work that was given up");
+            feri_session_mark_lost(session, "it did not finish work that was given up");
         }
     }
     async->event_destroy(session->handle, event);
@@ -194,6 +194,8 @@ static void held_release(feri_run_state *state) {
     }
     state->is_in_flight = 0;
 }
+
+int feri_run_state_is_spoiled(const feri_run_state *state) { return state->is_spoiled; }
 
 int feri_run_state_is_settled(feri_run_state *state) {
     if (!state->is_in_flight) {

@@ -59,7 +59,8 @@ fer_status feri_run_state_wait(feri_run_state *state, feri_run *run) {
     return FER_OK;
 }
 
-/* The new last event of a stream; streams are in order, so it stands for all before it. */
+/* The new last event of a stream. Streams are in order and a failure fails what follows on them
+ * (backend.h), so it stands for all before it. */
 static void pending_set(feri_run_state *state, uint32_t space, void *event) {
     if (event == NULL) {
         return;
@@ -72,17 +73,6 @@ static void pending_set(feri_run_state *state, uint32_t space, void *event) {
 }
 
 /* ---- records ---- */
-
-static void
-record_bytes(feri_run_state *state, feri_run *run, const feri_step *step, uint64_t bytes) {
-    fer_run_record *record = run->record;
-    if (record == NULL) {
-        return;
-    }
-    record->bytes_moved += bytes;
-    (void)state;
-    (void)step;
-}
 
 static fer_partition_record *
 partition_begin(feri_run_state *state, feri_run *run, const feri_step *step) {
@@ -226,7 +216,9 @@ static fer_status copy_step(feri_run_state *state, feri_run *run, uint32_t index
                state->late_dims[step->inputs[0]],
                sizeof(state->late_dims[0]));
     }
-    record_bytes(state, run, step, bytes);
+    if (run->record != NULL) {
+        run->record->bytes_moved += bytes;
+    }
     uint32_t space = to->space != 0 ? to->space : from->space;
     int one_device = (to->space == 0) != (from->space == 0) &&
                      (from->space != 0 || from_session == NULL) &&
@@ -374,6 +366,7 @@ static void run_give_up(feri_run_state *state, const feri_arg *inputs, const fer
         state->held[i] = fer_tensor_retain(tensor);
     }
     state->is_in_flight = (uint8_t)is_pending;
+    state->is_spoiled |= plan->space_count > 1;
 }
 
 static void run_clean(feri_run_state *state) {
@@ -400,6 +393,7 @@ fer_status feri_run_state_execute(feri_run_state *state,
     } else {
         memset(few, 0, sizeof(few));
     }
+    feri_error_expect();
     fer_status status = feri_run_state_set_inputs(state, inputs);
     if (status == FER_OK) {
         status = feri_run_state_set_outputs(state, run, outputs, is_new);

@@ -107,7 +107,8 @@ static feri_state_slot *slot_hit(feri_segment *segment, const feri_arg *inputs) 
             continue;
         }
         if (slot->state != NULL && feri_entry_matches(segment, slot->entry, inputs) &&
-            feri_run_state_is_settled(slot->state) && !feri_plan_is_lost(slot->entry->spec->plan)) {
+            feri_run_state_is_settled(slot->state) && !feri_run_state_is_spoiled(slot->state) &&
+            !feri_plan_is_lost(slot->entry->spec->plan)) {
             return slot;
         }
         slot_give(segment, slot);
@@ -226,7 +227,8 @@ static feri_state_slot *slot_choose(feri_segment *segment, const feri_spec *spec
 
 static fer_status slot_bind(feri_segment *segment, feri_state_slot *slot, feri_entry *entry) {
     (void)segment;
-    if (slot->state != NULL && slot->entry->spec != entry->spec) {
+    if (slot->state != NULL &&
+        (slot->entry->spec != entry->spec || feri_run_state_is_spoiled(slot->state))) {
         slot_clear(slot);
     }
     if (slot->state == NULL) {
@@ -443,26 +445,37 @@ fer_status feri_segment_prepare(feri_segment *segment) {
     return prepare_numbers(segment, &run);
 }
 
+/* Host memory and that of the policy's devices which have their own. */
+static uint64_t memory_in_use(const feri_build *build) {
+    uint64_t bytes = 0;
+    fer_context_memory(build->context, &bytes, NULL);
+    for (uint32_t i = 0; i < build->policy.device_count; i++) {
+        const fer_device *device = build->policy.devices[i];
+        bytes += feri_device_is_host(device) ? 0 : atomic_load(&device->in_use_bytes);
+    }
+    return bytes;
+}
+
 fer_status feri_segment_trim(feri_segment *segment, int32_t level, uint64_t *freed_bytes) {
     pthread_mutex_lock(&segment->lock);
-    uint64_t before = 0, after = 0;
     fer_status status = FER_OK;
-    fer_context_memory((fer_context *)segment->build->env, &before, NULL);
+    uint64_t freed = 0;
     for (feri_spec *spec = segment->specs; spec != NULL && status == FER_OK; spec = spec->link) {
         if (spec->next != NULL) {
-            status = feri_segment_trim(spec->next, level, freed_bytes);
+            status = feri_segment_trim(spec->next, level, &freed);
         }
         for (uint32_t i = 0; i < spec->body_count && status == FER_OK; i++) {
-            status = feri_segment_trim(spec->bodies[i], level, freed_bytes);
+            status = feri_segment_trim(spec->bodies[i], level, &freed);
         }
     }
+    uint64_t before = memory_in_use(segment->build);
     states_drop(segment, NULL, NULL);
     if (level >= FER_TRIM_SPECIALIZATIONS) {
         entries_drop(segment, /*lost_only=*/0, NULL);
         specs_sweep(segment, /*keep_symbolic=*/level < FER_TRIM_WEIGHTS);
     }
-    fer_context_memory((fer_context *)segment->build->env, &after, NULL);
-    *freed_bytes += before > after ? before - after : 0;
+    uint64_t after = memory_in_use(segment->build);
+    *freed_bytes += freed + (before > after ? before - after : 0);
     pthread_mutex_unlock(&segment->lock);
     return status;
 }
