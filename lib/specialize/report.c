@@ -110,7 +110,11 @@ fer_status feri_report_spec(feri_build *build,
     }
     pthread_mutex_lock(&build->lock);
     uint8_t *is_next = (uint8_t *)(line_of + spec->graph->source_count);
+    uint32_t before = build->line_count;
     fer_status status = lines_fill(build, spec, partition, source, line_of, is_next);
+    if (status != FER_OK) {
+        build->line_count = before; /* the next try tells it whole */
+    }
     pthread_mutex_unlock(&build->lock);
     feri_free(build->env, line_of, bytes);
     return status;

@@ -88,6 +88,7 @@ static fer_status passes_run(making *m) {
     feri_text_add(&build->pass_report, "specialization %u:\n", m->spec->number);
     fer_status status = feri_passes_run(m->spec->graph, &env, &changes);
     build->stats.pass_change_count += changes;
+    build->pass_report.status = FER_OK; /* a line that found no memory fails this run, not all */
     pthread_mutex_unlock(&build->lock);
     FER_TRY(status);
     feri_graph_compact(m->spec->graph);
