@@ -8,6 +8,7 @@
 #define FERI_REF_REF_H
 
 #include "ferrule/backend.h"
+#include "ferrule/op_selection.h"
 
 /* A dense row-major tensor at run time; data may be unaligned. */
 typedef struct feri_ref_tensor {
@@ -52,6 +53,14 @@ typedef struct feri_ref_family {
     const feri_ref_kernel *kernels;
     uint32_t count;
 } feri_ref_family;
+
+/* A row of a table by op, unless this build leaves the op out; a table of kernels ends with
+ * FERI_REF_END, so that it is never empty. */
+#define FERI_REF_ROW(ident, ...) FERI_OP_ROW(ident, {FER_OP_##ident, __VA_ARGS__}, )
+#define FERI_REF_END                                                                               \
+    { .op = FER_OP_NONE }
+#define FERI_REF_FAMILY_OF(kernels)                                                                \
+    { kernels, sizeof(kernels) / sizeof((kernels)[0]) - 1 }
 
 /* NULL when ref does not have the op. */
 const feri_ref_kernel *feri_ref_find(uint32_t op);

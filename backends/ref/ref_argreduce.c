@@ -339,21 +339,21 @@ static fer_status cumulate_run(feri_ref_call *call) {
 }
 
 #define ALONG(ident, number, does, binds)                                                          \
-    {                                                                                              \
-        .op = FER_OP_##ident, .revision = number, .run = does, .bind = binds,                      \
-        .params_bytes = sizeof(feri_ref_lines)                                                     \
-    }
+    FERI_REF_ROW(ident,                                                                            \
+                 .revision = number,                                                               \
+                 .run = does,                                                                      \
+                 .bind = binds,                                                                    \
+                 .params_bytes = sizeof(feri_ref_lines))
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    ALONG(ArgMax, 13, arg_run, arg_bind),
-    ALONG(ArgMin, 13, arg_run, arg_bind),
-    ALONG(CumProd, 26, cumulate_run, cumulate_bind),
-    ALONG(CumSum, 14, cumulate_run, cumulate_bind),
-    ALONG(Hardmax, 13, arg_run, arg_bind),
-    {.op = FER_OP_TopK,
-                                      .revision = 24,
-                                      .run = topk_run,
-                                      .bind = topk_bind,
-                                      .params_bytes = sizeof(feri_ref_lines),
-                                      .scratch_bytes = topk_scratch},
+    ALONG(ArgMax, 13, arg_run, arg_bind)
+    ALONG(ArgMin, 13, arg_run, arg_bind)
+    ALONG(CumProd, 26, cumulate_run, cumulate_bind)
+    ALONG(CumSum, 14, cumulate_run, cumulate_bind)
+    ALONG(Hardmax, 13, arg_run, arg_bind)
+    FERI_REF_ROW(TopK, .revision = 24, .run = topk_run, .bind = topk_bind,
+                 .params_bytes = sizeof(feri_ref_lines), .scratch_bytes = topk_scratch)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_argreduce = {kernels, sizeof kernels / sizeof kernels[0]};
+/* clang-format on */
+const feri_ref_family feri_ref_family_argreduce = FERI_REF_FAMILY_OF(kernels);

@@ -93,27 +93,30 @@ static int64_t i_pow(int64_t a, int64_t b) {
     return power;
 }
 
+/* clang-format off */
 static const binary_row rows[] = {
-    {FER_OP_Add,            f_add,           i_add,           i_add          },
-    {FER_OP_And,            NULL,            NULL,            i_and          },
-    {FER_OP_BitShift,       NULL,            NULL,            u_shift_right  },
-    {FER_OP_BitwiseAnd,     NULL,            i_and,           i_and          },
-    {FER_OP_BitwiseOr,      NULL,            i_or,            i_or           },
-    {FER_OP_BitwiseXor,     NULL,            i_xor,           i_xor          },
-    {FER_OP_Div,            f_div,           i_div,           u_div          },
-    {FER_OP_Equal,          f_equal,         i_equal,         i_equal        },
-    {FER_OP_Greater,        f_greater,       i_greater,       u_greater      },
-    {FER_OP_GreaterOrEqual, f_greater_equal, i_greater_equal, u_greater_equal},
-    {FER_OP_Less,           f_less,          i_less,          u_less         },
-    {FER_OP_LessOrEqual,    f_less_equal,    i_less_equal,    u_less_equal   },
-    {FER_OP_Mod,            f_mod,           i_mod,           u_mod          },
-    {FER_OP_Mul,            f_mul,           i_mul,           i_mul          },
-    {FER_OP_Or,             NULL,            NULL,            i_or           },
-    {FER_OP_PRelu,          f_prelu,         i_prelu,         u_prelu        },
-    {FER_OP_Pow,            pow,             i_pow,           NULL           },
-    {FER_OP_Sub,            f_sub,           i_sub,           i_sub          },
-    {FER_OP_Xor,            NULL,            NULL,            i_xor          },
+    FERI_REF_ROW(Add, f_add, i_add, i_add)
+    FERI_REF_ROW(And, NULL, NULL, i_and)
+    FERI_REF_ROW(BitShift, NULL, NULL, u_shift_right)
+    FERI_REF_ROW(BitwiseAnd, NULL, i_and, i_and)
+    FERI_REF_ROW(BitwiseOr, NULL, i_or, i_or)
+    FERI_REF_ROW(BitwiseXor, NULL, i_xor, i_xor)
+    FERI_REF_ROW(Div, f_div, i_div, u_div)
+    FERI_REF_ROW(Equal, f_equal, i_equal, i_equal)
+    FERI_REF_ROW(Greater, f_greater, i_greater, u_greater)
+    FERI_REF_ROW(GreaterOrEqual, f_greater_equal, i_greater_equal, u_greater_equal)
+    FERI_REF_ROW(Less, f_less, i_less, u_less)
+    FERI_REF_ROW(LessOrEqual, f_less_equal, i_less_equal, u_less_equal)
+    FERI_REF_ROW(Mod, f_mod, i_mod, u_mod)
+    FERI_REF_ROW(Mul, f_mul, i_mul, i_mul)
+    FERI_REF_ROW(Or, NULL, NULL, i_or)
+    FERI_REF_ROW(PRelu, f_prelu, i_prelu, u_prelu)
+    FERI_REF_ROW(Pow, pow, i_pow, NULL)
+    FERI_REF_ROW(Sub, f_sub, i_sub, i_sub)
+    FERI_REF_ROW(Xor, NULL, NULL, i_xor)
+    {0}
 };
+/* clang-format on */
 
 static void choose(const feri_ref_call *call, binary_params *params) {
     const binary_row *row = rows;
@@ -223,17 +226,15 @@ static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) 
 }
 
 #define BINARY(name, revision)                                                                     \
-    { FER_OP_##name, revision, run, bind, sizeof(binary_params), NULL, refuse }
+    FERI_REF_ROW(name, revision, run, bind, sizeof(binary_params), NULL, refuse)
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    BINARY(Add, 14),       BINARY(And, 7),
-    BINARY(BitShift, 11),  BINARY(BitwiseAnd, 18),
-    BINARY(BitwiseOr, 18), BINARY(BitwiseXor, 18),
-    BINARY(Div, 14),       BINARY(Equal, 19),
-    BINARY(Greater, 13),   BINARY(GreaterOrEqual, 16),
-    BINARY(Less, 13),      BINARY(LessOrEqual, 16),
-    BINARY(Mod, 13),       BINARY(Mul, 14),
-    BINARY(Or, 7),         BINARY(PRelu, 16),
-    BINARY(Pow, 15),       BINARY(Sub, 14),
-    BINARY(Xor, 7),
+    BINARY(Add, 14) BINARY(And, 7) BINARY(BitShift, 11) BINARY(BitwiseAnd, 18)
+    BINARY(BitwiseOr, 18) BINARY(BitwiseXor, 18) BINARY(Div, 14) BINARY(Equal, 19)
+    BINARY(Greater, 13) BINARY(GreaterOrEqual, 16) BINARY(Less, 13) BINARY(LessOrEqual, 16)
+    BINARY(Mod, 13) BINARY(Mul, 14) BINARY(Or, 7) BINARY(PRelu, 16) BINARY(Pow, 15) BINARY(Sub, 14)
+    BINARY(Xor, 7)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_binary = {kernels, sizeof(kernels) / sizeof(kernels[0])};
+/* clang-format on */
+const feri_ref_family feri_ref_family_binary = FERI_REF_FAMILY_OF(kernels);

@@ -150,9 +150,12 @@ static fer_status run_bits(feri_ref_call *call) {
     return FER_OK;
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {FER_OP_Cast,     25, run,      bind, sizeof(cast_params), NULL, refuse},
-    {FER_OP_CastLike, 25, run,      bind, sizeof(cast_params), NULL, refuse},
-    {FER_OP_BitCast,  26, run_bits, NULL, 0,                   NULL, NULL  },
+    FERI_REF_ROW(Cast, 25, run, bind, sizeof(cast_params), NULL, refuse)
+    FERI_REF_ROW(CastLike, 25, run, bind, sizeof(cast_params), NULL, refuse)
+    FERI_REF_ROW(BitCast, 26, run_bits, NULL, 0, NULL, NULL)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_cast = {kernels, sizeof(kernels) / sizeof(kernels[0])};
+/* clang-format on */
+const feri_ref_family feri_ref_family_cast = FERI_REF_FAMILY_OF(kernels);

@@ -223,18 +223,13 @@ static uint64_t conv_scratch(const feri_ref_call *call) {
     return FERI_REF_GEMM_BYTES;
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {.op = FER_OP_Conv,
-     .revision = 22,
-     .run = conv_run,
-     .bind = conv_bind,
-     .params_bytes = sizeof(conv_params),
-     .scratch_bytes = conv_scratch},
-    {.op = FER_OP_ConvTranspose,
-     .revision = 22,
-     .run = conv_run,
-     .bind = transpose_bind,
-     .params_bytes = sizeof(conv_params),
-     .scratch_bytes = conv_scratch},
+    FERI_REF_ROW(Conv, .revision = 22, .run = conv_run, .bind = conv_bind,
+                 .params_bytes = sizeof(conv_params), .scratch_bytes = conv_scratch)
+    FERI_REF_ROW(ConvTranspose, .revision = 22, .run = conv_run, .bind = transpose_bind,
+                 .params_bytes = sizeof(conv_params), .scratch_bytes = conv_scratch)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_conv = {kernels, sizeof kernels / sizeof kernels[0]};
+/* clang-format on */
+const feri_ref_family feri_ref_family_conv = FERI_REF_FAMILY_OF(kernels);

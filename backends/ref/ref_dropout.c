@@ -105,7 +105,10 @@ static fer_status run(feri_ref_call *call) {
     return call->out[0] ? feri_ref_copy_all(call, in, call->out[0]) : FER_OK;
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {FER_OP_Dropout, 22, run, NULL, 0, NULL, NULL},
+    FERI_REF_ROW(Dropout, 22, run, NULL, 0, NULL, NULL)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_dropout = {kernels, sizeof(kernels) / sizeof(kernels[0])};
+/* clang-format on */
+const feri_ref_family feri_ref_family_dropout = FERI_REF_FAMILY_OF(kernels);

@@ -358,13 +358,16 @@ static fer_status run_one_hot(feri_ref_call *call) {
     return FER_OK;
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {FER_OP_Gather,          13, run_gather,           NULL, 0, NULL, NULL},
-    {FER_OP_GatherElements,  13, run_gather_elements,  NULL, 0, NULL, NULL},
-    {FER_OP_GatherND,        13, run_gather_nd,        NULL, 0, NULL, NULL},
-    {FER_OP_Compress,        11, run_compress,         NULL, 0, NULL, NULL},
-    {FER_OP_NonZero,         13, run_non_zero,         NULL, 0, NULL, NULL},
-    {FER_OP_ReverseSequence, 10, run_reverse_sequence, NULL, 0, NULL, NULL},
-    {FER_OP_OneHot,          11, run_one_hot,          NULL, 0, NULL, NULL},
+    FERI_REF_ROW(Gather, 13, run_gather, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(GatherElements, 13, run_gather_elements, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(GatherND, 13, run_gather_nd, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Compress, 11, run_compress, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(NonZero, 13, run_non_zero, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(ReverseSequence, 10, run_reverse_sequence, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(OneHot, 11, run_one_hot, NULL, 0, NULL, NULL)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_gather = {kernels, sizeof(kernels) / sizeof(kernels[0])};
+/* clang-format on */
+const feri_ref_family feri_ref_family_gather = FERI_REF_FAMILY_OF(kernels);

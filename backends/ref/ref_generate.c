@@ -155,12 +155,15 @@ static fer_status run_trilu(feri_ref_call *call) {
     return FER_OK;
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {FER_OP_Shape,           25, run_shape,             NULL, 0, NULL, NULL},
-    {FER_OP_Size,            25, run_size,              NULL, 0, NULL, NULL},
-    {FER_OP_Range,           27, run_range,             NULL, 0, NULL, NULL},
-    {FER_OP_ConstantOfShape, 25, run_constant_of_shape, NULL, 0, NULL, NULL},
-    {FER_OP_EyeLike,         22, run_eye_like,          NULL, 0, NULL, NULL},
-    {FER_OP_Trilu,           14, run_trilu,             NULL, 0, NULL, NULL},
+    FERI_REF_ROW(Shape, 25, run_shape, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Size, 25, run_size, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Range, 27, run_range, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(ConstantOfShape, 25, run_constant_of_shape, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(EyeLike, 22, run_eye_like, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Trilu, 14, run_trilu, NULL, 0, NULL, NULL)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_generate = {kernels, sizeof(kernels) / sizeof(kernels[0])};
+/* clang-format on */
+const feri_ref_family feri_ref_family_generate = FERI_REF_FAMILY_OF(kernels);

@@ -292,18 +292,13 @@ static fer_status gemm_run(feri_ref_call *call) {
     return call->out[0]->count ? run_gemm(&p, params->m, params->k, /*is_gemm=*/1) : FER_OK;
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {.op = FER_OP_MatMul,
-     .revision = 13,
-     .run = matmul_run,
-     .bind = matmul_bind,
-     .params_bytes = sizeof(matmul_params),
-     .scratch_bytes = run_scratch},
-    {.op = FER_OP_Gemm,
-     .revision = 13,
-     .run = gemm_run,
-     .bind = gemm_bind,
-     .params_bytes = sizeof(gemm_params),
-     .scratch_bytes = run_scratch},
+    FERI_REF_ROW(MatMul, .revision = 13, .run = matmul_run, .bind = matmul_bind,
+                 .params_bytes = sizeof(matmul_params), .scratch_bytes = run_scratch)
+    FERI_REF_ROW(Gemm, .revision = 13, .run = gemm_run, .bind = gemm_bind,
+                 .params_bytes = sizeof(gemm_params), .scratch_bytes = run_scratch)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_matmul = {kernels, sizeof kernels / sizeof kernels[0]};
+/* clang-format on */
+const feri_ref_family feri_ref_family_matmul = FERI_REF_FAMILY_OF(kernels);

@@ -377,19 +377,22 @@ static fer_status run_space_to_depth(feri_ref_call *call) {
     return feri_ref_copy_block(call, &block);
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {FER_OP_Identity,     25, run_copy,           NULL, 0, NULL, NULL},
-    {FER_OP_Reshape,      25, run_copy,           NULL, 0, NULL, NULL},
-    {FER_OP_Flatten,      25, run_copy,           NULL, 0, NULL, NULL},
-    {FER_OP_Squeeze,      25, run_copy,           NULL, 0, NULL, NULL},
-    {FER_OP_Unsqueeze,    25, run_copy,           NULL, 0, NULL, NULL},
-    {FER_OP_Transpose,    25, run_transpose,      NULL, 0, NULL, NULL},
-    {FER_OP_Slice,        13, run_slice,          NULL, 0, NULL, NULL},
-    {FER_OP_Split,        18, run_split,          NULL, 0, NULL, NULL},
-    {FER_OP_Concat,       13, run_concat,         NULL, 0, NULL, NULL},
-    {FER_OP_Expand,       13, run_expand,         NULL, 0, NULL, NULL},
-    {FER_OP_Tile,         13, run_tile,           NULL, 0, NULL, NULL},
-    {FER_OP_DepthToSpace, 13, run_depth_to_space, NULL, 0, NULL, NULL},
-    {FER_OP_SpaceToDepth, 13, run_space_to_depth, NULL, 0, NULL, NULL},
+    FERI_REF_ROW(Identity, 25, run_copy, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Reshape, 25, run_copy, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Flatten, 25, run_copy, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Squeeze, 25, run_copy, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Unsqueeze, 25, run_copy, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Transpose, 25, run_transpose, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Slice, 13, run_slice, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Split, 18, run_split, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Concat, 13, run_concat, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Expand, 13, run_expand, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Tile, 13, run_tile, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(DepthToSpace, 13, run_depth_to_space, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(SpaceToDepth, 13, run_space_to_depth, NULL, 0, NULL, NULL)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_move = {kernels, sizeof(kernels) / sizeof(kernels[0])};
+/* clang-format on */
+const feri_ref_family feri_ref_family_move = FERI_REF_FAMILY_OF(kernels);

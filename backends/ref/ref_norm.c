@@ -486,16 +486,19 @@ static fer_status lrn_run(feri_ref_call *call) {
 }
 
 #define NORM(ident, number, does, binds, bytes)                                                    \
-    { .op = FER_OP_##ident, .revision = number, .run = does, .bind = binds, .params_bytes = bytes }
+    FERI_REF_ROW(ident, .revision = number, .run = does, .bind = binds, .params_bytes = bytes)
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    NORM(BatchNormalization, 15, batch_run, channel_bind, 0),
-    NORM(GroupNormalization, 21, channel_run, channel_bind, 0),
-    NORM(InstanceNormalization, 22, channel_run, channel_bind, 0),
-    NORM(LRN, 13, lrn_run, lrn_bind, 0),
-    NORM(LayerNormalization, 17, layer_run, layer_bind, sizeof(layer_params)),
-    NORM(LogSoftmax, 13, line_run, line_bind, sizeof(feri_ref_lines)),
-    NORM(LpNormalization, 22, line_run, line_bind, sizeof(feri_ref_lines)),
-    NORM(RMSNormalization, 23, layer_run, layer_bind, sizeof(layer_params)),
-    NORM(Softmax, 13, line_run, line_bind, sizeof(feri_ref_lines)),
+    NORM(BatchNormalization, 15, batch_run, channel_bind, 0)
+    NORM(GroupNormalization, 21, channel_run, channel_bind, 0)
+    NORM(InstanceNormalization, 22, channel_run, channel_bind, 0)
+    NORM(LRN, 13, lrn_run, lrn_bind, 0)
+    NORM(LayerNormalization, 17, layer_run, layer_bind, sizeof(layer_params))
+    NORM(LogSoftmax, 13, line_run, line_bind, sizeof(feri_ref_lines))
+    NORM(LpNormalization, 22, line_run, line_bind, sizeof(feri_ref_lines))
+    NORM(RMSNormalization, 23, layer_run, layer_bind, sizeof(layer_params))
+    NORM(Softmax, 13, line_run, line_bind, sizeof(feri_ref_lines))
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_norm = {kernels, sizeof kernels / sizeof kernels[0]};
+/* clang-format on */
+const feri_ref_family feri_ref_family_norm = FERI_REF_FAMILY_OF(kernels);

@@ -192,7 +192,10 @@ static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) 
     return "mode must be constant, reflect, edge or wrap";
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {FER_OP_Pad, 25, run, NULL, 0, scratch_bytes, refuse},
+    FERI_REF_ROW(Pad, 25, run, NULL, 0, scratch_bytes, refuse)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_pad = {kernels, sizeof(kernels) / sizeof(kernels[0])};
+/* clang-format on */
+const feri_ref_family feri_ref_family_pad = FERI_REF_FAMILY_OF(kernels);

@@ -269,16 +269,20 @@ static fer_status global_run(feri_ref_call *call) {
 }
 
 #define WINDOWED(ident, number)                                                                    \
-    {                                                                                              \
-        .op = FER_OP_##ident, .revision = number, .run = pool_run, .bind = pool_bind,              \
-        .params_bytes = sizeof(pool_params)                                                        \
-    }
+    FERI_REF_ROW(ident,                                                                            \
+                 .revision = number,                                                               \
+                 .run = pool_run,                                                                  \
+                 .bind = pool_bind,                                                                \
+                 .params_bytes = sizeof(pool_params))
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    WINDOWED(AveragePool, 22),
-    WINDOWED(LpPool, 22),
-    WINDOWED(MaxPool, 22),
-    {.op = FER_OP_GlobalAveragePool, .revision = 22, .run = global_run, .bind = global_bind},
-    {.op = FER_OP_GlobalLpPool,      .revision = 22, .run = global_run, .bind = global_bind},
-    {.op = FER_OP_GlobalMaxPool,     .revision = 22, .run = global_run, .bind = global_bind},
+    WINDOWED(AveragePool, 22)
+    WINDOWED(LpPool, 22)
+    WINDOWED(MaxPool, 22)
+    FERI_REF_ROW(GlobalAveragePool, .revision = 22, .run = global_run, .bind = global_bind)
+    FERI_REF_ROW(GlobalLpPool, .revision = 22, .run = global_run, .bind = global_bind)
+    FERI_REF_ROW(GlobalMaxPool, .revision = 22, .run = global_run, .bind = global_bind)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_pool = {kernels, sizeof kernels / sizeof kernels[0]};
+/* clang-format on */
+const feri_ref_family feri_ref_family_pool = FERI_REF_FAMILY_OF(kernels);

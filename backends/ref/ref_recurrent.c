@@ -378,10 +378,18 @@ static uint64_t recurrent_scratch(const feri_ref_call *call) {
 }
 
 #define RECURRENT(ident)                                                                           \
-    {                                                                                              \
-        .op = FER_OP_##ident, .revision = 22, .run = recurrent_run,                                \
-        .bind = feri_ref_recurrent_bind, .params_bytes = sizeof(feri_ref_recurrent),               \
-        .scratch_bytes = recurrent_scratch                                                         \
-    }
-static const feri_ref_kernel kernels[] = {RECURRENT(GRU), RECURRENT(LSTM), RECURRENT(RNN)};
-const feri_ref_family feri_ref_family_recurrent = {kernels, sizeof kernels / sizeof kernels[0]};
+    FERI_REF_ROW(ident,                                                                            \
+                 .revision = 22,                                                                   \
+                 .run = recurrent_run,                                                             \
+                 .bind = feri_ref_recurrent_bind,                                                  \
+                 .params_bytes = sizeof(feri_ref_recurrent),                                       \
+                 .scratch_bytes = recurrent_scratch)
+/* clang-format off */
+static const feri_ref_kernel kernels[] = {
+    RECURRENT(GRU)
+    RECURRENT(LSTM)
+    RECURRENT(RNN)
+    FERI_REF_END
+};
+/* clang-format on */
+const feri_ref_family feri_ref_family_recurrent = FERI_REF_FAMILY_OF(kernels);

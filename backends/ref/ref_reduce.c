@@ -295,16 +295,19 @@ static fer_status reduce_run(feri_ref_call *call) {
     return run_reduction(&r);
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {.op = FER_OP_ReduceL1,        .revision = 18, .run = reduce_run},
-    {.op = FER_OP_ReduceL2,        .revision = 18, .run = reduce_run},
-    {.op = FER_OP_ReduceLogSum,    .revision = 18, .run = reduce_run},
-    {.op = FER_OP_ReduceLogSumExp, .revision = 18, .run = reduce_run},
-    {.op = FER_OP_ReduceMax,       .revision = 20, .run = reduce_run},
-    {.op = FER_OP_ReduceMean,      .revision = 18, .run = reduce_run},
-    {.op = FER_OP_ReduceMin,       .revision = 20, .run = reduce_run},
-    {.op = FER_OP_ReduceProd,      .revision = 18, .run = reduce_run},
-    {.op = FER_OP_ReduceSum,       .revision = 13, .run = reduce_run},
-    {.op = FER_OP_ReduceSumSquare, .revision = 18, .run = reduce_run},
+    FERI_REF_ROW(ReduceL1, .revision = 18, .run = reduce_run)
+    FERI_REF_ROW(ReduceL2, .revision = 18, .run = reduce_run)
+    FERI_REF_ROW(ReduceLogSum, .revision = 18, .run = reduce_run)
+    FERI_REF_ROW(ReduceLogSumExp, .revision = 18, .run = reduce_run)
+    FERI_REF_ROW(ReduceMax, .revision = 20, .run = reduce_run)
+    FERI_REF_ROW(ReduceMean, .revision = 18, .run = reduce_run)
+    FERI_REF_ROW(ReduceMin, .revision = 20, .run = reduce_run)
+    FERI_REF_ROW(ReduceProd, .revision = 18, .run = reduce_run)
+    FERI_REF_ROW(ReduceSum, .revision = 13, .run = reduce_run)
+    FERI_REF_ROW(ReduceSumSquare, .revision = 18, .run = reduce_run)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_reduce = {kernels, sizeof kernels / sizeof kernels[0]};
+/* clang-format on */
+const feri_ref_family feri_ref_family_reduce = FERI_REF_FAMILY_OF(kernels);

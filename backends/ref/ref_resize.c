@@ -172,13 +172,12 @@ static const char *resize_refuse(const fer_subgraph *graph, const fer_node_view 
                : NULL;
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {.op = FER_OP_Resize,
-     .revision = 19,
-     .run = resize_run,
-     .bind = feri_ref_resize_bind,
-     .params_bytes = sizeof(feri_ref_resize),
-     .scratch_bytes = resize_scratch,
-     .refuse = resize_refuse},
+    FERI_REF_ROW(Resize, .revision = 19, .run = resize_run, .bind = feri_ref_resize_bind,
+                 .params_bytes = sizeof(feri_ref_resize), .scratch_bytes = resize_scratch,
+                 .refuse = resize_refuse)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_resize = {kernels, sizeof kernels / sizeof kernels[0]};
+/* clang-format on */
+const feri_ref_family feri_ref_family_resize = FERI_REF_FAMILY_OF(kernels);

@@ -236,9 +236,12 @@ static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) 
     return NULL;
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {FER_OP_ScatterElements, 18, run_elements,       NULL, 0, NULL, refuse},
-    {FER_OP_ScatterND,       18, run_nd,             NULL, 0, NULL, refuse},
-    {FER_OP_TensorScatter,   24, run_tensor_scatter, NULL, 0, NULL, NULL  },
+    FERI_REF_ROW(ScatterElements, 18, run_elements, NULL, 0, NULL, refuse)
+    FERI_REF_ROW(ScatterND, 18, run_nd, NULL, 0, NULL, refuse)
+    FERI_REF_ROW(TensorScatter, 24, run_tensor_scatter, NULL, 0, NULL, NULL)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_scatter = {kernels, sizeof(kernels) / sizeof(kernels[0])};
+/* clang-format on */
+const feri_ref_family feri_ref_family_scatter = FERI_REF_FAMILY_OF(kernels);

@@ -199,12 +199,15 @@ static fer_status run_where(feri_ref_call *call) {
     return FER_OK;
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {FER_OP_Max,   13, run_extreme, NULL, 0, NULL, refuse_fold},
-    {FER_OP_Min,   13, run_extreme, NULL, 0, NULL, refuse_fold},
-    {FER_OP_Sum,   13, run_sum,     NULL, 0, NULL, refuse_fold},
-    {FER_OP_Mean,  13, run_sum,     NULL, 0, NULL, refuse_fold},
-    {FER_OP_Clip,  13, run_clip,    NULL, 0, NULL, NULL       },
-    {FER_OP_Where, 16, run_where,   NULL, 0, NULL, NULL       },
+    FERI_REF_ROW(Max, 13, run_extreme, NULL, 0, NULL, refuse_fold)
+    FERI_REF_ROW(Min, 13, run_extreme, NULL, 0, NULL, refuse_fold)
+    FERI_REF_ROW(Sum, 13, run_sum, NULL, 0, NULL, refuse_fold)
+    FERI_REF_ROW(Mean, 13, run_sum, NULL, 0, NULL, refuse_fold)
+    FERI_REF_ROW(Clip, 13, run_clip, NULL, 0, NULL, NULL)
+    FERI_REF_ROW(Where, 16, run_where, NULL, 0, NULL, NULL)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_select = {kernels, sizeof(kernels) / sizeof(kernels[0])};
+/* clang-format on */
+const feri_ref_family feri_ref_family_select = FERI_REF_FAMILY_OF(kernels);

@@ -73,53 +73,54 @@ static int64_t i_relu(int64_t x) { return x > 0 ? x : 0; }
 static int64_t i_not(int64_t x) { return ~x; }
 static int64_t b_not(int64_t x) { return x == 0; }
 
+/* clang-format off */
 static const unary_row rows[] = {
-    {FER_OP_Abs,             fabs,         NULL,           i_abs,  i_same, {{0}}                                           },
-    {FER_OP_Acos,            acos,         NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Acosh,           acosh,        NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Asin,            asin,         NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Asinh,           asinh,        NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Atan,            atan,         NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Atanh,           atanh,        NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_BitwiseNot,      NULL,         NULL,           i_not,  i_not,  {{0}}                                           },
-    {FER_OP_Ceil,            ceil,         NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Celu,            NULL,         f_celu,         NULL,   NULL,   {{"alpha", 1}}                                  },
-    {FER_OP_Cos,             cos,          NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Cosh,            cosh,         NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Elu,             NULL,         f_elu,          NULL,   NULL,   {{"alpha", 1}}                                  },
-    {FER_OP_Erf,             erf,          NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Exp,             exp,          NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Floor,           floor,        NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Gelu,            NULL,         f_gelu,         NULL,   NULL,   {{"approximate", 0}}                            },
-    {FER_OP_HardSigmoid,     NULL,         f_hard_sigmoid, NULL,   NULL,   {{"alpha", 0.2f}, {"beta", 0.5}}                },
-    {FER_OP_HardSwish,       f_hard_swish, NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_IsInf,           NULL,         f_isinf,        NULL,   NULL,   {{"detect_negative", 1}, {"detect_positive", 1}}},
-    {FER_OP_IsNaN,           f_isnan,      NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_LeakyRelu,       NULL,         f_leaky,        NULL,   NULL,   {{"alpha", 0.01f}}                              },
-    {FER_OP_Log,             log,          NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Mish,            f_mish,       NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Neg,             f_neg,        NULL,           i_neg,  i_neg,  {{0}}                                           },
-    {FER_OP_Not,             NULL,         NULL,           b_not,  b_not,  {{0}}                                           },
-    {FER_OP_Reciprocal,      f_reciprocal, NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Relu,            f_relu,       NULL,           i_relu, i_same, {{0}}                                           },
-    {FER_OP_Round,           rint,         NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Selu,
-     NULL,                                 f_selu,
-     NULL,                                                         NULL,
-     {{"alpha", 1.67326319217681884765625}, {"gamma", 1.05070102214813232421875}}                                          },
-    {FER_OP_Shrink,          NULL,         f_shrink,       NULL,   NULL,   {{"bias", 0}, {"lambd", 0.5}}                   },
-    {FER_OP_Sigmoid,         f_sigmoid,    NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Sign,            f_sign,       NULL,           i_sign, u_sign, {{0}}                                           },
-    {FER_OP_Sin,             sin,          NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Sinh,            sinh,         NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Softplus,        f_softplus,   NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Softsign,        f_softsign,   NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Sqrt,            sqrt,         NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Swish,           NULL,         f_swish,        NULL,   NULL,   {{"alpha", 1}}                                  },
-    {FER_OP_Tan,             tan,          NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_Tanh,            tanh,         NULL,           NULL,   NULL,   {{0}}                                           },
-    {FER_OP_ThresholdedRelu, NULL,         f_thresholded,  NULL,   NULL,   {{"alpha", 1}}                                  },
+    FERI_REF_ROW(Abs, fabs, NULL, i_abs, i_same, {{0}})
+    FERI_REF_ROW(Acos, acos, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Acosh, acosh, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Asin, asin, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Asinh, asinh, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Atan, atan, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Atanh, atanh, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(BitwiseNot, NULL, NULL, i_not, i_not, {{0}})
+    FERI_REF_ROW(Ceil, ceil, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Celu, NULL, f_celu, NULL, NULL, {{"alpha", 1}})
+    FERI_REF_ROW(Cos, cos, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Cosh, cosh, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Elu, NULL, f_elu, NULL, NULL, {{"alpha", 1}})
+    FERI_REF_ROW(Erf, erf, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Exp, exp, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Floor, floor, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Gelu, NULL, f_gelu, NULL, NULL, {{"approximate", 0}})
+    FERI_REF_ROW(HardSigmoid, NULL, f_hard_sigmoid, NULL, NULL, {{"alpha", 0.2f}, {"beta", 0.5}})
+    FERI_REF_ROW(HardSwish, f_hard_swish, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(IsInf, NULL, f_isinf, NULL, NULL, {{"detect_negative", 1}, {"detect_positive", 1}})
+    FERI_REF_ROW(IsNaN, f_isnan, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(LeakyRelu, NULL, f_leaky, NULL, NULL, {{"alpha", 0.01f}})
+    FERI_REF_ROW(Log, log, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Mish, f_mish, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Neg, f_neg, NULL, i_neg, i_neg, {{0}})
+    FERI_REF_ROW(Not, NULL, NULL, b_not, b_not, {{0}})
+    FERI_REF_ROW(Reciprocal, f_reciprocal, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Relu, f_relu, NULL, i_relu, i_same, {{0}})
+    FERI_REF_ROW(Round, rint, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Selu, NULL, f_selu, NULL, NULL, {{"alpha", 1.67326319217681884765625}, {"gamma",
+                 1.05070102214813232421875}})
+    FERI_REF_ROW(Shrink, NULL, f_shrink, NULL, NULL, {{"bias", 0}, {"lambd", 0.5}})
+    FERI_REF_ROW(Sigmoid, f_sigmoid, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Sign, f_sign, NULL, i_sign, u_sign, {{0}})
+    FERI_REF_ROW(Sin, sin, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Sinh, sinh, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Softplus, f_softplus, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Softsign, f_softsign, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Sqrt, sqrt, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Swish, NULL, f_swish, NULL, NULL, {{"alpha", 1}})
+    FERI_REF_ROW(Tan, tan, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(Tanh, tanh, NULL, NULL, NULL, {{0}})
+    FERI_REF_ROW(ThresholdedRelu, NULL, f_thresholded, NULL, NULL, {{"alpha", 1}})
+    {0}
 };
+/* clang-format on */
 
 static double attr_number(const fer_node_view *node, const char *name, double absent) {
     const fer_attr *attr = feri_ref_attr(node, name);
@@ -237,21 +238,19 @@ static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) 
 }
 
 #define UNARY(name, revision)                                                                      \
-    { FER_OP_##name, revision, run, bind, sizeof(unary_params), NULL, refuse }
+    FERI_REF_ROW(name, revision, run, bind, sizeof(unary_params), NULL, refuse)
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    UNARY(Abs, 13),       UNARY(Acos, 22),       UNARY(Acosh, 22),
-    UNARY(Asin, 22),      UNARY(Asinh, 22),      UNARY(Atan, 22),
-    UNARY(Atanh, 22),     UNARY(BitwiseNot, 18), UNARY(Ceil, 13),
-    UNARY(Celu, 12),      UNARY(Cos, 22),        UNARY(Cosh, 22),
-    UNARY(Elu, 22),       UNARY(Erf, 13),        UNARY(Exp, 13),
-    UNARY(Floor, 13),     UNARY(Gelu, 20),       UNARY(HardSigmoid, 22),
-    UNARY(HardSwish, 22), UNARY(IsInf, 20),      UNARY(IsNaN, 20),
-    UNARY(LeakyRelu, 16), UNARY(Log, 13),        UNARY(Mish, 22),
-    UNARY(Neg, 13),       UNARY(Not, 1),         UNARY(Reciprocal, 13),
-    UNARY(Relu, 14),      UNARY(Round, 22),      UNARY(Selu, 22),
-    UNARY(Shrink, 9),     UNARY(Sigmoid, 13),    UNARY(Sign, 13),
-    UNARY(Sin, 22),       UNARY(Sinh, 22),       UNARY(Softplus, 22),
-    UNARY(Softsign, 22),  UNARY(Sqrt, 13),       UNARY(Swish, 24),
-    UNARY(Tan, 22),       UNARY(Tanh, 13),       UNARY(ThresholdedRelu, 22),
+    UNARY(Abs, 13) UNARY(Acos, 22) UNARY(Acosh, 22) UNARY(Asin, 22) UNARY(Asinh, 22)
+    UNARY(Atan, 22) UNARY(Atanh, 22) UNARY(BitwiseNot, 18) UNARY(Ceil, 13) UNARY(Celu, 12)
+    UNARY(Cos, 22) UNARY(Cosh, 22) UNARY(Elu, 22) UNARY(Erf, 13) UNARY(Exp, 13) UNARY(Floor, 13)
+    UNARY(Gelu, 20) UNARY(HardSigmoid, 22) UNARY(HardSwish, 22) UNARY(IsInf, 20) UNARY(IsNaN, 20)
+    UNARY(LeakyRelu, 16) UNARY(Log, 13) UNARY(Mish, 22) UNARY(Neg, 13) UNARY(Not, 1)
+    UNARY(Reciprocal, 13) UNARY(Relu, 14) UNARY(Round, 22) UNARY(Selu, 22) UNARY(Shrink, 9)
+    UNARY(Sigmoid, 13) UNARY(Sign, 13) UNARY(Sin, 22) UNARY(Sinh, 22) UNARY(Softplus, 22)
+    UNARY(Softsign, 22) UNARY(Sqrt, 13) UNARY(Swish, 24) UNARY(Tan, 22) UNARY(Tanh, 13)
+    UNARY(ThresholdedRelu, 22)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_unary = {kernels, sizeof(kernels) / sizeof(kernels[0])};
+/* clang-format on */
+const feri_ref_family feri_ref_family_unary = FERI_REF_FAMILY_OF(kernels);

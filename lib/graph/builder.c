@@ -293,14 +293,7 @@ static fer_status find_op(fer_graph *graph, const fer_node_desc *desc, node_draf
     if (desc->op == NULL) {
         return feri_fail(FER_INVALID_ARGUMENT, "fer_graph_add_node '%s': op is NULL", name);
     }
-    draft->node.op = feri_op_find(domain, desc->op);
-    if (draft->node.op == NULL) {
-        return feri_fail(FER_UNSUPPORTED,
-                         "op '%s' (domain '%s', node '%s') is not known",
-                         desc->op,
-                         domain,
-                         name);
-    }
+    FER_TRY(feri_op_find_for(domain, desc->op, name, &draft->node.op));
     draft->node.revision = draft->node.op->revision;
     draft->node.source = graph->source_count;
     draft->node.name = name[0] != '\0'

@@ -3,6 +3,7 @@
  * Which function runs which op on the host, and what is refused. Ordinary ops are here because
  * tensors of strings come to the host; devices run them for every other dtype.
  */
+#include "ferrule/op_selection.h"
 #include "host/host_call.h"
 
 #include <stddef.h>
@@ -20,56 +21,61 @@ typedef struct row {
     const char *refusal; /* where run is NULL */
 } row;
 
+/* clang-format off */
+#define ROW(ident, run) FERI_OP_ROW(ident, {OP_##ident, run, NULL}, )
+#define NOT_YET(ident, what) FERI_OP_ROW(ident, {OP_##ident, NULL, what " not yet there"}, )
 static const row rows[] = {
-    {OP_If,                 feri_host_if,                   NULL                                  },
-    {OP_Loop,               feri_host_loop,                 NULL                                  },
-    {OP_Scan,               feri_host_scan,                 NULL                                  },
-    {OP_SequenceMap,        feri_host_sequence_map,         NULL                                  },
-    {OP_SequenceConstruct,  feri_host_sequence_construct,   NULL                                  },
-    {OP_SequenceEmpty,      feri_host_sequence_empty,       NULL                                  },
-    {OP_SequenceAt,         feri_host_sequence_at,          NULL                                  },
-    {OP_SequenceInsert,     feri_host_sequence_insert,      NULL                                  },
-    {OP_SequenceErase,      feri_host_sequence_erase,       NULL                                  },
-    {OP_SequenceLength,     feri_host_sequence_length,      NULL                                  },
-    {OP_SplitToSequence,    feri_host_split_to_sequence,    NULL                                  },
-    {OP_ConcatFromSequence, feri_host_concat_from_sequence, NULL                                  },
-    {OP_Optional,           feri_host_optional,             NULL                                  },
-    {OP_OptionalHasElement, feri_host_optional_has_element, NULL                                  },
-    {OP_OptionalGetElement, feri_host_optional_get_element, NULL                                  },
-    {OP_Identity,           feri_host_identity,             NULL                                  },
-    {OP_Shape,              feri_host_shape,                NULL                                  },
-    {OP_Size,               feri_host_size,                 NULL                                  },
-    {OP_Equal,              feri_host_string_equal,         NULL                                  },
-    {OP_Cast,               feri_host_string_cast,          NULL                                  },
-    {OP_CastLike,           feri_host_string_cast,          NULL                                  },
-    {OP_Compress,           feri_host_string_move,          NULL                                  },
-    {OP_Concat,             feri_host_string_move,          NULL                                  },
-    {OP_DepthToSpace,       feri_host_string_move,          NULL                                  },
-    {OP_Expand,             feri_host_string_move,          NULL                                  },
-    {OP_Flatten,            feri_host_string_move,          NULL                                  },
-    {OP_Gather,             feri_host_string_move,          NULL                                  },
-    {OP_GatherElements,     feri_host_string_move,          NULL                                  },
-    {OP_GatherND,           feri_host_string_move,          NULL                                  },
-    {OP_Pad,                feri_host_string_move,          NULL                                  },
-    {OP_Reshape,            feri_host_string_move,          NULL                                  },
-    {OP_ReverseSequence,    feri_host_string_move,          NULL                                  },
-    {OP_ScatterElements,    feri_host_string_move,          NULL                                  },
-    {OP_ScatterND,          feri_host_string_move,          NULL                                  },
-    {OP_Slice,              feri_host_string_move,          NULL                                  },
-    {OP_SpaceToDepth,       feri_host_string_move,          NULL                                  },
-    {OP_Split,              feri_host_string_move,          NULL                                  },
-    {OP_Squeeze,            feri_host_string_move,          NULL                                  },
-    {OP_Tile,               feri_host_string_move,          NULL                                  },
-    {OP_Transpose,          feri_host_string_move,          NULL                                  },
-    {OP_Unsqueeze,          feri_host_string_move,          NULL                                  },
-    {OP_Where,              feri_host_string_move,          NULL                                  },
-    {OP_RegexFullMatch,     NULL,                           "'RegexFullMatch' is not yet there"   },
-    {OP_StringConcat,       feri_host_string_concat,        NULL                                  },
-    {OP_StringNormalizer,   feri_host_string_normalizer,    NULL                                  },
-    {OP_StringSplit,        feri_host_string_split,         NULL                                  },
-    {OP_TfIdfVectorizer,    NULL,                           "'TfIdfVectorizer' is not yet there"  },
-    {OP_Unique,             NULL,                           "'Unique' of strings is not yet there"},
+    ROW(If, feri_host_if)
+    ROW(Loop, feri_host_loop)
+    ROW(Scan, feri_host_scan)
+    ROW(SequenceMap, feri_host_sequence_map)
+    ROW(SequenceConstruct, feri_host_sequence_construct)
+    ROW(SequenceEmpty, feri_host_sequence_empty)
+    ROW(SequenceAt, feri_host_sequence_at)
+    ROW(SequenceInsert, feri_host_sequence_insert)
+    ROW(SequenceErase, feri_host_sequence_erase)
+    ROW(SequenceLength, feri_host_sequence_length)
+    ROW(SplitToSequence, feri_host_split_to_sequence)
+    ROW(ConcatFromSequence, feri_host_concat_from_sequence)
+    ROW(Optional, feri_host_optional)
+    ROW(OptionalHasElement, feri_host_optional_has_element)
+    ROW(OptionalGetElement, feri_host_optional_get_element)
+    ROW(Identity, feri_host_identity)
+    ROW(Shape, feri_host_shape)
+    ROW(Size, feri_host_size)
+    ROW(Equal, feri_host_string_equal)
+    ROW(Cast, feri_host_string_cast)
+    ROW(CastLike, feri_host_string_cast)
+    ROW(Compress, feri_host_string_move)
+    ROW(Concat, feri_host_string_move)
+    ROW(DepthToSpace, feri_host_string_move)
+    ROW(Expand, feri_host_string_move)
+    ROW(Flatten, feri_host_string_move)
+    ROW(Gather, feri_host_string_move)
+    ROW(GatherElements, feri_host_string_move)
+    ROW(GatherND, feri_host_string_move)
+    ROW(Pad, feri_host_string_move)
+    ROW(Reshape, feri_host_string_move)
+    ROW(ReverseSequence, feri_host_string_move)
+    ROW(ScatterElements, feri_host_string_move)
+    ROW(ScatterND, feri_host_string_move)
+    ROW(Slice, feri_host_string_move)
+    ROW(SpaceToDepth, feri_host_string_move)
+    ROW(Split, feri_host_string_move)
+    ROW(Squeeze, feri_host_string_move)
+    ROW(Tile, feri_host_string_move)
+    ROW(Transpose, feri_host_string_move)
+    ROW(Unsqueeze, feri_host_string_move)
+    ROW(Where, feri_host_string_move)
+    NOT_YET(RegexFullMatch, "'RegexFullMatch' is")
+    ROW(StringConcat, feri_host_string_concat)
+    ROW(StringNormalizer, feri_host_string_normalizer)
+    ROW(StringSplit, feri_host_string_split)
+    NOT_YET(TfIdfVectorizer, "'TfIdfVectorizer' is")
+    NOT_YET(Unique, "'Unique' of strings is")
+    {0}
 };
+/* clang-format on */
 
 static const row *find_row(const feri_gnode *node) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

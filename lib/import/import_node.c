@@ -100,14 +100,8 @@ static void note_order(feri_importer *im, const fer_graph *graph, const feri_gno
 }
 
 fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *draft) {
-    const feri_op *op = feri_op_find(draft->domain, draft->op);
-    if (op == NULL) {
-        return feri_fail(FER_UNSUPPORTED,
-                         "op '%s' (domain '%s', node '%s') is not known",
-                         draft->op,
-                         draft->domain,
-                         draft->name);
-    }
+    const feri_op *op = NULL;
+    FER_TRY(feri_op_find_for(draft->domain, draft->op, draft->name, &op));
     FER_TRY(fit_outputs(im, draft, op));
     uint32_t formal_count = draft->input_count;
     for (uint32_t c = 0; c < draft->captured_count; c++) {
@@ -336,12 +330,9 @@ find_version(const feri_scope *scope, const feri_node_view *view, feri_draft *dr
             return FER_OK;
         }
     }
-    if (feri_op_find(draft->domain, draft->op) == NULL && draft->domain[0] != '\0') {
-        return feri_fail(FER_UNSUPPORTED,
-                         "op '%s' (domain '%s', node '%s') is not known",
-                         draft->op,
-                         draft->domain,
-                         draft->name);
+    if (draft->domain[0] != '\0') {
+        const feri_op *op = NULL;
+        FER_TRY(feri_op_find_for(draft->domain, draft->op, draft->name, &op));
     }
     return feri_fail(FER_INVALID_MODEL,
                      "node '%s' (%s) is of domain '%s', of which the model imports no opset",

@@ -7,6 +7,7 @@
 #ifndef FERI_IMPORT_UPGRADE_H
 #define FERI_IMPORT_UPGRADE_H
 
+#include "ferrule/op_selection.h"
 #include "import/importer.h"
 
 typedef struct feri_upgrade {
@@ -26,7 +27,9 @@ typedef struct feri_upgrade_step {
 /* Steps that tidy up what any version may hold run last. */
 #define FERI_UP_ALWAYS INT64_MAX
 
-/* Tables by family; each ends with a row whose op is NULL. */
+/* Tables by family: a row per op and step, without those of ops this build leaves out; each ends
+ * with a row whose op is NULL. */
+#define FERI_UPGRADE(op, since, run) FERI_OP_ROW(op, {#op, since, run}, )
 extern const feri_upgrade_step feri_upgrade_math[];
 extern const feri_upgrade_step feri_upgrade_shape[];
 extern const feri_upgrade_step feri_upgrade_nn[];

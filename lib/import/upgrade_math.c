@@ -231,37 +231,39 @@ static fer_status softmax_13(feri_upgrade *up) {
     return feri_up_after(up, 0, "Reshape", shape);
 }
 
+/* clang-format off */
 const feri_upgrade_step feri_upgrade_math[] = {
-    {"Add",             7,  broadcast_7},
-    {"And",             7,  broadcast_7},
-    {"Div",             7,  broadcast_7},
-    {"Equal",           7,  broadcast_7},
-    {"Greater",         7,  broadcast_7},
-    {"Less",            7,  broadcast_7},
-    {"Mul",             7,  broadcast_7},
-    {"Or",              7,  broadcast_7},
-    {"Pow",             7,  broadcast_7},
-    {"Sub",             7,  broadcast_7},
-    {"Xor",             7,  broadcast_7},
-    {"PRelu",           7,  prelu_7    },
-    {"Cast",            6,  cast_6     },
-    {"Clip",            11, clip_11    },
-    {"DFT",             20, dft_20     },
-    {"Gemm",            7,  gemm_7     },
-    {"Hardmax",         13, softmax_13 },
-    {"LogSoftmax",      13, softmax_13 },
-    {"ReduceL1",        18, reduce_axes},
-    {"ReduceL2",        18, reduce_axes},
-    {"ReduceLogSum",    18, reduce_axes},
-    {"ReduceLogSumExp", 18, reduce_axes},
-    {"ReduceMax",       18, reduce_axes},
-    {"ReduceMean",      18, reduce_axes},
-    {"ReduceMin",       18, reduce_axes},
-    {"ReduceProd",      18, reduce_axes},
-    {"ReduceSum",       13, reduce_axes},
-    {"ReduceSumSquare", 18, reduce_axes},
-    {"Selu",            6,  selu_6     },
-    {"Softmax",         13, softmax_13 },
-    {"TopK",            10, top_k_10   },
-    {NULL,              0,  NULL       }
+    FERI_UPGRADE(Add, 7, broadcast_7)
+    FERI_UPGRADE(And, 7, broadcast_7)
+    FERI_UPGRADE(Div, 7, broadcast_7)
+    FERI_UPGRADE(Equal, 7, broadcast_7)
+    FERI_UPGRADE(Greater, 7, broadcast_7)
+    FERI_UPGRADE(Less, 7, broadcast_7)
+    FERI_UPGRADE(Mul, 7, broadcast_7)
+    FERI_UPGRADE(Or, 7, broadcast_7)
+    FERI_UPGRADE(Pow, 7, broadcast_7)
+    FERI_UPGRADE(Sub, 7, broadcast_7)
+    FERI_UPGRADE(Xor, 7, broadcast_7)
+    FERI_UPGRADE(PRelu, 7, prelu_7)
+    FERI_UPGRADE(Cast, 6, cast_6)
+    FERI_UPGRADE(Clip, 11, clip_11)
+    FERI_UPGRADE(DFT, 20, dft_20)
+    FERI_UPGRADE(Gemm, 7, gemm_7)
+    FERI_UPGRADE(Hardmax, 13, softmax_13)
+    FERI_UPGRADE(LogSoftmax, 13, softmax_13)
+    FERI_UPGRADE(ReduceL1, 18, reduce_axes)
+    FERI_UPGRADE(ReduceL2, 18, reduce_axes)
+    FERI_UPGRADE(ReduceLogSum, 18, reduce_axes)
+    FERI_UPGRADE(ReduceLogSumExp, 18, reduce_axes)
+    FERI_UPGRADE(ReduceMax, 18, reduce_axes)
+    FERI_UPGRADE(ReduceMean, 18, reduce_axes)
+    FERI_UPGRADE(ReduceMin, 18, reduce_axes)
+    FERI_UPGRADE(ReduceProd, 18, reduce_axes)
+    FERI_UPGRADE(ReduceSum, 13, reduce_axes)
+    FERI_UPGRADE(ReduceSumSquare, 18, reduce_axes)
+    FERI_UPGRADE(Selu, 6, selu_6)
+    FERI_UPGRADE(Softmax, 13, softmax_13)
+    FERI_UPGRADE(TopK, 10, top_k_10)
+    {NULL, 0, NULL}
 };
+/* clang-format on */

@@ -214,25 +214,27 @@ static fer_status resize_tidy(feri_upgrade *up) {
     return FER_OK;
 }
 
+/* clang-format off */
 const feri_upgrade_step feri_upgrade_nn[] = {
-    {"BatchNormalization", 7,              batch_norm_7  },
-    {"BatchNormalization", 9,              batch_norm_9  },
-    {"BatchNormalization", 14,             batch_norm_14 },
-    {"Dropout",            7,              dropout_7     },
-    {"Dropout",            10,             dropout_10    },
-    {"Dropout",            12,             dropout_12    },
-    {"GlobalLpPool",       2,              lp_pool_2     },
-    {"GridSample",         20,             grid_sample_20},
-    {"GroupNormalization", 21,             group_norm_21 },
-    {"GRU",                7,              recurrent_7   },
-    {"LpPool",             2,              lp_pool_2     },
-    {"LSTM",               7,              recurrent_7   },
-    {"Resize",             11,             resize_11     },
-    {"Resize",             FERI_UP_ALWAYS, resize_tidy   },
-    {"RNN",                7,              recurrent_7   },
-    {"RoiAlign",           16,             roi_align_16  },
-    {"Upsample",           7,              upsample_7    },
-    {"Upsample",           9,              upsample_9    },
-    {"Upsample",           10,             upsample_10   },
-    {NULL,                 0,              NULL          }
+    FERI_UPGRADE(BatchNormalization, 7, batch_norm_7)
+    FERI_UPGRADE(BatchNormalization, 9, batch_norm_9)
+    FERI_UPGRADE(BatchNormalization, 14, batch_norm_14)
+    FERI_UPGRADE(Dropout, 7, dropout_7)
+    FERI_UPGRADE(Dropout, 10, dropout_10)
+    FERI_UPGRADE(Dropout, 12, dropout_12)
+    FERI_UPGRADE(GlobalLpPool, 2, lp_pool_2)
+    FERI_UPGRADE(GridSample, 20, grid_sample_20)
+    FERI_UPGRADE(GroupNormalization, 21, group_norm_21)
+    FERI_UPGRADE(GRU, 7, recurrent_7)
+    FERI_UPGRADE(LpPool, 2, lp_pool_2)
+    FERI_UPGRADE(LSTM, 7, recurrent_7)
+    FERI_UPGRADE(Resize, 11, resize_11)
+    FERI_UPGRADE(Resize, FERI_UP_ALWAYS, resize_tidy)
+    FERI_UPGRADE(RNN, 7, recurrent_7)
+    FERI_UPGRADE(RoiAlign, 16, roi_align_16)
+    FERI_OP_ROW(Resize, {"Upsample", 7, upsample_7}, )
+    FERI_OP_ROW(Resize, {"Upsample", 9, upsample_9}, )
+    FERI_OP_ROW(Resize, {"Upsample", 10, upsample_10}, )
+    {NULL, 0, NULL}
 };
+/* clang-format on */

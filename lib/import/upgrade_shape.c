@@ -83,18 +83,20 @@ static fer_status tile_6(feri_upgrade *up) {
     return feri_up_set_input(up, 1, repeats);
 }
 
+/* clang-format off */
 const feri_upgrade_step feri_upgrade_shape[] = {
-    {"Concat",    4,  concat_4           },
-    {"Pad",       2,  pad_2              },
-    {"Pad",       11, pad_11             },
-    {"Reshape",   5,  reshape_5          },
-    {"Scan",      9,  feri_upgrade_scan_9},
-    {"Scatter",   11, scatter_11         },
-    {"Slice",     10, slice_10           },
-    {"Split",     13, split_13           },
-    {"Split",     18, split_18           },
-    {"Squeeze",   13, axes_13            },
-    {"Tile",      6,  tile_6             },
-    {"Unsqueeze", 13, axes_13            },
-    {NULL,        0,  NULL               }
+    FERI_UPGRADE(Concat, 4, concat_4)
+    FERI_UPGRADE(Pad, 2, pad_2)
+    FERI_UPGRADE(Pad, 11, pad_11)
+    FERI_UPGRADE(Reshape, 5, reshape_5)
+    FERI_UPGRADE(Scan, 9, feri_upgrade_scan_9)
+    FERI_OP_ROW(ScatterElements, {"Scatter", 11, scatter_11}, )
+    FERI_UPGRADE(Slice, 10, slice_10)
+    FERI_UPGRADE(Split, 13, split_13)
+    FERI_UPGRADE(Split, 18, split_18)
+    FERI_UPGRADE(Squeeze, 13, axes_13)
+    FERI_UPGRADE(Tile, 6, tile_6)
+    FERI_UPGRADE(Unsqueeze, 13, axes_13)
+    {NULL, 0, NULL}
 };
+/* clang-format on */

@@ -79,7 +79,12 @@ struct feri_op {
 
 /* NULL when there is none. "ai.onnx" is "". */
 const feri_op *feri_op_find(const char *domain, const char *name);
-const feri_op *feri_op_by_number(uint32_t number);
+/* The same, or UNSUPPORTED with a sentence that tells an unknown op from one this build left out
+ * (ferrule/op_selection.h); node is the name of who uses it. */
+fer_status feri_op_find_for(const char *domain,
+                            const char *name,
+                            const char *node,
+                            const feri_op **out_op);
 uint32_t feri_op_table_count(void);
 const feri_op *feri_op_at(uint32_t index);
 

@@ -4,8 +4,10 @@
  * strcmp order of domain and name, so that lookup bisects it (a test checks the order).
  */
 #include "ferrule/op_numbers.h"
+#include "ferrule/op_selection.h"
 #include "op/infer.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* "none" in the columns infer and expand. */
@@ -26,18 +28,19 @@ static const feri_op rows[] = {
                infer,                                                                              \
                expand,                                                                             \
                flags)                                                                              \
-    {(number),                                                                                     \
-     (revision),                                                                                   \
-     domain,                                                                                       \
-     name,                                                                                         \
-     inputs,                                                                                       \
-     outputs,                                                                                      \
-     types,                                                                                        \
-     attrs,                                                                                        \
-     #family,                                                                                      \
-     feri_infer_##infer,                                                                           \
-     feri_expand_##expand,                                                                         \
-     (flags)},
+    FERI_OP_ROW(ident,                                                                             \
+                {(number),                                                                         \
+                 (revision),                                                                       \
+                 domain,                                                                           \
+                 name,                                                                             \
+                 inputs,                                                                           \
+                 outputs,                                                                          \
+                 types,                                                                            \
+                 attrs,                                                                            \
+                 #family,                                                                          \
+                 feri_infer_##infer,                                                               \
+                 feri_expand_##expand,                                                             \
+                 (flags)}, )
 #include "ferrule/op_table.def"
 #undef FER_OP
 };
@@ -66,17 +69,30 @@ const feri_op *feri_op_find(const char *domain, const char *name) {
     return NULL;
 }
 
-const feri_op *feri_op_by_number(uint32_t number) {
-    /* Most rows stand at their number. */
-    if (number - 1 < ROW_COUNT && rows[number - 1].number == number) {
-        return &rows[number - 1];
+/* Whether FERI_OPS_LEFT_OUT, " name domain:name ... ", holds it. */
+static int is_left_out(const char *domain, const char *name) {
+    char word[96];
+    (void)snprintf(word, sizeof(word), " %s%s%s ", domain, domain[0] ? ":" : "", name);
+    return strstr(FERI_OPS_LEFT_OUT, word) != NULL;
+}
+
+fer_status
+feri_op_find_for(const char *domain, const char *name, const char *node, const feri_op **out_op) {
+    *out_op = feri_op_find(domain, name);
+    if (*out_op) {
+        return FER_OK;
     }
-    for (uint32_t i = 0; i < ROW_COUNT; i++) {
-        if (rows[i].number == number) {
-            return &rows[i];
-        }
-    }
-    return NULL;
+    fer_status status =
+        feri_fail(FER_UNSUPPORTED,
+                  is_left_out(domain, name)
+                      ? "op '%s' (domain '%s', node '%s') is left out of this build; rebuild with "
+                        "-Dops= and a list that holds it (ferrule inspect --op-list writes one)"
+                      : "op '%s' (domain '%s', node '%s') is not known",
+                  name,
+                  domain,
+                  node);
+    feri_error_set_node(node);
+    return status;
 }
 
 uint32_t feri_op_table_count(void) { return ROW_COUNT; }

@@ -91,6 +91,7 @@ def main():
     parser.add_argument("--command", default="build/tools/ferrule")
     parser.add_argument("--device", default="ref")
     parser.add_argument("--only", default="", help="a pattern names must match")
+    parser.add_argument("--tier", help="only vectors of this kind in expectations.txt: T0, for builds with that op list")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--write", action="store_true", help="add new passes to expectations.txt")
     args = parser.parse_args()
@@ -98,7 +99,7 @@ def main():
     path = HERE / "expectations.txt"
     expected = read_expectations(path)
     folders = [folder for folder in sorted(DATA.iterdir()) if (folder / "model.onnx").exists()
-               and re.search(args.only, folder.name)]
+               and re.search(args.only, folder.name) and args.tier in (None, expected.get(folder.name))]
     with ThreadPoolExecutor(args.jobs) as pool:
         verdicts = pool.map(lambda folder: run_one(folder, args.command, args.device), folders)
         results = {folder.name: verdict for folder, verdict in zip(folders, verdicts)}
