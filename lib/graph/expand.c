@@ -462,6 +462,23 @@ static fer_status assign(expander *ex, feri_word word, fer_value_id *out_value) 
     return bind(ex, (bound_name){.text = word.text, .length = word.length, .value = *out_value});
 }
 
+/* After "name = @": a body of the expanded node, applied to a name. */
+static fer_status body_statement(expander *ex, feri_word target) {
+    char attr[32] = "";
+    fer_value_id value = FER_NO_VALUE;
+    feri_word word = feri_scan_word(&ex->scan);
+    if (word.length >= sizeof(attr) || !feri_scan_take(&ex->scan, '(')) {
+        return bad_text(ex, "a body's name and '('");
+    }
+    memcpy(attr, word.text, word.length);
+    FER_TRY(use_name(ex, feri_scan_word(&ex->scan), &value));
+    if (!feri_scan_take(&ex->scan, ')')) {
+        return bad_text(ex, "')' after a body's operand");
+    }
+    FER_TRY(feri_expand_body(ex->graph, ex->node, attr, value, &value));
+    return bind(ex, (bound_name){.text = target.text, .length = target.length, .value = value});
+}
+
 static fer_status statement(expander *ex) {
     feri_word targets[MOST_OPERANDS];
     fer_value_id values[MOST_OPERANDS];
@@ -483,6 +500,9 @@ static fer_status statement(expander *ex) {
         FER_TRY(constant(ex, &value));
         return bind(
             ex, (bound_name){.text = targets[0].text, .length = targets[0].length, .value = value});
+    }
+    if (count == 1 && feri_scan_take(&ex->scan, '@')) {
+        return body_statement(ex, targets[0]);
     }
     feri_word op = feri_scan_word(&ex->scan);
     if (op.length == 0 || !feri_scan_take(&ex->scan, '(')) {

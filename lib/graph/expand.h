@@ -18,6 +18,9 @@
  *     y = Cast(t, to=x)
  *         an attribute that takes a dtype: of a value, or by name (to=f32)
  *
+ *     y = @score_mod(x)
+ *         a body of the expanded node, of one input and one output
+ *
  * Attributes are ints, floats, 'strings', [lists] (commas or spaces), or @name: the expanded node's
  * attribute, left out when that node has none (@name|7: then 7).
  *
@@ -40,5 +43,13 @@
  * bound to node's), inferred. INTERNAL for a text that is wrong, UNSUPPORTED where a dtype it needs
  * is unknown. On failure some nodes may have been appended: the caller restores. */
 fer_status feri_expand_text(fer_graph *graph, const feri_gnode *node, const char *body);
+
+/* Appends copies of the nodes of the node's body that attr names, its one input being argument.
+ * INVALID_MODEL when there is no such body; UNSUPPORTED when it has bodies itself. */
+fer_status feri_expand_body(fer_graph *graph,
+                            const feri_gnode *node,
+                            const char *attr,
+                            fer_value_id argument,
+                            fer_value_id *out_value);
 
 #endif
