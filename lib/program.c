@@ -57,11 +57,14 @@ static fer_status program_fill(fer_program *program, const fer_compile_options *
     if (status == FER_OK) {
         status = build->pass_report.status;
     }
+    if (status == FER_OK) {
+        feri_graph_compact(graph);
+        status = feri_report_removed(build, program->graph, graph);
+    }
     if (status != FER_OK) {
         feri_graph_destroy(graph);
         return status;
     }
-    feri_graph_compact(graph);
     FER_TRY(feri_segment_create(build, graph, &program->segment));
     return feri_segment_prepare(program->segment);
 }

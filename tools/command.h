@@ -32,6 +32,7 @@ typedef struct text_list {
 typedef struct arguments {
     const char *verb;
     const char *model;
+    text_list more_models; /* inspect --op-list */
     const char *device;
     const char *data;
     const char *fill;
@@ -53,6 +54,7 @@ typedef struct arguments {
     int32_t json;
     int32_t passes;
     int32_t nodes;
+    int32_t op_list;
     int32_t help;
 } arguments;
 
@@ -110,6 +112,9 @@ int value_from_folder(session *self,
                       uint32_t index,
                       const fer_value_info *info,
                       fer_value **out_value);
+
+/* Runs once when the program must see inputs before it can be shown, or the caller gave some. */
+int session_rehearse(session *self, fer_run_record *record);
 
 /* ---- elements ---- */
 

@@ -1,36 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `ferrule explain MODEL`: where every node runs and what the better devices said. What only a
- * run's shapes decide is shown after one run, which happens when inputs are given or nothing is
- * placed yet.
+ * `ferrule explain MODEL`: where every node runs and what the better devices said.
  */
 #include "command.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static int run_once(session *self, fer_run_record *record) {
-    feeds given;
-    int result = feeds_make(self, &given);
-    uint32_t count = fer_program_output_count(self->program);
-    fer_value **outputs = calloc(count + 1, sizeof *outputs);
-    if (result == EXIT_RIGHT && outputs == NULL) {
-        result = complain(EXIT_LIMIT, "OUT_OF_MEMORY", "no memory for %u outputs", count);
-    }
-    if (result == EXIT_RIGHT) {
-        fer_run_options options;
-        session_run_options(self, &options, record);
-        fer_status status = fer_program_run_values(
-            self->program, &options, given.values, given.count, outputs, count);
-        result = status == FER_OK ? EXIT_RIGHT : fail_with(self->args, status);
-    }
-    for (uint32_t i = 0; i < count && outputs != NULL; i++) {
-        fer_value_release(outputs[i]);
-    }
-    free((void *)outputs);
-    feeds_finish(&given);
-    return result;
-}
 
 static void print_line(const fer_placement *line) {
     printf("  %s  %s %s", line->node, line->op, fer_dtype_name(line->dtype));
@@ -139,14 +114,7 @@ int verb_explain(const arguments *args) {
         result = session_compile(&self);
     }
     if (result == EXIT_RIGHT) {
-        uint64_t lines = 0;
-        fer_status status = fer_program_placement_count(self.program, &lines);
-        if (status != FER_OK) {
-            result = fail_with(args, status);
-        } else if (lines == 0 || args->data != NULL || args->fill != NULL ||
-                   args->inputs.count > 0) {
-            result = run_once(&self, &record);
-        }
+        result = session_rehearse(&self, &record);
     }
     if (result == EXIT_RIGHT) {
         fer_status status = placement_read(self.program, &report);

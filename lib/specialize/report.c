@@ -119,3 +119,40 @@ fer_status feri_report_spec(feri_build *build,
     feri_free(build->env, line_of, bytes);
     return status;
 }
+
+static void sources_mark(const fer_graph *graph, uint8_t *is_there, uint32_t count) {
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        const feri_gnode *node = graph->nodes[i];
+        if (!node->is_dead && node->source < count) {
+            is_there[node->source] = 1;
+        }
+        for (uint32_t k = 0; k < node->body_count && !node->is_dead; k++) {
+            sources_mark(node->bodies[k], is_there, count);
+        }
+    }
+}
+
+fer_status feri_report_removed(feri_build *build, const fer_graph *before, const fer_graph *after) {
+    uint32_t count = before->root->source_count;
+    uint8_t *is_there = feri_alloc(build->env, count);
+    if (is_there == NULL) {
+        return fer_error_last()->status;
+    }
+    sources_mark(after, is_there, count);
+    fer_status status = FER_OK;
+    for (uint32_t i = 0; i < before->node_count && status == FER_OK; i++) {
+        const feri_gnode *node = before->nodes[i];
+        if (node->source >= count || is_there[node->source]) {
+            continue;
+        }
+        feri_report_line *line = NULL;
+        status = line_new(build, node, /*number=*/0, &line);
+        if (status == FER_OK) {
+            is_there[node->source] = 1;
+            line->dtype = node_dtype(before, node);
+            line->reason = "a pass over the model left nothing of it to run";
+        }
+    }
+    feri_free(build->env, is_there, count);
+    return status;
+}

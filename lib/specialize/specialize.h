@@ -147,5 +147,8 @@ fer_status feri_report_spec(feri_build *build,
                             const feri_spec *spec,
                             const feri_partition *partition,
                             const fer_graph *source);
+/* Adds lines for the source nodes of before that have no node in after: the model's passes left
+ * nothing of them to run. */
+fer_status feri_report_removed(feri_build *build, const fer_graph *before, const fer_graph *after);
 
 #endif
