@@ -76,6 +76,10 @@ static const struct {
      "at least this much of the estimated work there"                                                          },
     {"--map",      NULL,  KIND_FLAG,    ON_COMPILE, AT(map),         "map the model file instead of reading it"},
     {"--passes",   NULL,  KIND_FLAG,    ON_INSPECT, AT(passes),      "what the passes did"                     },
+    {"--op-list",
+     NULL,                KIND_FLAG,
+     ON_INSPECT,                                    AT(op_list),
+     "the models' ops, a line each, for building Ferrule with -Dops=FILE"                                      },
     {"--nodes",    NULL,  KIND_FLAG,    ON_EXPLAIN, AT(nodes),       "a line for every node"                   },
     {"--seconds",  "S",   KIND_REAL,    ON_BENCH,   AT(seconds),     "how long to measure (default 2)"         },
     {"--json",     NULL,  KIND_FLAG,    ON_ALL,     AT(json),        "one JSON object instead of text"         },
@@ -225,6 +229,19 @@ static size_t flag_find(const char *name, size_t length, int32_t bit) {
     return flag_count;
 }
 
+static int set_model(arguments *args, const char *path, int32_t bit) {
+    text_list *more = &args->more_models;
+    if ((bit & ON_COMPILE) != 0 && args->model == NULL) {
+        args->model = path;
+        return EXIT_RIGHT;
+    }
+    if ((bit & ON_INSPECT) != 0 && more->count < LIST_CAPACITY) {
+        more->items[more->count++] = path;
+        return EXIT_RIGHT;
+    }
+    return complain(EXIT_USAGE, "USAGE", "ferrule %s does not take '%s'", args->verb, path);
+}
+
 int arguments_parse(arguments *args, int argc, char **argv) {
     int32_t bit = verb_bit(args->verb);
     args->rtol = 1e-3;
@@ -233,11 +250,10 @@ int arguments_parse(arguments *args, int argc, char **argv) {
     args->budget = -1;
     for (int i = 0; i < argc; i++) {
         if (strncmp(argv[i], "--", 2) != 0) {
-            if (args->model != NULL || (bit & ON_COMPILE) == 0) {
-                return complain(
-                    EXIT_USAGE, "USAGE", "ferrule %s does not take '%s'", args->verb, argv[i]);
+            int status = set_model(args, argv[i], bit);
+            if (status != EXIT_RIGHT) {
+                return status;
             }
-            args->model = argv[i];
             continue;
         }
         const char *equals = strchr(argv[i], '=');
@@ -265,6 +281,9 @@ int arguments_parse(arguments *args, int argc, char **argv) {
     }
     if (!args->help && args->model == NULL && (bit & ON_COMPILE) != 0) {
         return complain(EXIT_USAGE, "USAGE", "ferrule %s needs a model file", args->verb);
+    }
+    if (args->more_models.count > 0 && !args->op_list) {
+        return complain(EXIT_USAGE, "USAGE", "only --op-list takes several models");
     }
     return check_words(args);
 }

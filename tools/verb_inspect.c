@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * `ferrule inspect MODEL`: inputs, outputs and the graph as text; with --passes it compiles the
- * model and shows what each pass did.
+ * model, runs it once where specialisation waits for that, and shows what each pass did; with
+ * --op-list MODEL... it writes a list of their ops for meson's option ops.
  */
 #include "command.h"
 
@@ -133,6 +134,61 @@ static fer_status write_json(session *self) {
     return status;
 }
 
+/* The ops of the models so far, in is_used by index. */
+static fer_status mark_ops(const fer_graph *graph, char *is_used) {
+    fer_status status = FER_OK;
+    for (uint32_t i = 0; i < fer_op_count() && status == FER_OK; i++) {
+        fer_op_info info = {.struct_size = sizeof info};
+        status = fer_op_get(i, &info);
+        is_used[i] |= status == FER_OK && fer_graph_op_count(graph, info.number) > 0;
+    }
+    return status;
+}
+
+static const char *file_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash != NULL ? slash + 1 : path;
+}
+
+static fer_status write_op_list(const arguments *args, const char *is_used) {
+    printf("# The ops of %s", file_name(args->model));
+    for (uint32_t m = 0; m < args->more_models.count; m++) {
+        printf(", %s", file_name(args->more_models.items[m]));
+    }
+    puts("; build Ferrule with them alone: meson setup -Dops=THIS_FILE");
+    for (uint32_t i = 0; i < fer_op_count(); i++) {
+        fer_op_info info = {.struct_size = sizeof info};
+        fer_status status = fer_op_get(i, &info);
+        if (status != FER_OK) {
+            return status;
+        }
+        if (is_used[i]) {
+            printf("%s%s%s\n", info.domain, info.domain[0] != '\0' ? ":" : "", info.name);
+        }
+    }
+    return FER_OK;
+}
+
+/* The session has imported args->model. */
+static int op_list(session *self) {
+    const arguments *args = self->args;
+    char *is_used = calloc(fer_op_count() + 1, 1);
+    if (is_used == NULL) {
+        return complain(EXIT_LIMIT, "OUT_OF_MEMORY", "no memory for the list of ops");
+    }
+    fer_status status = mark_ops(self->graph, is_used);
+    for (uint32_t m = 0; m < args->more_models.count && status == FER_OK; m++) {
+        fer_graph *graph = NULL;
+        status = fer_graph_import_file(
+            self->context, args->more_models.items[m], /*options=*/NULL, &graph);
+        status = status == FER_OK ? mark_ops(graph, is_used) : status;
+        fer_graph_release(graph);
+    }
+    status = status == FER_OK ? write_op_list(args, is_used) : status;
+    free(is_used);
+    return status == FER_OK ? EXIT_RIGHT : fail_with(args, status);
+}
+
 int verb_inspect(const arguments *args) {
     session self;
     int result = session_open(&self, args);
@@ -141,8 +197,14 @@ int verb_inspect(const arguments *args) {
     }
     if (result == EXIT_RIGHT && args->passes) {
         result = session_compile(&self);
+        if (result == EXIT_RIGHT) {
+            fer_run_record record = {.struct_size = sizeof record};
+            result = session_rehearse(&self, &record);
+        }
     }
-    if (result == EXIT_RIGHT) {
+    if (result == EXIT_RIGHT && args->op_list) {
+        result = op_list(&self);
+    } else if (result == EXIT_RIGHT) {
         fer_status status = args->json ? write_json(&self) : write_text(&self);
         result = status == FER_OK ? EXIT_RIGHT : fail_with(args, status);
     }

@@ -480,6 +480,8 @@ typedef struct fer_value_info {
 FER_API uint32_t fer_graph_input_count(const fer_graph *graph);
 FER_API uint32_t fer_graph_output_count(const fer_graph *graph);
 FER_API uint64_t fer_graph_node_count(const fer_graph *graph);
+/* Nodes of the op with this number (fer_op_info), those in bodies included. */
+FER_API uint64_t fer_graph_op_count(const fer_graph *graph, uint32_t number);
 FER_API FER_MUST_CHECK fer_status fer_graph_input(const fer_graph *graph,
                                                   uint32_t index,
                                                   fer_value_info *out_info);

@@ -95,6 +95,19 @@ uint64_t fer_graph_node_count(const fer_graph *graph) {
     return graph != NULL ? graph->total_nodes : 0;
 }
 
+/* Bodies nest no deeper than the limits allow. */
+uint64_t fer_graph_op_count(const fer_graph *graph, uint32_t number) {
+    uint64_t count = 0;
+    for (uint32_t n = 0; graph != NULL && n < graph->node_count; n++) {
+        const feri_gnode *node = graph->nodes[n];
+        count += !node->is_dead && node->op->number == number;
+        for (uint32_t b = 0; b < node->body_count; b++) {
+            count += fer_graph_op_count(node->bodies[b], number);
+        }
+    }
+    return count;
+}
+
 static fer_status check_asked(const fer_graph *graph,
                               const char *call,
                               uint32_t index,
