@@ -17,10 +17,31 @@ contents_bytes(const feri_segment *segment, uint32_t index, const fer_tensor *te
                                                                                  : 0;
 }
 
-int feri_entry_matches(const feri_segment *segment,
-                       const feri_entry *entry,
-                       const feri_arg *inputs) {
-    const uint8_t *at = entry->signature;
+static int
+same_symbol(const feri_segment *segment, feri_dim_place a, uint32_t input, uint32_t axis) {
+    const fer_graph *graph = segment->graph;
+    const feri_fact *one = &graph->values[graph->inputs[a.input]].fact;
+    const feri_fact *other = &graph->values[graph->inputs[input]].fact;
+    if (a.input == input && a.axis == axis) {
+        return 1;
+    }
+    if ((int32_t)a.axis >= one->rank || (int32_t)axis >= other->rank) {
+        return 0;
+    }
+    uint32_t symbol = feri_terms_symbol_index(graph->terms, one->dims[a.axis]);
+    return symbol != UINT32_MAX &&
+           symbol == feri_terms_symbol_index(graph->terms, other->dims[axis]);
+}
+
+enum { EQUAL, ONE_DIM, DIFFERENT };
+
+/* ONE_DIM: they differ in dims of one symbol only, at *out_place. */
+static int signature_compare(const feri_segment *segment,
+                             const uint8_t *at,
+                             int with_contents,
+                             const feri_arg *inputs,
+                             feri_dim_place *out_place) {
+    int found = EQUAL;
     for (uint32_t i = 0; i < segment->graph->input_count; i++) {
         const fer_tensor *tensor = inputs[i].tensor;
         int32_t head[2];
@@ -28,47 +49,67 @@ int feri_entry_matches(const feri_segment *segment,
         at += sizeof(head);
         if (tensor == NULL) {
             if (head[0] != FER_DTYPE_NONE) {
-                return 0;
+                return DIFFERENT;
             }
             continue;
         }
         if (head[0] != tensor->dtype || head[1] != (int32_t)tensor->rank) {
-            return 0;
+            return DIFFERENT;
         }
         size_t dims_bytes = tensor->rank * sizeof(int64_t);
         if (dims_bytes > 0 && memcmp(at, tensor->dims, dims_bytes) != 0) {
-            return 0;
+            for (uint32_t k = 0; k < tensor->rank; k++) {
+                int64_t dim;
+                memcpy(&dim, at + k * sizeof(dim), sizeof(dim));
+                if (dim == tensor->dims[k]) {
+                    continue;
+                }
+                if (found == ONE_DIM && !same_symbol(segment, *out_place, i, k)) {
+                    return DIFFERENT;
+                }
+                *out_place = found == ONE_DIM ? *out_place : (feri_dim_place){i, k};
+                found = ONE_DIM;
+            }
         }
         at += dims_bytes;
-        if (entry->spec->is_symbolic || !segment->decides[i]) {
-            continue;
-        }
-        uint64_t bytes = contents_bytes(segment, i, tensor);
-        const void *data = fer_tensor_data(tensor);
+        uint64_t bytes = with_contents ? contents_bytes(segment, i, tensor) : 0;
+        const void *data = bytes > 0 ? fer_tensor_data(tensor) : NULL;
         if (bytes > 0 && (data == NULL || memcmp(at, data, bytes) != 0)) {
-            return 0;
+            return DIFFERENT;
         }
         at += bytes;
     }
-    return 1;
+    return found;
 }
 
-static fer_status signature_make(feri_segment *segment, feri_entry *entry, const feri_arg *inputs) {
+int feri_entry_matches(const feri_segment *segment,
+                       const feri_entry *entry,
+                       const feri_arg *inputs) {
+    feri_dim_place place;
+    return signature_compare(
+               segment, entry->signature, entry->spec->signature != NULL, inputs, &place) == EQUAL;
+}
+
+static fer_status signature_make(feri_segment *segment,
+                                 const feri_arg *inputs,
+                                 int with_contents,
+                                 uint8_t **out_signature,
+                                 uint64_t *out_bytes) {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < segment->graph->input_count; i++) {
         const fer_tensor *tensor = inputs[i].tensor;
         bytes += 2 * sizeof(int32_t);
         if (tensor != NULL) {
             bytes += tensor->rank * sizeof(int64_t);
-            bytes += entry->spec->is_symbolic ? 0 : contents_bytes(segment, i, tensor);
+            bytes += with_contents ? contents_bytes(segment, i, tensor) : 0;
         }
     }
-    entry->signature = feri_alloc(segment->build->env, bytes);
-    if (entry->signature == NULL) {
+    uint8_t *at = feri_alloc(segment->build->env, bytes);
+    if (at == NULL) {
         return fer_error_last()->status;
     }
-    entry->signature_bytes = bytes;
-    uint8_t *at = entry->signature;
+    *out_signature = at;
+    *out_bytes = bytes;
     for (uint32_t i = 0; i < segment->graph->input_count; i++) {
         const fer_tensor *tensor = inputs[i].tensor;
         int32_t head[2] = {tensor == NULL ? FER_DTYPE_NONE : tensor->dtype,
@@ -80,7 +121,7 @@ static fer_status signature_make(feri_segment *segment, feri_entry *entry, const
         }
         memcpy(at, tensor->dims, tensor->rank * sizeof(int64_t));
         at += tensor->rank * sizeof(int64_t);
-        uint64_t contents = entry->spec->is_symbolic ? 0 : contents_bytes(segment, i, tensor);
+        uint64_t contents = with_contents ? contents_bytes(segment, i, tensor) : 0;
         if (contents > 0) {
             FER_TRY(fer_tensor_read(tensor, 0, at, contents));
             at += contents;
@@ -145,18 +186,36 @@ static fer_status inputs_check(const feri_segment *segment, const feri_arg *inpu
 
 /* ---- now graphs ---- */
 
+static feri_sym given_dim(const feri_segment *segment, uint32_t input, uint32_t axis) {
+    const feri_fact *fact = &segment->graph->values[segment->graph->inputs[input]].fact;
+    return (int32_t)axis < fact->rank ? fact->dims[axis] : feri_sym_unknown();
+}
+
+/* A symbol of now for the same dim of the segment's graph. */
+static feri_sym symbol_for(const feri_segment *segment, fer_graph *now, feri_sym dim) {
+    uint32_t symbol =
+        feri_sym_is_unknown(dim) ? UINT32_MAX : feri_terms_symbol_index(segment->graph->terms, dim);
+    const char *name =
+        symbol == UINT32_MAX ? NULL : feri_terms_symbol_name(segment->graph->terms, symbol);
+    return feri_terms_symbol(now->terms, name != NULL && name[0] == '?' ? NULL : name, 0);
+}
+
 static fer_status fact_from_tensor(feri_segment *segment,
                                    feri_run *run,
                                    uint32_t index,
                                    const fer_tensor *tensor,
+                                   const feri_dim_place *open,
                                    fer_graph *now,
                                    feri_fact *fact) {
     fact->kind = FER_KIND_TENSOR;
     fact->dtype = tensor->dtype;
     feri_sym dims[FER_MAX_RANK];
     for (uint32_t i = 0; i < tensor->rank; i++) {
-        dims[i] = feri_sym_number(tensor->dims[i]);
+        dims[i] = open != NULL && same_symbol(segment, *open, index, i)
+                      ? symbol_for(segment, now, given_dim(segment, index, i))
+                      : feri_sym_number(tensor->dims[i]);
     }
+    FER_TRY(feri_terms_status(now->terms));
     FER_TRY(feri_fact_set_dims(fact, &now->bump, (int32_t)tensor->rank, dims));
     uint64_t bytes = contents_bytes(segment, index, tensor);
     if (!segment->decides[index] || (bytes == 0 && tensor->element_count > 0)) {
@@ -190,23 +249,18 @@ static fer_status fact_symbolic(const feri_segment *segment,
     }
     feri_sym dims[FER_MAX_RANK];
     for (int32_t i = 0; i < given->rank; i++) {
-        dims[i] = given->dims[i];
-        if (!feri_sym_is_number(dims[i])) {
-            uint32_t symbol = feri_sym_is_unknown(dims[i])
-                                  ? UINT32_MAX
-                                  : feri_terms_symbol_index(segment->graph->terms, dims[i]);
-            const char *name =
-                symbol == UINT32_MAX ? NULL : feri_terms_symbol_name(segment->graph->terms, symbol);
-            dims[i] =
-                feri_terms_symbol(now->terms, name != NULL && name[0] == '?' ? NULL : name, 0);
-        }
+        dims[i] = feri_sym_is_number(given->dims[i]) ? given->dims[i]
+                                                     : symbol_for(segment, now, given->dims[i]);
     }
     FER_TRY(feri_terms_status(now->terms));
     return feri_fact_set_dims(fact, &now->bump, given->rank, dims);
 }
 
-fer_status
-feri_now_create(feri_segment *segment, feri_run *run, const feri_arg *inputs, fer_graph **out_now) {
+fer_status feri_now_create(feri_segment *segment,
+                           feri_run *run,
+                           const feri_arg *inputs,
+                           const feri_dim_place *open,
+                           fer_graph **out_now) {
     const fer_graph *graph = segment->graph;
     fer_graph *now = NULL;
     FER_TRY(feri_graph_create(segment->build->env, /*parent=*/NULL, &now));
@@ -222,7 +276,7 @@ feri_now_create(feri_segment *segment, feri_run *run, const feri_arg *inputs, fe
         }
         feri_fact *fact = &now->values[id].fact;
         status = inputs != NULL && inputs[i].tensor != NULL
-                     ? fact_from_tensor(segment, run, i, inputs[i].tensor, now, fact)
+                     ? fact_from_tensor(segment, run, i, inputs[i].tensor, open, now, fact)
                      : fact_symbolic(segment, &given->fact, now, fact);
     }
     if (status != FER_OK) {
@@ -240,17 +294,30 @@ static void spec_link(feri_segment *segment, feri_spec *spec) {
     segment->specs = spec;
 }
 
-static fer_status
-spec_make(feri_segment *segment, feri_run *run, const feri_arg *inputs, feri_spec **out_spec) {
-    int is_symbolic = inputs == NULL;
+/* inputs NULL: all dims as symbols; else numbers, but for those at open (may be NULL). No spec:
+ * symbols did not work out. */
+static fer_status spec_make(feri_segment *segment,
+                            feri_run *run,
+                            const feri_arg *inputs,
+                            const feri_dim_place *open,
+                            feri_spec **out_spec) {
     fer_graph *now = NULL;
-    FER_TRY(feri_now_create(segment, run, inputs, &now));
+    FER_TRY(feri_now_create(segment, run, inputs, open, &now));
     int needs_numbers = 0;
     uint64_t start = feri_clock_ns();
     feri_spec *spec = NULL;
-    fer_status status = feri_spec_create(segment, now, is_symbolic, &needs_numbers, &spec);
+    fer_status status = feri_spec_create(
+        segment, now, /*is_symbolic=*/inputs == NULL || open != NULL, &needs_numbers, &spec);
     if (run != NULL && run->record != NULL) {
         run->record->compile_ns += feri_clock_ns() - start;
+    }
+    if (status == FER_OK && spec != NULL && inputs != NULL) {
+        spec->open = open != NULL ? *open : (feri_dim_place){UINT32_MAX, 0};
+        status = signature_make(
+            segment, inputs, /*with_contents=*/1, &spec->signature, &spec->signature_bytes);
+        if (status != FER_OK) {
+            feri_spec_destroy(spec);
+        }
     }
     FER_TRY(status);
     if (spec != NULL) {
@@ -270,7 +337,7 @@ fer_status feri_segment_try_symbolic(feri_segment *segment) {
         }
     }
     feri_spec *spec = NULL;
-    FER_TRY(spec_make(segment, NULL, NULL, &spec));
+    FER_TRY(spec_make(segment, NULL, NULL, NULL, &spec));
     segment->symbolic = spec != NULL ? 1 : 2;
     return FER_OK;
 }
@@ -326,25 +393,113 @@ static fer_status binding_make(feri_segment *segment,
     return status;
 }
 
+static fer_status spec_all_symbols(feri_segment *segment, feri_run *run, feri_spec **out_spec) {
+    for (feri_spec *spec = segment->specs; spec != NULL; spec = spec->link) {
+        if (spec->signature == NULL && !feri_plan_is_lost(spec->plan)) {
+            *out_spec = spec;
+            return FER_OK;
+        }
+    }
+    FER_TRY(spec_make(segment, run, NULL, NULL, out_spec));
+    if (*out_spec == NULL) {
+        segment->symbolic = 2; /* the devices that are left want numbers */
+    }
+    return FER_OK;
+}
+
+/* So many specialisations that differ in one dim alone, and the next tries that dim as a symbol. */
+enum { MISSES_BEFORE_SYMBOL = 4 };
+
+static int is_refused(const feri_segment *segment, feri_dim_place place) {
+    for (uint32_t i = 0; i < segment->refused_count; i++) {
+        if (same_symbol(segment, segment->refused[i], place.input, place.axis)) {
+            return 1;
+        }
+    }
+    return segment->refused_count == sizeof(segment->refused) / sizeof(segment->refused[0]);
+}
+
+/* The dim that keeps changing; 0 when there is none. */
+static int
+dim_that_changes(const feri_segment *segment, const feri_arg *inputs, feri_dim_place *out_place) {
+    for (const feri_spec *first = segment->specs; first != NULL; first = first->link) {
+        feri_dim_place place, other;
+        if (first->is_symbolic ||
+            signature_compare(segment, first->signature, 1, inputs, &place) != ONE_DIM) {
+            continue;
+        }
+        uint32_t count = 0;
+        for (const feri_spec *spec = first; spec != NULL; spec = spec->link) {
+            count += !spec->is_symbolic &&
+                     signature_compare(segment, spec->signature, 1, inputs, &other) == ONE_DIM &&
+                     same_symbol(segment, place, other.input, other.axis);
+        }
+        if (count >= MISSES_BEFORE_SYMBOL) {
+            *out_place = place;
+            return !is_refused(segment, place);
+        }
+    }
+    return 0;
+}
+
+static fer_status spec_one_symbol(feri_segment *segment,
+                                  feri_run *run,
+                                  const feri_arg *inputs,
+                                  feri_spec **out_spec) {
+    feri_dim_place place;
+    for (feri_spec *spec = segment->specs; spec != NULL; spec = spec->link) {
+        if (!spec->is_symbolic || spec->signature == NULL || feri_plan_is_lost(spec->plan)) {
+            continue;
+        }
+        int difference = signature_compare(segment, spec->signature, 1, inputs, &place);
+        if (difference == EQUAL ||
+            (difference == ONE_DIM && same_symbol(segment, spec->open, place.input, place.axis))) {
+            *out_spec = spec;
+            return FER_OK;
+        }
+    }
+    if (!dim_that_changes(segment, inputs, &place)) {
+        return FER_OK;
+    }
+    fer_status status = spec_make(segment, run, inputs, &place, out_spec);
+    if (status != FER_OK && status != FER_INVALID_MODEL && status != FER_UNSUPPORTED) {
+        return status;
+    }
+    if (*out_spec == NULL) {
+        const char *name = segment->graph->values[segment->graph->inputs[place.input]].name;
+        segment->refused[segment->refused_count++] = place;
+        pthread_mutex_lock(&segment->build->lock);
+        feri_text_add(&segment->build->pass_report,
+                      "dim %u of input '%s' keeps changing and cannot be a symbol: each of its "
+                      "values is compiled\n",
+                      place.axis,
+                      name);
+        pthread_mutex_unlock(&segment->build->lock);
+        feri_log(segment->build->env,
+                 FER_LOG_INFO,
+                 "dim %u of input '%s' keeps changing and cannot be a symbol on these devices: "
+                 "each of its values is compiled",
+                 place.axis,
+                 name);
+    }
+    return FER_OK;
+}
+
 static fer_status
 spec_find(feri_segment *segment, feri_run *run, const feri_arg *inputs, feri_spec **out_spec) {
     if (segment->symbolic == 0) {
         FER_TRY(feri_segment_try_symbolic(segment));
     }
     if (segment->symbolic == 1) {
-        for (feri_spec *spec = segment->specs; spec != NULL; spec = spec->link) {
-            if (spec->is_symbolic && !feri_plan_is_lost(spec->plan)) {
-                *out_spec = spec;
-                return FER_OK;
-            }
-        }
-        FER_TRY(spec_make(segment, run, NULL, out_spec));
-        if (*out_spec != NULL) {
-            return FER_OK;
-        }
-        segment->symbolic = 2; /* the devices that are left want numbers */
+        FER_TRY(spec_all_symbols(segment, run, out_spec));
     }
-    fer_status status = spec_make(segment, run, inputs, out_spec);
+    if (*out_spec == NULL && segment->has_open_dims) {
+        FER_TRY(spec_one_symbol(segment, run, inputs, out_spec));
+    }
+    if (*out_spec != NULL) {
+        return FER_OK;
+    }
+    fer_status status = spec_make(segment, run, inputs, NULL, out_spec);
     if (status == FER_INVALID_MODEL && segment->has_open_dims) {
         /* The model was fine until these inputs came: it is they that do not fit. */
         fer_error error;
@@ -369,7 +524,11 @@ fer_status feri_entry_create(feri_segment *segment,
         return fer_error_last()->status;
     }
     entry->spec = spec;
-    fer_status status = signature_make(segment, entry, inputs);
+    fer_status status = signature_make(segment,
+                                       inputs,
+                                       /*with_contents=*/spec->signature != NULL,
+                                       &entry->signature,
+                                       &entry->signature_bytes);
     if (status == FER_OK) {
         status = binding_make(segment, spec, inputs, &entry->binding);
     }

@@ -144,7 +144,8 @@ static void specs_sweep(feri_segment *segment, int keep_symbolic) {
     for (feri_spec **link = &segment->specs; *link != NULL;) {
         feri_spec *spec = *link;
         int is_idle = spec->entry_count == 0 && spec->state_count == 0;
-        if (is_idle && (!keep_symbolic || !spec->is_symbolic || feri_plan_is_lost(spec->plan))) {
+        int serves_all = spec->is_symbolic && spec->signature == NULL;
+        if (is_idle && (!keep_symbolic || !serves_all || feri_plan_is_lost(spec->plan))) {
             *link = spec->link;
             feri_spec_destroy(spec);
         } else {

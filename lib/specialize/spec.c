@@ -247,6 +247,7 @@ void feri_spec_destroy(feri_spec *spec) {
     feri_segment_destroy(spec->next);
     feri_plan_destroy(spec->plan);
     feri_graph_destroy(spec->graph);
+    feri_free(build->env, spec->signature, spec->signature_bytes);
     feri_bump_finish(&spec->bump);
     feri_free(build->env, spec, sizeof(*spec));
 }

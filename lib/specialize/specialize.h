@@ -97,11 +97,20 @@ fer_status feri_walk(const fer_graph *graph,
  * shape values and the node dead. out_undetermined: 1 when an output's shape is unknown. */
 fer_status feri_node_settle(fer_graph *graph, feri_gnode *node, int *out_undetermined);
 
+/* A dim of an input, by index and axis; it stands for all input dims of the same symbol. */
+typedef struct feri_dim_place {
+    uint32_t input;
+    uint32_t axis;
+} feri_dim_place;
+
 /* A specialisation: see segment.c for its life. */
 struct feri_spec {
     feri_segment *segment;
     uint32_t number;
-    uint8_t is_symbolic;
+    uint8_t is_symbolic; /* all open dims are symbols, or with a signature the one at open */
+    feri_dim_place open;
+    uint8_t *signature; /* of the inputs it was made for; NULL: it serves all */
+    uint64_t signature_bytes;
     fer_graph *graph;
     feri_plan *plan;
     feri_bump bump;
@@ -129,8 +138,10 @@ struct feri_segment {
     fer_graph *graph;
     uint8_t *decides; /* per input: its values decide shapes or branches */
     uint8_t has_deciding;
-    uint8_t has_open_dims; /* some input dim is not a number */
-    uint8_t symbolic;      /* 0 untried, 1 works, 2 does not */
+    uint8_t has_open_dims;     /* some input dim is not a number */
+    uint8_t symbolic;          /* 0 untried, 1 works, 2 does not */
+    feri_dim_place refused[8]; /* dims that do not work as the only symbol either */
+    uint32_t refused_count;
     pthread_mutex_t lock;
     pthread_cond_t freed;
     atomic_uint waiters;
