@@ -49,13 +49,25 @@ buffer_write(feri_buffer *buffer, uint64_t offset, const void *data, uint64_t by
 static void buffer_free(feri_buffer *buffer) {
     feri_session *session = buffer->owner;
     fer_device *device = session->device;
-    fer_mem mem = feri_buffer_mem(buffer, 0, buffer->bytes);
+    fer_mem mem = {buffer->release_memory, 0, buffer->bytes, buffer->host};
     device->backend->memory.free(session->handle, &mem);
     feri_device_unreserve(device, buffer->bytes);
     feri_session_release(session);
 }
 
-static const feri_buffer_ops device_buffer_ops = {buffer_read, buffer_write, buffer_free};
+static fer_status buffer_copy(
+    feri_buffer *to, uint64_t to_offset, feri_buffer *from, uint64_t from_offset, uint64_t bytes) {
+    fer_mem target = feri_buffer_mem(to, to_offset, bytes);
+    fer_mem source = feri_buffer_mem(from, from_offset, bytes);
+    return feri_mem_copy(to->owner, &target, from->owner, &source, bytes);
+}
+
+static fer_device *buffer_device(const feri_buffer *buffer) {
+    return ((const feri_session *)buffer->owner)->device;
+}
+
+static const feri_buffer_ops device_buffer_ops = {
+    buffer_read, buffer_write, buffer_free, buffer_copy, buffer_device};
 
 fer_status
 feri_device_buffer(feri_session *session, uint64_t bytes, int32_t kind, feri_buffer **out_buffer) {
@@ -83,7 +95,9 @@ feri_device_buffer(feri_session *session, uint64_t bytes, int32_t kind, feri_buf
     buffer->env = feri_env_retain(env);
     buffer->ops = &device_buffer_ops;
     buffer->owner = feri_session_retain(session);
-    buffer->handle = mem.handle;
+    /* Memory of the host's is known to other devices by its address alone. */
+    buffer->handle = feri_device_is_host(device) ? NULL : mem.handle;
+    buffer->release_memory = mem.handle;
     buffer->host = mem.host;
     buffer->bytes = bytes;
     buffer->generation = session->generation;

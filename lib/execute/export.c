@@ -52,6 +52,7 @@ fer_status feri_run_state_set_inputs(feri_run_state *state, const feri_arg *inpu
             }
         }
         fer_mem mem = feri_tensor_mem(tensor);
+        mem.handle = session == NULL ? NULL : mem.handle; /* of no use to another device */
         state->slot_mems[slot] = mem;
         state->slot_sessions[slot] = session;
         places_set(&state->input_patches[i], mem);
@@ -102,7 +103,12 @@ fer_status feri_run_state_set_outputs(feri_run_state *state,
         if (tensor != NULL) {
             FER_TRY(output_check(state, i, tensor, fact->dtype, fact->rank, dims));
         }
-        if (tensor == NULL || tensor->buffer->host == NULL || (run->flags & FER_RUN_COMMIT) != 0) {
+        int is_away = tensor != NULL && tensor->buffer->host == NULL;
+        /* What a copy step writes goes straight to another device; what we compute or read does
+         * not. */
+        int stands_in = is_away && (plan->steps[plan->slots[slot].first].kind != FERI_STEP_COPY ||
+                                    plan->slots[slot].is_read_by_step);
+        if (tensor == NULL || stands_in || (run->flags & FER_RUN_COMMIT) != 0) {
             fer_tensor *made = NULL;
             FER_TRY(fer_tensor_create(
                 (fer_context *)state->env, fact->dtype, (uint32_t)fact->rank, dims, &made));
@@ -115,8 +121,12 @@ fer_status feri_run_state_set_outputs(feri_run_state *state,
             }
             tensor = made;
         }
+        feri_session *session =
+            tensor->buffer->host == NULL ? feri_buffer_session(tensor->buffer) : NULL;
         fer_mem mem = feri_tensor_mem(tensor);
+        mem.handle = session == NULL ? NULL : mem.handle;
         state->slot_mems[slot] = mem;
+        state->slot_sessions[slot] = session;
         places_set(&state->output_patches[i], mem);
     }
     return FER_OK;

@@ -112,10 +112,13 @@ static void partition_end(const feri_exec *exec, void *event, fer_partition_reco
     part->end_ns = feri_clock_ns();
     if (event != NULL) {
         uint64_t start = 0, end = 0;
+        uint64_t device_now = 0, host_now = 0;
         const fer_backend_observe *observe = &exec->session->device->backend->observe;
-        if (observe->event_times(exec->session->handle, event, &start, &end) == FER_OK) {
-            part->start_ns = start;
-            part->end_ns = end;
+        if (observe->event_times(exec->session->handle, event, &start, &end) == FER_OK &&
+            observe->clock(exec->session->handle, &device_now, &host_now) == FER_OK) {
+            /* In terms of our clock; differences wrap as they should. */
+            part->start_ns = host_now - (device_now - start);
+            part->end_ns = host_now - (device_now - end);
         }
     }
 }
@@ -219,12 +222,12 @@ static fer_status copy_step(feri_run_state *state, feri_run *run, uint32_t index
     if (run->record != NULL) {
         run->record->bytes_moved += bytes;
     }
+    /* Space 0 is host memory, or where the caller's tensor lies. */
     uint32_t space = to->space != 0 ? to->space : from->space;
-    int one_device = (to->space == 0) != (from->space == 0) &&
-                     (from->space != 0 || from_session == NULL) &&
-                     (to->space != 0 || to_session == NULL);
+    feri_session *session = state->plan->spaces[space];
+    int one_device = (from_session == NULL || from_session == session) &&
+                     (to_session == NULL || to_session == session);
     if (one_device && state->streams[space] != NULL && bytes > 0) {
-        feri_session *session = state->plan->spaces[space];
         if (feri_session_is_lost(session)) {
             return feri_session_lost_error(session);
         }

@@ -248,4 +248,7 @@ void *fer_tensor_data(const fer_tensor *tensor) {
                : NULL;
 }
 
-fer_device *fer_tensor_device(const fer_tensor *tensor) { return tensor->buffer->owner; }
+fer_device *fer_tensor_device(const fer_tensor *tensor) {
+    const feri_buffer *buffer = tensor->buffer;
+    return buffer->ops->device ? buffer->ops->device(buffer) : NULL;
+}

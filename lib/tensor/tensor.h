@@ -16,6 +16,14 @@ typedef struct feri_buffer_ops {
     fer_status (*write)(feri_buffer *buffer, uint64_t offset, const void *data, uint64_t bytes);
     /* Frees the memory (not the struct, which the caller of free owns). */
     void (*free)(feri_buffer *buffer);
+    /* Between two buffers of these very ops; NULL: through host memory. */
+    fer_status (*copy)(feri_buffer *to,
+                       uint64_t to_offset,
+                       feri_buffer *from,
+                       uint64_t from_offset,
+                       uint64_t bytes);
+    /* Where the memory is; NULL: the host's own. */
+    fer_device *(*device)(const feri_buffer *buffer);
 } feri_buffer_ops;
 
 struct feri_buffer {
@@ -23,8 +31,8 @@ struct feri_buffer {
     uint32_t is_read_only;
     feri_env *env; /* retained */
     const feri_buffer_ops *ops;
-    void *owner;   /* device/: the fer_device, retained by it; NULL for host memory */
-    void *handle;  /* device/: fer_mem.handle */
+    void *owner;   /* device/: the feri_session, retained; NULL for the host's own memory */
+    void *handle;  /* device/: fer_mem.handle, NULL where the device computes in host memory */
     uint8_t *host; /* host address, NULL if the host cannot reach it */
     uint64_t bytes;
     uint64_t alignment;     /* as allocated, for free */

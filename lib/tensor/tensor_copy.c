@@ -148,5 +148,14 @@ fer_status fer_tensor_copy(const fer_tensor *source, fer_tensor *destination) {
         return fer_tensor_read(
             source, 0, destination->buffer->host + destination->offset, source->bytes);
     }
+    const feri_buffer_ops *ops = destination->buffer->ops;
+    if (ops->copy && ops == source->buffer->ops) {
+        return source->bytes ? ops->copy(destination->buffer,
+                                         destination->offset,
+                                         source->buffer,
+                                         source->offset,
+                                         source->bytes)
+                             : FER_OK;
+    }
     return copy_staged(source, destination);
 }

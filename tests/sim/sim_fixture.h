@@ -64,6 +64,8 @@ static inline void test_heap_free(void *self, void *memory, size_t bytes, size_t
 }
 
 static test_heap heap;
+static uint32_t live_before; /* what an earlier test that failed left */
+static int64_t bytes_before;
 
 static inline fer_context *sim_context_with(const fer_budget *budgets,
                                             uint32_t budget_count,
@@ -93,6 +95,8 @@ static inline fer_context *sim_context(void) { return sim_context_with(NULL, 0, 
 static inline int sim_setup(void **state) {
     (void)state;
     sim_reset();
+    live_before = sim_live();
+    bytes_before = heap.bytes;
     return 0;
 }
 /* After the test released all it had. */
@@ -103,10 +107,10 @@ static inline int sim_teardown(void **state) {
         print_error("violation: %s\n", sim_violation());
         return -1;
     }
-    if (sim_live() != 0 || heap.bytes != 0) {
+    if (sim_live() != live_before || heap.bytes != bytes_before) {
         print_error("%u objects of the simulator and %lld bytes of the context are left\n",
-                    sim_live(),
-                    (long long)heap.bytes);
+                    sim_live() - live_before,
+                    (long long)(heap.bytes - bytes_before));
         return -1;
     }
     return 0;
@@ -207,9 +211,9 @@ static inline fer_status run_floats(fer_program *program,
     fer_tensor *x = floats(context, (int64_t)count, in), *y = NULL;
     fer_status status = fer_program_run(program, options, &x, 1, &y, 1);
     fer_error error = *fer_error_last();
-    if (status == FER_OK) {
+    if (status == FER_OK && expected != NULL) {
         check_floats(y, expected, count);
-    } else {
+    } else if (status != FER_OK) {
         assert_null(y);
         assert_int_equal(error.status, status);
     }
