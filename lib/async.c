@@ -14,10 +14,9 @@ struct fer_event {
     feri_job job; /* first: the job is the event */
     atomic_uint refs;
     fer_program *program; /* retained */
-    fer_run_options options;
+    feri_request request;
     fer_tag *tags;
     uint32_t *donated;
-    uint64_t deadline_at;
     uint64_t submitted_ns;
     feri_arg *args; /* inputs, then outputs; tensors retained */
     uint32_t input_count;
@@ -42,9 +41,10 @@ static void event_destroy(fer_event *event) {
         fer_value_release(event->args[i].value);
     }
     feri_free(env, event->args, args_bytes(event));
-    feri_free(env, event->tags, feri_mul_sat(event->options.tag_count, sizeof(fer_tag)));
-    feri_free(env, event->donated, feri_mul_sat(event->options.donated_count, sizeof(uint32_t)));
-    fer_state_release(event->options.state);
+    feri_free(env, event->tags, feri_mul_sat(event->request.options.tag_count, sizeof(fer_tag)));
+    feri_free(
+        env, event->donated, feri_mul_sat(event->request.options.donated_count, sizeof(uint32_t)));
+    fer_state_release(event->request.options.state);
     pthread_cond_destroy(&event->done);
     pthread_mutex_destroy(&event->lock);
     feri_free(env, event, sizeof(*event));
@@ -64,26 +64,12 @@ void fer_event_release(fer_event *event) {
     }
 }
 
-static fer_status job_status(fer_event *event) {
-    if (event->deadline_at != 0 && feri_clock_ns() >= event->deadline_at) {
-        return feri_fail(FER_DEADLINE, "the deadline passed before the run could start");
-    }
-    uint64_t queued = feri_clock_ns() - event->submitted_ns;
-    fer_status status = feri_program_run_args(event->program,
-                                              &event->options,
-                                              event->deadline_at,
-                                              event->args,
-                                              event->args + event->input_count);
-    if (event->options.record != NULL) {
-        event->options.record->queue_ns += queued;
-    }
-    return status;
-}
-
 static void job_run(feri_job *job) {
     fer_event *event = (fer_event *)job;
     /* What was bound is ours to release, and stays the run's when it fails. */
-    fer_status status = job_status(event);
+    event->request.queue_ns = feri_clock_ns() - event->submitted_ns;
+    fer_status status = feri_program_run_args(
+        event->program, &event->request, event->args, event->args + event->input_count);
     pthread_mutex_lock(&event->lock);
     if (status != FER_OK) {
         feri_error_save(&event->error);
@@ -105,13 +91,13 @@ static fer_status event_fill(fer_event *event,
                              fer_tensor *const *outputs) {
     feri_env *env = event->program->build.env;
     uint32_t tag_count = options->tag_count, donated_count = options->donated_count;
-    event->options.tag_count = 0; /* until the copies exist, for event_destroy */
-    event->options.donated_count = 0;
+    event->request.options.tag_count = 0; /* until the copies exist, for event_destroy */
+    event->request.options.donated_count = 0;
     event->args = feri_alloc(env, args_bytes(event));
     event->tags = feri_alloc(env, feri_mul_sat(tag_count, sizeof(fer_tag)));
-    event->options.tag_count = event->tags != NULL ? tag_count : 0;
+    event->request.options.tag_count = event->tags != NULL ? tag_count : 0;
     event->donated = feri_alloc(env, feri_mul_sat(donated_count, sizeof(uint32_t)));
-    event->options.donated_count = event->donated != NULL ? donated_count : 0;
+    event->request.options.donated_count = event->donated != NULL ? donated_count : 0;
     if (event->args == NULL || event->tags == NULL || event->donated == NULL) {
         return fer_error_last()->status;
     }
@@ -121,8 +107,8 @@ static fer_status event_fill(fer_event *event,
     if (donated_count > 0) {
         memcpy(event->donated, options->donated, donated_count * sizeof(uint32_t));
     }
-    event->options.tags = event->tags;
-    event->options.donated = event->donated;
+    event->request.options.tags = event->tags;
+    event->request.options.donated = event->donated;
     for (uint32_t i = 0; i < event->input_count + event->output_count; i++) {
         event->args[i].tensor =
             fer_tensor_retain(i < event->input_count ? inputs[i]
@@ -139,18 +125,10 @@ fer_status fer_program_run_async(fer_program *program,
                                  fer_tensor *const *outputs,
                                  uint32_t output_count,
                                  fer_event **out_event) {
-    fer_run_options options;
-    FER_TRY(feri_struct_in(&options, sizeof(options), given, "fer_run_options"));
-    if (program == NULL || out_event == NULL || (inputs == NULL && input_count > 0)) {
-        return feri_fail(FER_INVALID_ARGUMENT, "program, inputs or out_event is NULL");
-    }
-    if (input_count != program->input_count || output_count != program->output_count) {
-        return feri_fail(FER_INVALID_INPUT,
-                         "the program takes %u inputs and gives %u outputs, the call has %u and %u",
-                         program->input_count,
-                         program->output_count,
-                         input_count,
-                         output_count);
+    feri_request request;
+    FER_TRY(feri_request_fill(&request, program, given, input_count, output_count));
+    if (out_event == NULL || (inputs == NULL && input_count > 0)) {
+        return feri_fail(FER_INVALID_ARGUMENT, "inputs or out_event is NULL");
     }
     feri_env *env = program->build.env;
     fer_event *event = feri_alloc(env, sizeof(*event));
@@ -160,21 +138,19 @@ fer_status fer_program_run_async(fer_program *program,
     atomic_init(&event->refs, 2); /* the caller's and the job's */
     event->job.run = job_run;
     event->program = fer_program_retain(program);
-    event->options = options;
-    event->options.state = fer_state_retain(options.state);
+    event->request = request;
+    fer_state_retain(request.options.state);
     event->input_count = input_count;
     event->output_count = output_count;
     event->status = FER_NOT_READY;
     event->submitted_ns = feri_clock_ns();
-    event->deadline_at =
-        options.deadline_ns == 0 ? 0 : feri_add_sat(event->submitted_ns, options.deadline_ns);
     pthread_mutex_init(&event->lock, NULL);
     pthread_condattr_t monotonic;
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     pthread_cond_init(&event->done, &monotonic);
     pthread_condattr_destroy(&monotonic);
-    fer_status status = event_fill(event, &options, inputs, outputs);
+    fer_status status = event_fill(event, &request.options, inputs, outputs);
     if (status == FER_OK) {
         status = feri_workers_submit(env->workers, &event->job);
     }

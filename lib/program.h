@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A program from the inside: the story is program.c (compile), run.c (runs), async.c (events),
- * variables.c (states), eager.c (single ops).
+ * A program from the inside: the story is program.c (compile), run.c (runs), run_outputs.c (what a
+ * run gives), async.c (events), variables.c (states), eager.c (single ops).
  */
 #ifndef FERI_PROGRAM_H
 #define FERI_PROGRAM_H
@@ -37,13 +37,43 @@ struct fer_state {
     atomic_uint_fast64_t version;
 };
 
-/* One run with everything resolved. deadline_at is absolute, 0 none. inputs and outputs are the
- * caller's alone. */
+/* What a call asks for, checked. */
+typedef struct feri_request {
+    fer_run_options options;
+    uint64_t deadline_at;  /* absolute, 0 none */
+    uint64_t queue_ns;     /* spent before a worker came to it */
+    uint8_t needs_tensors; /* an output of another kind is refused, before anything commits */
+} feri_request;
+
+/* run.c: checks a call's options and counts, and resolves its deadline from now on. */
+fer_status feri_request_fill(feri_request *request,
+                             const fer_program *program,
+                             const fer_run_options *given,
+                             uint32_t input_count,
+                             uint32_t output_count);
+/* One run. inputs and outputs are the caller's alone; on failure outputs are as they were. */
 fer_status feri_program_run_args(fer_program *program,
-                                 const fer_run_options *options,
-                                 uint64_t deadline_at,
+                                 const feri_request *request,
                                  const feri_arg *inputs,
                                  feri_arg *outputs);
+
+/* run_outputs.c: what may be bound, before a run. */
+fer_status feri_outputs_check(const fer_program *program,
+                              const feri_request *request,
+                              const feri_arg *inputs,
+                              const feri_arg *outputs);
+/* After the steps, before variables commit: bound outputs that were kept back are copied into, and
+ * new ones share nothing with inputs, constants or states. made: the segment's outputs, variables
+ * included; bound: the caller's. On failure every new one is released. */
+fer_status feri_outputs_settle(const fer_program *program,
+                               const feri_request *request,
+                               feri_arg *made,
+                               const feri_arg *bound);
+int feri_is_donated(const fer_run_options *options, uint32_t input);
+int feri_tensors_overlap(const fer_tensor *a, const fer_tensor *b);
+/* A copy in host memory of its own. */
+fer_status
+feri_tensor_clone(fer_context *context, const fer_tensor *source, fer_tensor **out_tensor);
 
 /* policy.c: copies what the options allow into program->build. */
 fer_status feri_policy_fill(fer_program *program, const fer_compile_options *options);

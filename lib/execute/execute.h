@@ -48,6 +48,10 @@ typedef struct feri_run {
 /* FER_OK, FER_DEADLINE or FER_CANCELLED with a sentence. self is the feri_run. */
 fer_status feri_run_check(void *self);
 
+/* INVALID_ARGUMENT naming the output when the tensor bound to it is of another dtype or shape. */
+fer_status feri_output_check(
+    const char *name, const fer_tensor *tensor, fer_dtype dtype, int32_t rank, const int64_t *dims);
+
 typedef struct feri_run_state feri_run_state;
 
 fer_status feri_run_state_create(const feri_plan *plan, feri_run_state **out_state);

@@ -18,10 +18,17 @@ static void places_set(feri_patch *patch, fer_mem mem) {
 
 /* A tensor on a device that host steps or host-memory devices read: a stand-in in host memory. */
 static fer_status input_stand_in(feri_run_state *state,
+                                 feri_run *run,
                                  uint32_t index,
                                  const fer_tensor *tensor,
                                  fer_tensor **out_tensor) {
     fer_tensor *copy = NULL;
+    if ((run->flags & FER_RUN_ZERO_COPY) != 0) {
+        return feri_fail(FER_INVALID_INPUT,
+                         "input '%s' lies on a device but is needed in host memory, and "
+                         "FER_RUN_ZERO_COPY allows no copy",
+                         state->plan->graph->values[state->plan->graph->inputs[index]].name);
+    }
     FER_TRY(fer_tensor_create(
         (fer_context *)state->env, tensor->dtype, tensor->rank, tensor->dims, &copy));
     fer_status status = fer_tensor_copy(tensor, copy);
@@ -29,13 +36,16 @@ static fer_status input_stand_in(feri_run_state *state,
         fer_tensor_release(copy);
         return status;
     }
+    if (run->record != NULL) {
+        run->record->import_copies_bytes += tensor->bytes;
+    }
     state->temps[index] = copy;
     state->has_temps = 1;
     *out_tensor = copy;
     return FER_OK;
 }
 
-fer_status feri_run_state_set_inputs(feri_run_state *state, const feri_arg *inputs) {
+fer_status feri_run_state_set_inputs(feri_run_state *state, feri_run *run, const feri_arg *inputs) {
     const feri_plan *plan = state->plan;
     for (uint32_t i = 0; i < plan->graph->input_count; i++) {
         uint32_t slot = state->input_slots[i];
@@ -47,7 +57,7 @@ fer_status feri_run_state_set_inputs(feri_run_state *state, const feri_arg *inpu
         if (tensor->buffer->host == NULL) {
             session = feri_buffer_session(tensor->buffer);
             if (plan->slots[slot].is_read_by_step) {
-                FER_TRY(input_stand_in(state, i, tensor, &tensor));
+                FER_TRY(input_stand_in(state, run, i, tensor, &tensor));
                 session = NULL;
             }
         }
@@ -62,13 +72,11 @@ fer_status feri_run_state_set_inputs(feri_run_state *state, const feri_arg *inpu
 
 /* ---- outputs ---- */
 
-static fer_status output_check(const feri_run_state *state,
-                               uint32_t index,
-                               const fer_tensor *tensor,
-                               fer_dtype dtype,
-                               int32_t rank,
-                               const int64_t *dims) {
-    const char *name = state->plan->graph->output_names[index];
+fer_status feri_output_check(const char *name,
+                             const fer_tensor *tensor,
+                             fer_dtype dtype,
+                             int32_t rank,
+                             const int64_t *dims) {
     if (tensor->dtype != dtype) {
         return feri_fail(FER_INVALID_ARGUMENT,
                          "the tensor bound to output '%s' is %s, the output is %s",
@@ -87,10 +95,7 @@ static fer_status output_check(const feri_run_state *state,
     return FER_OK;
 }
 
-fer_status feri_run_state_set_outputs(feri_run_state *state,
-                                      feri_run *run,
-                                      feri_arg *outputs,
-                                      uint8_t *is_new) {
+fer_status feri_run_state_set_outputs(feri_run_state *state, feri_arg *outputs, uint8_t *is_new) {
     const feri_plan *plan = state->plan;
     for (uint32_t i = 0; i < plan->graph->output_count; i++) {
         uint32_t slot = plan->output_slots[i];
@@ -101,14 +106,15 @@ fer_status feri_run_state_set_outputs(feri_run_state *state,
         const int64_t *dims = state->binding->slot_dims[slot];
         fer_tensor *tensor = outputs[i].tensor;
         if (tensor != NULL) {
-            FER_TRY(output_check(state, i, tensor, fact->dtype, fact->rank, dims));
+            FER_TRY(feri_output_check(
+                plan->graph->output_names[i], tensor, fact->dtype, fact->rank, dims));
         }
         int is_away = tensor != NULL && tensor->buffer->host == NULL;
         /* What a copy step writes goes straight to another device; what we compute or read does
          * not. */
         int stands_in = is_away && (plan->steps[plan->slots[slot].first].kind != FERI_STEP_COPY ||
                                     plan->slots[slot].is_read_by_step);
-        if (tensor == NULL || stands_in || (run->flags & FER_RUN_COMMIT) != 0) {
+        if (tensor == NULL || stands_in) {
             fer_tensor *made = NULL;
             FER_TRY(fer_tensor_create(
                 (fer_context *)state->env, fact->dtype, (uint32_t)fact->rank, dims, &made));
@@ -199,8 +205,11 @@ static fer_status export_value(feri_run_state *state,
     fer_tensor *tensor = fer_value_tensor(value);
     fer_status status = FER_OK;
     if (out->tensor != NULL && tensor != NULL) {
-        status = output_check(
-            state, index, out->tensor, tensor->dtype, (int32_t)tensor->rank, tensor->dims);
+        status = feri_output_check(state->plan->graph->output_names[index],
+                                   out->tensor,
+                                   tensor->dtype,
+                                   (int32_t)tensor->rank,
+                                   tensor->dims);
         if (status == FER_OK) {
             status = fer_tensor_copy(tensor, out->tensor);
         }
@@ -250,8 +259,11 @@ static fer_status export_copy(feri_run_state *state,
             *is_new = 1;
         }
     } else {
-        status =
-            output_check(state, index, target, source->dtype, (int32_t)source->rank, source->dims);
+        status = feri_output_check(state->plan->graph->output_names[index],
+                                   target,
+                                   source->dtype,
+                                   (int32_t)source->rank,
+                                   source->dims);
     }
     if (status == FER_OK) {
         status = fer_tensor_copy(source, target);

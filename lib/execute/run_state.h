@@ -49,12 +49,9 @@ fer_status feri_run_state_wait(feri_run_state *state, feri_run *run);
 /* Releases the stand-ins of a run; a device may still use them while the state is in flight. */
 void feri_run_state_drop_temps(feri_run_state *state);
 /* Puts an input where the steps look for it. */
-fer_status feri_run_state_set_inputs(feri_run_state *state, const feri_arg *inputs);
+fer_status feri_run_state_set_inputs(feri_run_state *state, feri_run *run, const feri_arg *inputs);
 /* Before the steps: outputs that a step writes get their memory. */
-fer_status feri_run_state_set_outputs(feri_run_state *state,
-                                      feri_run *run,
-                                      feri_arg *outputs,
-                                      uint8_t *is_new);
+fer_status feri_run_state_set_outputs(feri_run_state *state, feri_arg *outputs, uint8_t *is_new);
 /* After the steps: everything else. */
 fer_status feri_run_state_export(feri_run_state *state,
                                  feri_run *run,

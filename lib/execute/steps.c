@@ -397,9 +397,9 @@ fer_status feri_run_state_execute(feri_run_state *state,
         memset(few, 0, sizeof(few));
     }
     feri_error_expect();
-    fer_status status = feri_run_state_set_inputs(state, inputs);
+    fer_status status = feri_run_state_set_inputs(state, run, inputs);
     if (status == FER_OK) {
-        status = feri_run_state_set_outputs(state, run, outputs, is_new);
+        status = feri_run_state_set_outputs(state, outputs, is_new);
     }
     if (status == FER_OK) {
         status = steps_walk(state, run, inputs);

@@ -48,7 +48,8 @@ static int signature_compare(const feri_segment *segment,
         memcpy(head, at, sizeof(head));
         at += sizeof(head);
         if (tensor == NULL) {
-            if (head[0] != FER_DTYPE_NONE) {
+            if (head[0] != FER_DTYPE_NONE || inputs[i].value == NULL ||
+                head[1] != inputs[i].value->kind) {
                 return DIFFERENT;
             }
             continue;
@@ -113,7 +114,7 @@ static fer_status signature_make(feri_segment *segment,
     for (uint32_t i = 0; i < segment->graph->input_count; i++) {
         const fer_tensor *tensor = inputs[i].tensor;
         int32_t head[2] = {tensor == NULL ? FER_DTYPE_NONE : tensor->dtype,
-                           tensor == NULL ? 0 : (int32_t)tensor->rank};
+                           tensor == NULL ? inputs[i].value->kind : (int32_t)tensor->rank};
         memcpy(at, head, sizeof(head));
         at += sizeof(head);
         if (tensor == NULL) {
@@ -140,11 +141,15 @@ static fer_status input_check(const fer_graph *graph, uint32_t index, const feri
         return feri_fail(FER_INVALID_INPUT, "input '%s' (%u) is missing", name, index);
     }
     if (arg->tensor == NULL) {
-        return fact->kind == FER_KIND_TENSOR
-                   ? feri_fail(FER_INVALID_INPUT,
-                               "input '%s' must be a tensor, not a sequence or optional",
-                               name)
-                   : FER_OK;
+        int fits = fact->kind != FER_KIND_TENSOR &&
+                   (fact->kind != FER_KIND_SEQUENCE || arg->value->kind == FER_KIND_SEQUENCE);
+        return fits ? FER_OK
+                    : feri_fail(FER_INVALID_INPUT,
+                                "input '%s' must be a %s, not %s",
+                                name,
+                                fact->kind == FER_KIND_TENSOR ? "tensor" : "sequence",
+                                arg->value->kind == FER_KIND_SEQUENCE ? "a sequence"
+                                                                      : "an optional");
     }
     if (fact->kind != 0 && fact->kind != FER_KIND_TENSOR && fact->kind != FER_KIND_OPTIONAL) {
         return feri_fail(FER_INVALID_INPUT, "input '%s' must be a sequence, not a tensor", name);
