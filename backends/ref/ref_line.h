@@ -10,7 +10,7 @@
 #include "ref/ref.h"
 
 /* Elements per inner chunk: small enough to live on the stack and to keep polls frequent. */
-enum { FERI_REF_CHUNK = 256 };
+#define FERI_REF_CHUNK 256u
 
 /* Any 64-bit element of a compute class. */
 typedef union feri_ref_word {
