@@ -59,6 +59,9 @@ static int signature_compare(const feri_segment *segment,
         }
         size_t dims_bytes = tensor->rank * sizeof(int64_t);
         if (dims_bytes > 0 && memcmp(at, tensor->dims, dims_bytes) != 0) {
+            if (with_contents && segment->decides[i]) {
+                return DIFFERENT; /* as many contents as the dims of each say */
+            }
             for (uint32_t k = 0; k < tensor->rank; k++) {
                 int64_t dim;
                 memcpy(&dim, at + k * sizeof(dim), sizeof(dim));
