@@ -36,6 +36,18 @@ static fer_status run_op(void *self,
 
 /* ---- compilation ---- */
 
+/* The caller's graph may be in other hands: a copy without constants takes its place. */
+static fer_status sources_drop(fer_program *program) {
+    fer_graph *graph = NULL;
+    FER_TRY(feri_segment_drop_sources(program->segment));
+    FER_TRY(feri_graph_clone(program->graph, &graph));
+    fer_graph_release(program->graph);
+    program->graph = graph;
+    feri_graph_drop_constants(graph, NULL);
+    graph->is_finished = 1;
+    return feri_graph_describe(graph);
+}
+
 static fer_status program_fill(fer_program *program, const fer_compile_options *options) {
     feri_build *build = &program->build;
     FER_TRY(feri_policy_fill(program, options));
@@ -66,7 +78,8 @@ static fer_status program_fill(fer_program *program, const fer_compile_options *
         return status;
     }
     FER_TRY(feri_segment_create(build, graph, &program->segment));
-    return feri_segment_prepare(program->segment);
+    FER_TRY(feri_segment_prepare(program->segment));
+    return options->drop_sources != 0 ? sources_drop(program) : FER_OK;
 }
 
 static void program_destroy(fer_program *program) {
@@ -101,9 +114,6 @@ fer_status fer_program_compile(fer_context *context,
         options.fallback > FER_FALLBACK_ALLOW) {
         return feri_fail(FER_INVALID_ARGUMENT,
                          "state_count or fallback in the compile options is out of range");
-    }
-    if (options.drop_sources != 0) {
-        return feri_fail(FER_UNSUPPORTED, "drop_sources is not yet there: leave it 0");
     }
     feri_env *env = feri_env_of(context);
     fer_program *program = feri_alloc(env, sizeof(*program));

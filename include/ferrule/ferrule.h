@@ -619,7 +619,9 @@ typedef struct fer_compile_options {
     uint32_t state_count;          /* run states in the pool, runs that may proceed at once (8) */
     const char *const *passes_off; /* names of passes to skip */
     uint32_t passes_off_count;
-    uint32_t drop_sources; /* must be 0: not yet there (UNSUPPORTED) */
+    uint32_t drop_sources; /* 1: let go of constants that devices hold copies of; after a loss the
+                              program answers DEVICE_LOST for good. UNSUPPORTED where open dims or
+                              data-dependent shapes leave something to compile later */
     uint64_t deadline_ns;  /* for the compilation, from the call; 0 none */
 } fer_compile_options;
 

@@ -130,6 +130,8 @@ fer_status feri_weight_get(feri_session *session,
                            fer_mem *out_mem,
                            feri_weight **out_weight);
 void feri_weight_release(feri_weight *weight);
+/* Lets go of the constant it was made from; nobody shares the copy from then on. NULL is fine. */
+void feri_weight_drop_source(feri_weight *weight);
 uint64_t feri_weight_bytes(const feri_weight *weight);
 
 #endif

@@ -16,7 +16,9 @@ struct feri_weight {
     feri_session *session;     /* compared, and kept alive by buffer */
     const feri_buffer *source; /* retained through constant */
     uint64_t offset;
-    fer_tensor *constant;
+    uint64_t source_bytes;
+    fer_tensor *constant; /* NULL: dropped */
+    uint32_t bucket;
     char layout[64];
     feri_buffer *buffer;
     feri_weight *next;
@@ -73,8 +75,7 @@ void feri_weight_release(feri_weight *weight) {
     pthread_mutex_lock(&s->lock);
     int is_last = --weight->refs == 0;
     if (is_last) {
-        feri_weight **link =
-            &s->buckets[bucket_of(weight->session, weight->constant, weight->layout)];
+        feri_weight **link = &s->buckets[weight->bucket];
         while (*link != weight) {
             link = &(*link)->next;
         }
@@ -84,6 +85,19 @@ void feri_weight_release(feri_weight *weight) {
     if (is_last) {
         weight_free(&context->env, weight);
     }
+}
+
+void feri_weight_drop_source(feri_weight *weight) {
+    if (weight == NULL) {
+        return;
+    }
+    store *s = weight->session->device->context->weights;
+    pthread_mutex_lock(&s->lock);
+    fer_tensor *constant = weight->constant;
+    weight->constant = NULL;
+    weight->source = NULL;
+    pthread_mutex_unlock(&s->lock);
+    fer_tensor_release(constant);
 }
 
 uint64_t feri_weight_bytes(const feri_weight *weight) {
@@ -123,6 +137,7 @@ static fer_status weight_make(feri_session *session,
     weight->session = session;
     weight->source = constant->buffer;
     weight->offset = constant->offset;
+    weight->source_bytes = constant->bytes;
     weight->constant = fer_tensor_retain(constant);
     memcpy(weight->layout, layout->name, sizeof(weight->layout));
     fer_status status = weight_fill(weight, exec, index, layout, constant);
@@ -158,12 +173,13 @@ fer_status feri_weight_get(feri_session *session,
     FER_TRY(store_get(device->context, &s));
     fer_status status = FER_OK;
     pthread_mutex_lock(&s->lock);
-    feri_weight **bucket = &s->buckets[bucket_of(session, constant, layout.name)];
+    uint32_t index_of = bucket_of(session, constant, layout.name);
+    feri_weight **bucket = &s->buckets[index_of];
     feri_weight *weight = *bucket;
     while (weight != NULL &&
            !(weight->session == session && weight->source == constant->buffer &&
              weight->offset == constant->offset && strcmp(weight->layout, layout.name) == 0 &&
-             weight->constant->bytes == bytes)) {
+             weight->source_bytes == bytes)) {
         weight = weight->next;
     }
     if (weight != NULL) {
@@ -173,6 +189,7 @@ fer_status feri_weight_get(feri_session *session,
          * of making two. */
         status = weight_make(session, exec, index, &layout, constant, &weight);
         if (status == FER_OK) {
+            weight->bucket = index_of;
             weight->next = *bucket;
             *bucket = weight;
         }

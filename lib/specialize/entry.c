@@ -495,6 +495,9 @@ static fer_status spec_one_symbol(feri_segment *segment,
 
 static fer_status
 spec_find(feri_segment *segment, feri_run *run, const feri_arg *inputs, feri_spec **out_spec) {
+    if (segment->is_final) {
+        return feri_segment_final_spec(segment, out_spec);
+    }
     if (segment->symbolic == 0) {
         FER_TRY(feri_segment_try_symbolic(segment));
     }

@@ -143,7 +143,7 @@ static int entry_is_bound(const feri_segment *segment, const feri_entry *entry) 
 static void specs_sweep(feri_segment *segment, int keep_symbolic) {
     for (feri_spec **link = &segment->specs; *link != NULL;) {
         feri_spec *spec = *link;
-        int is_idle = spec->entry_count == 0 && spec->state_count == 0;
+        int is_idle = !segment->is_final && spec->entry_count == 0 && spec->state_count == 0;
         int serves_all = spec->is_symbolic && spec->signature == NULL;
         if (is_idle && (!keep_symbolic || !serves_all || feri_plan_is_lost(spec->plan))) {
             *link = spec->link;

@@ -62,6 +62,11 @@ fer_status feri_segment_prepare(feri_segment *segment);
 /* Runs all stages. inputs and outputs are the graph's. */
 fer_status
 feri_segment_run(feri_segment *segment, feri_run *run, const feri_arg *inputs, feri_arg *outputs);
+/* Releases the constants that devices hold copies of, for good (drop_sources.c). UNSUPPORTED when
+ * the segment is not compiled whole. */
+fer_status feri_segment_drop_sources(feri_segment *segment);
+/* The constants of a graph of ours that is not shared, but for those to keep (NULL: none). */
+void feri_graph_drop_constants(fer_graph *graph, const uint8_t *keep);
 fer_status feri_segment_trim(feri_segment *segment, int32_t level, uint64_t *freed_bytes);
 uint64_t feri_segment_arena_bytes(feri_segment *segment);
 uint64_t feri_segment_binding_count(feri_segment *segment);
@@ -103,6 +108,9 @@ typedef struct feri_dim_place {
     uint32_t axis;
 } feri_dim_place;
 
+/* The one specialisation of a segment without sources; DEVICE_LOST when it cannot run any more. */
+fer_status feri_segment_final_spec(feri_segment *segment, feri_spec **out_spec);
+
 /* A specialisation: see segment.c for its life. */
 struct feri_spec {
     feri_segment *segment;
@@ -139,6 +147,7 @@ struct feri_segment {
     uint8_t *decides; /* per input: its values decide shapes or branches */
     uint8_t has_deciding;
     uint8_t has_open_dims;     /* some input dim is not a number */
+    uint8_t is_final;          /* its sources were dropped: what there is must do */
     uint8_t symbolic;          /* 0 untried, 1 works, 2 does not */
     feri_dim_place refused[8]; /* dims that do not work as the only symbol either */
     uint32_t refused_count;
