@@ -227,6 +227,16 @@ void feri_run_state_destroy(feri_run_state *state) {
     for (uint32_t space = 1; state->pending != NULL && space < plan->space_count; space++) {
         space_settle(state, space);
     }
+    /* The streams first: work that never answered ends with its stream, and only then does nothing
+     * use instances, arenas and what is held. */
+    for (uint32_t space = 1; state->streams != NULL && space < plan->space_count; space++) {
+        feri_session *session = plan->spaces[space];
+        if (state->streams[space] != NULL) {
+            pthread_mutex_lock(&session->device->lock);
+            session->device->backend->async.stream_destroy(session->handle, state->streams[space]);
+            pthread_mutex_unlock(&session->device->lock);
+        }
+    }
     for (uint32_t i = 0; state->instances != NULL && i < plan->step_count; i++) {
         if (state->instances[i] != NULL) {
             const feri_exec *exec = &plan->execs[plan->steps[i].exec];
@@ -235,12 +245,6 @@ void feri_run_state_destroy(feri_run_state *state) {
         }
     }
     for (uint32_t space = 0; state->arenas != NULL && space < plan->space_count; space++) {
-        feri_session *session = plan->spaces[space];
-        if (space > 0 && state->streams != NULL && state->streams[space] != NULL) {
-            pthread_mutex_lock(&session->device->lock);
-            session->device->backend->async.stream_destroy(session->handle, state->streams[space]);
-            pthread_mutex_unlock(&session->device->lock);
-        }
         feri_buffer_release(state->arenas[space]);
     }
     held_release(state);
