@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The placement report: a line per source node and specialisation, with the device it runs on and
- * what better ones said. Nodes that left nothing to run are there too.
+ * The placement report: a line per source node, with the device it runs on and what better ones
+ * said. A later specialisation adds lines only for what it decided otherwise, so that the report is
+ * as long as there are decisions, not sizes. Nodes that left nothing to run are there too.
  */
 #include "base/error.h"
 #include "specialize/specialize.h"
 
 #include <string.h>
+
+/* The last line that an earlier compilation wrote for a source node, NULL if none. */
+static const feri_report_line *line_told(const feri_build *build, uint32_t source) {
+    return source < build->told_capacity && build->told[source] != 0
+               ? &build->lines[build->told[source] - 1]
+               : NULL;
+}
 
 static fer_status
 line_new(feri_build *build, const feri_gnode *node, uint32_t number, feri_report_line **out_line) {
@@ -17,7 +25,11 @@ line_new(feri_build *build, const feri_gnode *node, uint32_t number, feri_report
                            sizeof(feri_report_line)));
     feri_report_line *line = &build->lines[build->line_count];
     memset(line, 0, sizeof(*line));
-    line->node = feri_bump_strndup(&build->report_bump, node->name, strlen(node->name));
+    const feri_report_line *told = line_told(build, node->source);
+    line->node = told != NULL
+                     ? told->node
+                     : feri_bump_strndup(&build->report_bump, node->name, strlen(node->name));
+    line->source = node->source;
     line->op = node->op->name;
     line->device = "folded";
     line->reason = "";
@@ -34,6 +46,21 @@ static fer_dtype node_dtype(const fer_graph *graph, const feri_gnode *node) {
     return node->output_count > 0 && node->outputs[0] != FER_NO_VALUE
                ? graph->values[node->outputs[0]].fact.dtype
                : FER_DTYPE_NONE;
+}
+
+static fer_status reason_set(feri_build *build, feri_report_line *line, const char *reason) {
+    const feri_report_line *told = line_told(build, line->source);
+    if (reason[0] == 0) {
+        return FER_OK;
+    }
+    const char *copy = told != NULL && strcmp(told->reason, reason) == 0
+                           ? told->reason
+                           : feri_bump_strndup(&build->report_bump, reason, strlen(reason));
+    if (copy == NULL) {
+        return fer_error_last()->status;
+    }
+    line->reason = copy;
+    return FER_OK;
 }
 
 static fer_status placed_fill(feri_build *build,
@@ -58,14 +85,7 @@ static fer_status placed_fill(feri_build *build,
         if (line->part_count == 1 || line->reason[0] == 0) {
             line->device = device == FERI_ON_HOST ? "host" : build->policy.devices[device]->name;
             line->dtype = node_dtype(spec->graph, node);
-            if (partition->reasons[i][0] != 0) {
-                line->reason = feri_bump_strndup(
-                    &build->report_bump, partition->reasons[i], strlen(partition->reasons[i]));
-                if (line->reason == NULL) {
-                    line->reason = "";
-                    return fer_error_last()->status;
-                }
-            }
+            FER_TRY(reason_set(build, line, partition->reasons[i]));
         }
     }
     return FER_OK;
@@ -99,6 +119,25 @@ static fer_status lines_fill(feri_build *build,
     return placed_fill(build, spec, partition, first, line_of);
 }
 
+/* Drops the lines from first on that say what was told before; the rest is told now. */
+static fer_status lines_settle(feri_build *build, uint32_t first, uint32_t source_count) {
+    uint32_t kept = first;
+    FER_TRY(feri_bump_grow(
+        &build->report_bump, &build->told, &build->told_capacity, source_count, sizeof(uint32_t)));
+    for (uint32_t i = first; i < build->line_count; i++) {
+        const feri_report_line *line = &build->lines[i], *told = line_told(build, line->source);
+        if (told != NULL && told->device == line->device && told->dtype == line->dtype &&
+            told->part_count == line->part_count && strcmp(told->reason, line->reason) == 0) {
+            continue;
+        }
+        build->lines[kept] = *line;
+        build->told[build->lines[kept].source] = kept + 1;
+        kept++;
+    }
+    build->line_count = kept;
+    return FER_OK;
+}
+
 fer_status feri_report_spec(feri_build *build,
                             const feri_spec *spec,
                             const feri_partition *partition,
@@ -112,6 +151,7 @@ fer_status feri_report_spec(feri_build *build,
     uint8_t *is_next = (uint8_t *)(line_of + spec->graph->source_count);
     uint32_t before = build->line_count;
     fer_status status = lines_fill(build, spec, partition, source, line_of, is_next);
+    status = status == FER_OK ? lines_settle(build, before, spec->graph->source_count) : status;
     if (status != FER_OK) {
         build->line_count = before; /* the next try tells it whole */
     }

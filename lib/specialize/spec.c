@@ -9,6 +9,8 @@
 
 /* Expansions of expansions end well before this; beyond it something expands into itself. */
 enum { MAX_EXPANSION_ROUNDS = 32 };
+/* The text of the passes keeps the first specialisations: about so many bytes. */
+enum { MAX_PASS_REPORT = 256 << 10 };
 
 typedef struct making {
     feri_segment *segment;
@@ -84,8 +86,11 @@ static fer_status passes_run(making *m) {
     uint32_t changes = 0;
     pthread_mutex_lock(&build->lock);
     feri_pass_env env = build->passes;
-    env.report = &build->pass_report;
-    feri_text_add(&build->pass_report, "specialization %u:\n", m->spec->number);
+    int is_full = build->pass_report.length > MAX_PASS_REPORT;
+    env.report = is_full ? NULL : &build->pass_report;
+    if (!is_full) {
+        feri_text_add(&build->pass_report, "specialization %u:\n", m->spec->number);
+    }
     fer_status status = feri_passes_run(m->spec->graph, &env, &changes);
     build->stats.pass_change_count += changes;
     build->pass_report.status = FER_OK; /* a line that found no memory fails this run, not all */

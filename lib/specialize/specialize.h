@@ -25,6 +25,7 @@ typedef struct feri_report_line {
     fer_dtype dtype;
     uint32_t part_count;
     uint32_t specialization;
+    uint32_t source; /* of the node */
     double work;
 } feri_report_line;
 
@@ -50,6 +51,8 @@ typedef struct feri_build {
     feri_bump report_bump;
     feri_report_line *lines;
     uint32_t line_count, line_capacity;
+    uint32_t *told; /* per source node: its last line, plus one */
+    uint32_t told_capacity;
     feri_text pass_report;
     fer_program_stats stats;
 } feri_build;

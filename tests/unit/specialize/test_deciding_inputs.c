@@ -146,12 +146,49 @@ static void branches_follow_the_condition(void **state) {
     fer_graph_release(bodies[1]);
 }
 
+/* A cache of specialisations that may hold little: memory stays where it is however many come. */
+static void the_cache_is_bounded(void **state) {
+    (void)state;
+    counted memory;
+    fer_context_options options = counted_options(&memory);
+    fer_limits limits = {.struct_size = sizeof(limits), .max_specialization_bytes = 64 << 10};
+    options.limits = &limits;
+    fer_context *context = NULL;
+    OK(fer_context_create(&options, &context));
+    fer_graph *graph = new_graph(context);
+    fer_value_id to = add_input(graph, "to", FER_I64, 1, (int64_t[]){2});
+    fer_value_id y = add_one(graph, "ConstantOfShape", to);
+    OK(fer_graph_add_output(graph, "y", add_one(graph, "Neg", y)));
+    fer_program *program = compiled(context, graph, NULL);
+    uint64_t early = 0, late = 0;
+    for (int64_t i = 0; i < 4000; i++) {
+        fer_tensor *in = i64_line(context, 2, (int64_t[]){i % 61 + 1, i / 61 % 67 + 1}),
+                   *out = NULL;
+        OK(fer_program_run(program, NULL, &in, 1, &out, 1));
+        assert_int_equal(fer_tensor_element_count(out), (i % 61 + 1) * (i / 61 % 67 + 1));
+        fer_tensor_release(in);
+        fer_tensor_release(out);
+        if (i == 1999) {
+            fer_context_memory(context, &early, NULL);
+        }
+    }
+    fer_context_memory(context, &late, NULL);
+    print_message("%llu bytes after 2,000 sizes, %llu after 4,000\n",
+                  (unsigned long long)early,
+                  (unsigned long long)late);
+    assert_true(late < early + early / 4);
+    fer_program_release(program);
+    fer_context_release(context);
+    assert_all_back(&memory);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_shape_may_change_its_length),
         TEST(two_deciding_inputs),
         TEST(branches_follow_the_condition),
+        cmocka_unit_test(the_cache_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
