@@ -16,19 +16,29 @@ typedef struct bound_step {
     feri_ref_call call;
 } bound_step;
 
+/* Where intermediates lie at one tuple of dims. Dims that come back find theirs again. */
+enum { LAYOUTS = 8 };
+typedef struct layout {
+    uint64_t dims_id; /* 0: not filled */
+    uint64_t workspace_bytes;
+    uint64_t *offsets; /* [life_count] */
+} layout;
+
 typedef struct feri_ref_instance {
     feri_ref_exec *exec;
     const fer_mem *weights; /* NULL: taken from each run */
     uint64_t bytes;         /* of this allocation */
     uint64_t dims_id;       /* bound for these dims; 0 nothing is bound */
-    uint64_t workspace_bytes;
     uint64_t scratch_bytes;
     uint8_t *workspace; /* addresses of intermediates follow from this */
     uint8_t *scratch;   /* own, grown when dims change */
     feri_ref_tensor *tensors;
     bound_step *steps;
     feri_ref_tensor **operands;
-    uint64_t *offsets; /* of intermediates */
+    layout layouts[LAYOUTS];
+    const layout *layout; /* the one in use */
+    uint32_t layout_count;
+    uint32_t next_layout;
     uint64_t *input_bytes;
     uint64_t *output_bytes;
     uint8_t *params;
@@ -69,7 +79,8 @@ fer_status feri_ref_instance_create(feri_ref_exec *exec,
     uint64_t operands_at = steps_at + graph->node_count * sizeof(bound_step);
     uint64_t offsets_at = operands_at + exec->operand_count * sizeof(feri_ref_tensor *);
     offsets_at = (offsets_at + 7) / 8 * 8;
-    uint64_t inputs_at = offsets_at + exec->life_count * sizeof(uint64_t);
+    uint32_t layout_count = graph->dim_slot_count > 0 ? LAYOUTS : 1;
+    uint64_t inputs_at = offsets_at + (uint64_t)layout_count * exec->life_count * sizeof(uint64_t);
     uint64_t outputs_at = inputs_at + graph->input_count * sizeof(uint64_t);
     uint64_t bytes = outputs_at + graph->output_count * sizeof(uint64_t);
     uint8_t *memory = host->alloc(host->self, bytes, 16);
@@ -85,7 +96,11 @@ fer_status feri_ref_instance_create(feri_ref_exec *exec,
     instance->tensors = (feri_ref_tensor *)(void *)(memory + tensors_at);
     instance->steps = (bound_step *)(void *)(memory + steps_at);
     instance->operands = (feri_ref_tensor **)(void *)(memory + operands_at);
-    instance->offsets = (uint64_t *)(void *)(memory + offsets_at);
+    instance->layout_count = layout_count;
+    for (uint32_t i = 0; i < layout_count; i++) {
+        instance->layouts[i].offsets =
+            (uint64_t *)(void *)(memory + offsets_at) + (uint64_t)i * exec->life_count;
+    }
     instance->input_bytes = (uint64_t *)(void *)(memory + inputs_at);
     instance->output_bytes = (uint64_t *)(void *)(memory + outputs_at);
     wire_steps(instance);
@@ -144,14 +159,14 @@ static fer_status place_weights(feri_ref_instance *instance, const fer_mem *weig
 
 static fer_status place_workspace(feri_ref_instance *instance, const fer_mem *workspace) {
     const feri_ref_exec *exec = instance->exec;
-    if (instance->workspace_bytes > 0 &&
-        (!workspace->host || workspace->bytes < instance->workspace_bytes)) {
+    uint64_t bytes = instance->layout->workspace_bytes;
+    if (bytes > 0 && (!workspace->host || workspace->bytes < bytes)) {
         return fail_memory(instance, "the workspace is smaller than workspace_bytes answered");
     }
     instance->workspace = workspace->host;
     for (uint32_t i = 0; i < exec->life_count; i++) {
         feri_ref_tensor *tensor = &instance->tensors[exec->lives[i].value];
-        tensor->data = tensor->count > 0 ? instance->workspace + instance->offsets[i]
+        tensor->data = tensor->count > 0 ? instance->workspace + instance->layout->offsets[i]
                                          : (uint8_t *)&instance->nothing;
     }
     return FER_OK;
@@ -218,6 +233,28 @@ static fer_status bind_step(feri_ref_instance *instance, uint32_t index, const f
     return FER_OK;
 }
 
+static fer_status layout_get(feri_ref_instance *instance, const fer_run_args *args) {
+    const feri_ref_exec *exec = instance->exec;
+    for (uint32_t i = 0; i < instance->layout_count; i++) {
+        if (instance->layouts[i].dims_id == args->dims_id && args->dims_id != 0) {
+            instance->layout = &instance->layouts[i];
+            return FER_OK;
+        }
+    }
+    layout *made = &instance->layouts[instance->next_layout++ % instance->layout_count];
+    made->dims_id = 0;
+    fer_status status = feri_kit_plan(exec->host,
+                                      exec->graph,
+                                      exec->lives,
+                                      exec->life_count,
+                                      args->dim_values,
+                                      made->offsets,
+                                      &made->workspace_bytes);
+    made->dims_id = status == FER_OK ? args->dims_id : 0;
+    instance->layout = made;
+    return status;
+}
+
 /* Everything that follows from dims: sizes, places, kernels' params. */
 static fer_status rebind(feri_ref_instance *instance, const fer_run_args *args) {
     const feri_ref_exec *exec = instance->exec;
@@ -225,13 +262,7 @@ static fer_status rebind(feri_ref_instance *instance, const fer_run_args *args) 
     instance->dims_id = 0;
     fer_status status = resolve(instance, args);
     if (status == FER_OK) {
-        status = feri_kit_plan(exec->host,
-                               graph,
-                               exec->lives,
-                               exec->life_count,
-                               args->dim_values,
-                               instance->offsets,
-                               &instance->workspace_bytes);
+        status = layout_get(instance, args);
     }
     if (status == FER_OK) {
         status =
