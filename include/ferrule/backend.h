@@ -355,6 +355,8 @@ typedef struct fer_backend_async {
      * looks at the last event only, and destroys a stream that has failed. A stream is used by one
      * thread at a time. */
     fer_status (*stream_create)(void *device, void **out_stream);
+    /* Waits for what is on the stream, or ends it: afterwards nothing of it touches memory,
+     * instances or out_dims. The host destroys a stream before the instances made for it. */
     void (*stream_destroy)(void *device, void *stream);
     fer_status (*copy_async)(void *device,
                              void *stream,

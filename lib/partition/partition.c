@@ -173,6 +173,17 @@ static fer_status nobody_error(placing *p, const feri_gnode *node, uint32_t inde
     return status;
 }
 
+/* Why a node may not run where it could: the policy, unless a device it may use is lost. */
+static fer_status place_status(const placing *p, uint32_t device_end, const fer_pin *pin) {
+    for (uint32_t d = 0; d < device_end; d++) {
+        if (p->sessions[d] == NULL &&
+            (pin == NULL || device_is_named(p->policy->devices[d], pin->device))) {
+            return FER_DEVICE_LOST;
+        }
+    }
+    return FER_PLACEMENT;
+}
+
 static fer_status node_place(placing *p, uint32_t index) {
     const feri_gnode *node = p->graph->nodes[index];
     uint32_t v = p->view_index[index];
@@ -211,7 +222,7 @@ static fer_status node_place(placing *p, uint32_t index) {
         return FER_OK;
     }
     if (pin != NULL) {
-        fer_status status = feri_fail(FER_PLACEMENT,
+        fer_status status = feri_fail(place_status(p, p->policy->device_count, pin),
                                       "node '%s' is pinned to %s, which does not run it: %s",
                                       node->name,
                                       pin->device,
@@ -230,7 +241,7 @@ static fer_status fallback_check(placing *p) {
         const feri_gnode *node = p->graph->nodes[i];
         if (p->partition->device_of[i] > 0 && pin_of(p->policy, node->name) == NULL) {
             fer_status status = feri_fail(
-                FER_PLACEMENT,
+                place_status(p, (uint32_t)p->partition->device_of[i], NULL),
                 "'%s' (node '%s') would fall back to %s: %s; allow fallback or pin the node",
                 node->op->name,
                 node->name,

@@ -27,7 +27,6 @@ typedef struct sim_config {
     uint32_t no_map;           /* 1: map is UNSUPPORTED */
     uint32_t is_silent;        /* 1: failures come without a sentence */
     uint32_t kernel_ns;        /* every kernel takes this much longer */
-    uint32_t failures_stick;   /* 1: after a failed op, all that follows on its stream fails */
     uint32_t buffer_alignment; /* told to the host (256) */
 } sim_config;
 

@@ -42,6 +42,17 @@ void sim_event_release(sim_event *event) {
     }
 }
 
+/* The sentence comes on the thread that calls. */
+static void ready_call(const sim_event *event,
+                       void (*ready)(void *self, fer_status status),
+                       void *self,
+                       fer_status status) {
+    if (status != FER_OK && event->message[0] != 0) {
+        (void)event->host->fail(event->host->self, status, 77, event->node, event->message);
+    }
+    ready(self, status);
+}
+
 void sim_event_finish(sim_event *event, fer_status status, const char *node, const char *message) {
     pthread_mutex_lock(&event->lock);
     (void)snprintf(event->message, sizeof(event->message), "%s", message);
@@ -52,7 +63,7 @@ void sim_event_finish(sim_event *event, fer_status status, const char *node, con
     pthread_cond_broadcast(&event->done);
     pthread_mutex_unlock(&event->lock);
     if (ready != NULL) {
-        ready(self, status);
+        ready_call(event, ready, self, status);
     }
 }
 
@@ -111,7 +122,7 @@ fer_status sim_event_on_ready(void *device,
     }
     pthread_mutex_unlock(&event->lock);
     if (status != FER_NOT_READY) {
-        ready(self, status);
+        ready_call(event, ready, self, status);
     }
     return FER_OK;
 }

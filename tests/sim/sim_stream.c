@@ -19,7 +19,9 @@ struct sim_stream {
     sim_task *first, *last; /* the running one stays first until done */
     uint32_t ends;
     atomic_uint is_aborted;
-    fer_status stuck; /* with failures_stick: of the first failure; worker only */
+    fer_status stuck; /* the first failure: all that follows ends with it; worker only */
+    char stuck_message[200];
+    char stuck_node[100];
 };
 
 /* ---- the worker ---- */
@@ -50,12 +52,10 @@ static void task_do(sim_stream *stream, sim_task *task) {
     sim_device *device = stream->device;
     sim_chip *chip = device->chip;
     fer_status status = waits_wait(stream, task);
-    sim_lock();
-    int sticks = chip->config.failures_stick != 0;
-    sim_unlock();
-    if (status == FER_OK && sticks && stream->stuck != FER_OK) {
+    if (stream->stuck != FER_OK) {
         status = stream->stuck;
-        (void)snprintf(task->message, sizeof(task->message), "an earlier failure on its stream");
+        memcpy(task->message, stream->stuck_message, sizeof(task->message));
+        memcpy(task->node, stream->stuck_node, sizeof(task->node));
     }
     task->event->start_ns = sim_chip_clock(chip);
     if (status == FER_OK && atomic_load(&device->is_lost) != 0) {
@@ -75,7 +75,11 @@ static void task_do(sim_stream *stream, sim_task *task) {
     sim_lock();
     chip->busy_ns += task->event->end_ns - task->event->start_ns;
     sim_unlock();
-    stream->stuck = stream->stuck == FER_OK ? status : stream->stuck;
+    if (stream->stuck == FER_OK && status != FER_OK) {
+        stream->stuck = status;
+        memcpy(stream->stuck_message, task->message, sizeof(task->message));
+        memcpy(stream->stuck_node, task->node, sizeof(task->node));
+    }
     sim_event *event = task->event;
     char node[sizeof(task->node)], message[sizeof(task->message)];
     memcpy(node, task->node, sizeof(node));
