@@ -161,8 +161,10 @@ static fer_status run(feri_ref_call *call) {
     return FER_OK;
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {FER_OP_LinearAttention, 27, run, bind, sizeof(recurrence), scratch_bytes, NULL},
+    FERI_REF_ROW(LinearAttention, 27, run, bind, sizeof(recurrence), scratch_bytes, NULL)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_linear_attention = {kernels,
-                                                          sizeof(kernels) / sizeof(kernels[0])};
+/* clang-format on */
+const feri_ref_family feri_ref_family_linear_attention = FERI_REF_FAMILY_OF(kernels);

@@ -158,8 +158,11 @@ static fer_status run_dequantize(feri_ref_call *call) {
     return FER_OK;
 }
 
+/* clang-format off */
 static const feri_ref_kernel kernels[] = {
-    {FER_OP_QuantizeLinear,   25, run_quantize,   bind, sizeof(factors), NULL, NULL},
-    {FER_OP_DequantizeLinear, 25, run_dequantize, bind, sizeof(factors), NULL, NULL},
+    FERI_REF_ROW(QuantizeLinear,  25, run_quantize, bind, sizeof(factors), NULL, NULL)
+    FERI_REF_ROW(DequantizeLinear, 25, run_dequantize, bind, sizeof(factors), NULL, NULL)
+    FERI_REF_END
 };
-const feri_ref_family feri_ref_family_quantize = {kernels, sizeof(kernels) / sizeof(kernels[0])};
+/* clang-format on */
+const feri_ref_family feri_ref_family_quantize = FERI_REF_FAMILY_OF(kernels);

@@ -77,6 +77,10 @@ void *feri_bump_alloc(feri_bump *bump, uint64_t bytes) {
     return memory;
 }
 
+void *feri_bump_array(feri_bump *bump, uint64_t count, uint64_t element_bytes) {
+    return feri_bump_alloc(bump, feri_mul_sat(count, element_bytes));
+}
+
 char *feri_bump_strndup(feri_bump *bump, const char *text, uint64_t length) {
     char *copy = feri_bump_alloc(bump, feri_add_sat(length, 1));
     if (copy && length) {

@@ -20,8 +20,8 @@ void feri_bump_init(feri_bump *bump, feri_env *env);
 void feri_bump_finish(feri_bump *bump);
 /* Zeroed, aligned to 16; NULL on failure with the error recorded. 0 bytes give a valid pointer. */
 void *feri_bump_alloc(feri_bump *bump, uint64_t bytes);
-#define FERI_BUMP_ARRAY(bump, type, count)                                                         \
-    ((type *)feri_bump_alloc((bump), feri_mul_sat((count), sizeof(type))))
+void *feri_bump_array(feri_bump *bump, uint64_t count, uint64_t element_bytes);
+#define FERI_BUMP_ARRAY(bump, type, count) ((type *)feri_bump_array((bump), (count), sizeof(type)))
 /* NUL-terminated copies. */
 char *feri_bump_strndup(feri_bump *bump, const char *text, uint64_t length);
 char *feri_bump_printf(feri_bump *bump, const char *format, ...)

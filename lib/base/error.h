@@ -13,7 +13,12 @@
  * Truncates, never allocates. Clears node and backend; add them afterwards. */
 fer_status feri_fail_at(const char *file, uint32_t line, fer_status status, const char *format, ...)
     __attribute__((format(printf, 4, 5), cold));
-#define feri_fail(status, ...) feri_fail_at(__FILE__, __LINE__, (status), __VA_ARGS__)
+#ifdef __FILE_NAME__
+#define FERI_FILE __FILE_NAME__
+#else
+#define FERI_FILE __FILE__
+#endif
+#define feri_fail(status, ...) feri_fail_at(FERI_FILE, __LINE__, (status), __VA_ARGS__)
 
 /* Adds to the last error if the field is still empty; NULL is ignored. */
 void feri_error_set_node(const char *node);

@@ -175,6 +175,17 @@ fer_status feri_mem_copy(feri_session *to_session,
     return copy_bounced(to_session, to, from_session, from, bytes);
 }
 
+static fer_status write_zeros(feri_env *env, feri_buffer *buffer, uint64_t bytes) {
+    uint64_t piece = bytes < (1 << 16) ? bytes : 1 << 16;
+    uint8_t *zeros = feri_alloc(env, piece);
+    fer_status status = zeros != NULL ? FER_OK : fer_error_last()->status;
+    for (uint64_t done = 0; done < bytes && status == FER_OK; done += piece) {
+        status = buffer_write(buffer, done, zeros, bytes - done < piece ? bytes - done : piece);
+    }
+    feri_free(env, zeros, piece);
+    return status;
+}
+
 fer_status fer_tensor_create_on(fer_device *device,
                                 fer_dtype dtype,
                                 uint32_t rank,
@@ -193,11 +204,7 @@ fer_status fer_tensor_create_on(fer_device *device,
     fer_status status = feri_device_buffer(session, bytes, FER_MEM_DEVICE, &buffer);
     feri_session_release(session);
     FER_TRY(status);
-    static const uint8_t zeros[4096];
-    for (uint64_t done = 0; done < bytes && status == FER_OK; done += sizeof(zeros)) {
-        status = buffer_write(
-            buffer, done, zeros, bytes - done < sizeof(zeros) ? bytes - done : sizeof(zeros));
-    }
+    status = write_zeros(env, buffer, bytes);
     if (status == FER_OK) {
         status = feri_tensor_on_buffer(buffer, 0, dtype, rank, dims, out_tensor);
     }
