@@ -237,6 +237,34 @@ static fer_status make_constant(expander *ex,
     return status;
 }
 
+/* "@name}": all numbers of a list attribute. *out_value stays FER_NO_VALUE when it is none. */
+static fer_status list_constant(expander *ex, fer_dtype dtype, fer_value_id *out_value) {
+    const char *start = ex->scan.at;
+    const fer_attr *attr = NULL;
+    *out_value = FER_NO_VALUE;
+    if (feri_scan_take(&ex->scan, '@')) {
+        FER_TRY(own_attr(ex, feri_scan_word(&ex->scan), &attr));
+    }
+    int is_list = attr && (attr->type == FER_ATTR_FLOATS || attr->type == FER_ATTR_INTS);
+    if (!is_list || !feri_scan_take(&ex->scan, '}')) {
+        ex->scan.at = start;
+        return FER_OK;
+    }
+    uint64_t bytes = feri_mul_sat(attr->count, sizeof(feri_number));
+    feri_number *numbers = feri_alloc(ex->graph->env, bytes);
+    if (numbers == NULL) {
+        return fer_error_last()->status;
+    }
+    for (uint32_t n = 0; n < attr->count; n++) {
+        numbers[n].is_float = attr->type == FER_ATTR_FLOATS;
+        numbers[n].f = numbers[n].is_float ? (double)attr->value.floats[n] : 0;
+        numbers[n].i = numbers[n].is_float ? 0 : attr->value.ints[n];
+    }
+    fer_status status = make_constant(ex, dtype, numbers, attr->count, /*is_scalar=*/0, out_value);
+    feri_free(ex->graph->env, numbers, bytes);
+    return status;
+}
+
 /* After '{'. */
 static fer_status constant(expander *ex, fer_value_id *out_value) {
     feri_number numbers[MOST_OPERANDS];
@@ -259,6 +287,10 @@ static fer_status constant(expander *ex, fer_value_id *out_value) {
     FER_TRY(word_dtype(ex, word, &dtype));
     if (!feri_scan_take(&ex->scan, ':')) {
         return bad_text(ex, "':' in a constant");
+    }
+    FER_TRY(list_constant(ex, dtype, out_value));
+    if (*out_value != FER_NO_VALUE) {
+        return FER_OK;
     }
     while (!feri_scan_take(&ex->scan, '}')) {
         if (count == MOST_OPERANDS) {

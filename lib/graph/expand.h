@@ -13,7 +13,7 @@
  *         number after the bar
  *
  *     s = {i64: 1 2 3}
- *         a 1-D constant; {i64: 7}' is a scalar
+ *         a 1-D constant; {i64: 7}' is a scalar; {f64: @name} holds all numbers of a list attribute
  *
  *     y = Cast(t, to=x)
  *         an attribute that takes a dtype: of a value, or by name (to=f32)

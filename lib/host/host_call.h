@@ -90,7 +90,12 @@ fer_value *feri_host_body_take(feri_host_body *body, uint32_t index);
     X(string_move)                                                                                 \
     X(string_concat)                                                                               \
     X(string_split)                                                                                \
-    X(string_normalizer)
+    X(string_normalizer)                                                                           \
+    X(string_regex)                                                                                \
+    X(tfidf)                                                                                       \
+    X(label_encoder)                                                                               \
+    X(category_mapper)                                                                             \
+    X(one_hot_encoder)
 
 #define FERI_DECLARE(name) fer_status feri_host_##name(feri_host_call *call);
 FERI_HOST_LIST(FERI_DECLARE)

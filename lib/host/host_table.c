@@ -67,12 +67,16 @@ static const row rows[] = {
     ROW(Transpose, feri_host_string_move)
     ROW(Unsqueeze, feri_host_string_move)
     ROW(Where, feri_host_string_move)
-    NOT_YET(RegexFullMatch, "'RegexFullMatch' is")
+    ROW(RegexFullMatch, feri_host_string_regex)
     ROW(StringConcat, feri_host_string_concat)
     ROW(StringNormalizer, feri_host_string_normalizer)
     ROW(StringSplit, feri_host_string_split)
-    NOT_YET(TfIdfVectorizer, "'TfIdfVectorizer' is")
+    ROW(TfIdfVectorizer, feri_host_tfidf)
     NOT_YET(Unique, "'Unique' of strings is")
+    ROW(ml_ArrayFeatureExtractor, feri_host_string_move)
+    ROW(ml_CategoryMapper, feri_host_category_mapper)
+    ROW(ml_LabelEncoder, feri_host_label_encoder)
+    ROW(ml_OneHotEncoder, feri_host_one_hot_encoder)
     {0}
 };
 /* clang-format on */
