@@ -204,10 +204,10 @@ static inline fer_tensor *i64_line(fer_context *context, int64_t count, const in
 }
 
 static inline fer_value_id add_constant(fer_graph *graph, fer_tensor *tensor) {
-    static unsigned number;
+    static atomic_uint number;
     char name[24];
     fer_value_id id = 0;
-    snprintf(name, sizeof(name), "k%u", number++);
+    snprintf(name, sizeof(name), "k%u", atomic_fetch_add(&number, 1));
     OK(fer_graph_add_constant(graph, name, tensor, &id));
     fer_tensor_release(tensor);
     return id;
