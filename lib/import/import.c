@@ -22,6 +22,7 @@ fer_status feri_import_opset(feri_importer *im, feri_span message, feri_opset *o
         {"ai.onnx.ml",               5              },
         {"ai.onnx.preview",          1              },
         {"ai.onnx.preview.training", 1              },
+        {"com.microsoft",            1              },
         {"ferrule",                  1              },
     };
     (void)im;
