@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "device/device.h"
 
+#include <stdio.h>
 #include <string.h>
 
 struct feri_adapter {
@@ -397,13 +398,46 @@ static void stream_cancel(void *object, void *stream) {
 
 /* ---- compiler ---- */
 
+int feri_claims_refuse(const fer_op_claim *claims,
+                       uint32_t count,
+                       const fer_node_view *node,
+                       fer_support *support) {
+    const fer_op_claim *found = NULL;
+    for (uint32_t i = 0; i < count && found == NULL; i++) {
+        found = claims[i].op == node->op ? &claims[i] : NULL;
+    }
+    if (count == 0 || (found != NULL && node->revision <= found->revision)) {
+        return 0;
+    }
+    support->supported = 0;
+    if (found != NULL) {
+        snprintf(support->reason,
+                 sizeof(support->reason),
+                 "it knows %s up to opset %u, this one means opset %u",
+                 node->op_name,
+                 found->revision,
+                 node->revision);
+    } else {
+        snprintf(support->reason,
+                 sizeof(support->reason),
+                 "%s is not among the ops it claims",
+                 node->op_name);
+    }
+    return 1;
+}
+
 static fer_status compiler_claim(void *object, const fer_subgraph *graph, fer_support *supports) {
     const a_device *device = object;
     if (device->adapter->compiler.claim != NULL) {
         return device->adapter->compiler.claim(device->handle, graph, supports);
     }
+    const fer_op_claim *claims = NULL;
+    uint32_t count = 0;
+    FER_TRY(core_op_claims(object, &claims, &count));
     for (uint32_t i = 0; i < graph->node_count; i++) {
-        FER_TRY(device->adapter->core.op_supported(device->handle, graph, i, &supports[i]));
+        if (!feri_claims_refuse(claims, count, graph->nodes[i], &supports[i])) {
+            FER_TRY(device->adapter->core.op_supported(device->handle, graph, i, &supports[i]));
+        }
     }
     return FER_OK;
 }

@@ -97,6 +97,11 @@ fer_status feri_backend_add(fer_context *context,
 /* Fills backend's tables from module: what is missing gets the host's default. */
 fer_status feri_module_complete(feri_backend *backend, const fer_backend_module *module);
 void feri_module_finish(feri_backend *backend);
+/* 1 when a list of claims rules a node out: support then says why. No list rules nothing out. */
+int feri_claims_refuse(const fer_op_claim *claims,
+                       uint32_t count,
+                       const fer_node_view *node,
+                       fer_support *support);
 size_t feri_adapter_bytes(void);
 /* The module as it was given (short tables zero-filled), for wrapping another backend with it. */
 const fer_backend_module *feri_adapter_module(const feri_backend *backend);

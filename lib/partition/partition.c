@@ -42,31 +42,6 @@ int feri_node_is_host(const fer_graph *graph, const feri_gnode *node) {
 
 /* ---- claims ---- */
 
-static void refuse_unclaimed(const fer_op_claim *claims,
-                             uint32_t count,
-                             const fer_node_view *node,
-                             fer_support *support) {
-    for (uint32_t i = 0; i < count; i++) {
-        if (claims[i].op == node->op) {
-            if (node->revision > claims[i].revision) {
-                support->supported = 0;
-                snprintf(support->reason,
-                         sizeof(support->reason),
-                         "it knows %s up to opset %u, this one means opset %u",
-                         node->op_name,
-                         claims[i].revision,
-                         node->revision);
-            }
-            return;
-        }
-    }
-    support->supported = 0;
-    snprintf(support->reason,
-             sizeof(support->reason),
-             "%s is not among the ops it claims",
-             node->op_name);
-}
-
 static fer_status device_claim(placing *p, uint32_t device) {
     uint32_t count = p->view.graph.node_count;
     fer_support *supports = FERI_BUMP_ARRAY(p->bump, fer_support, count);
@@ -93,9 +68,7 @@ static fer_status device_claim(placing *p, uint32_t device) {
                                 backend->core.op_claims(session->handle, &claims, &claim_count)));
     for (uint32_t i = 0; i < count; i++) {
         supports[i].reason[sizeof(supports[i].reason) - 1] = 0;
-        if (claim_count > 0 && supports[i].supported) {
-            refuse_unclaimed(claims, claim_count, p->view.graph.nodes[i], &supports[i]);
-        }
+        feri_claims_refuse(claims, claim_count, p->view.graph.nodes[i], &supports[i]);
     }
     return FER_OK;
 }
