@@ -48,6 +48,13 @@ const fer_backend_module *feri_adapter_module(const feri_backend *backend) {
 
 /* ---- core ---- */
 
+/* A slot that answers OK has made something. */
+static fer_status made(const fer_host *host, fer_status status, const void *object) {
+    return status != FER_OK || object != NULL
+               ? status
+               : host->fail(host->self, FER_BACKEND, 0, NULL, "it answered OK and made nothing");
+}
+
 static fer_status core_create(void *self, const fer_create_args *args, void **out_backend) {
     const struct feri_adapter *adapter = self;
     const fer_host *host = args->host;
@@ -57,6 +64,7 @@ static fer_status core_create(void *self, const fer_create_args *args, void **ou
     }
     *backend = (a_backend){adapter, host, NULL};
     fer_status status = adapter->core.create(adapter->original.self, args, &backend->handle);
+    status = made(host, status, backend->handle);
     if (status != FER_OK) {
         host->free(host->self, backend, sizeof(*backend), 16);
         return status;
@@ -91,6 +99,7 @@ static fer_status core_device_open(void *object, uint32_t index, void **out_devi
     }
     *device = (a_device){backend->adapter, host, NULL};
     fer_status status = backend->adapter->core.device_open(backend->handle, index, &device->handle);
+    status = made(host, status, device->handle);
     if (status != FER_OK) {
         host->free(host->self, device, sizeof(*device), 16);
         return status;
@@ -122,6 +131,7 @@ static fer_status core_compile(void *object, const fer_subgraph *graph, void **o
     }
     memset(exec, 0, sizeof(*exec));
     fer_status status = device->adapter->core.compile(device->handle, graph, &exec->handle);
+    status = made(host, status, exec->handle);
     if (status != FER_OK) {
         host->free(host->self, exec, sizeof(*exec), 16);
         return status;
@@ -489,6 +499,7 @@ static fer_status deserialize(
     memset(exec, 0, sizeof(*exec));
     fer_status status =
         device->adapter->compiler.deserialize(device->handle, graph, data, bytes, &exec->handle);
+    status = made(host, status, exec->handle);
     if (status != FER_OK) {
         host->free(host->self, exec, sizeof(*exec), 16);
         return status;

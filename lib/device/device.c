@@ -247,6 +247,7 @@ fer_status feri_devices_ready(fer_context *context) {
     pthread_mutex_lock(&context->lock);
     for (uint32_t i = 0; i < context->backend_count && !context->devices_ready; i++) {
         feri_backend *backend = context->backends[i];
+        feri_error_expect();
         fer_status one = backend_enumerate(context, backend);
         if (one == FER_OUT_OF_MEMORY || one == FER_BUDGET) {
             status = one;
@@ -254,7 +255,11 @@ fer_status feri_devices_ready(fer_context *context) {
         }
         if (one != FER_OK) {
             backend->has_devices = 1; /* asked once */
-            feri_load_report_add(context, one, backend->name, fer_error_last()->message);
+            feri_load_report_add(context,
+                                 one,
+                                 backend->name,
+                                 feri_error_tells(one) ? fer_error_last()->message
+                                                       : fer_status_sentence(one));
         }
     }
     context->devices_ready = status == FER_OK;
