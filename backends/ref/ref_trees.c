@@ -5,13 +5,13 @@
  * row walks every tree; leaves are put together in f64. Called through the step list.
  */
 #include "ref/ref_line.h"
+#include "ref/ref_scores.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { LEQ, LT, GTE, GT, EQ, NEQ, MEMBER };
 enum { AVERAGE, SUM, LEAST, MOST };
-enum { NONE, SOFTMAX, LOGISTIC, SOFTMAX_ZERO, PROBIT };
 
 typedef struct trees {
     uint64_t nodes, leaves, roots, targets, features, members;
@@ -85,7 +85,7 @@ static fer_status bind(feri_ref_call *call) {
     p->members = read_tensor(call, "membership_values", &p->member);
     p->roots = roots ? roots->count : 0;
     p->aggregate = feri_ref_int(call->node, "aggregate_function", SUM);
-    p->post = feri_ref_int(call->node, "post_transform", NONE);
+    p->post = feri_ref_int(call->node, "post_transform", FERI_REF_RAW);
     if (x->rank < 1 || x->rank > 2 || y->rank != 2 ||
         y->dims[0] != (x->rank == 2 ? x->dims[0] : 1)) {
         return feri_ref_fail(call, FER_INVALID_INPUT, "X must be [rows, features]");
@@ -103,7 +103,7 @@ static fer_status bind(feri_ref_call *call) {
     int is_whole = read_tensor(call, "nodes_splits", &p->split) == p->nodes && p->feature &&
                    p->is_leaf[0] && p->is_leaf[1] && p->next[0] && p->next[1] && p->root &&
                    p->target && p->nodes > 0 && p->aggregate >= AVERAGE && p->aggregate <= MOST &&
-                   p->post >= NONE && p->post <= PROBIT;
+                   p->post >= FERI_REF_RAW && p->post <= FERI_REF_PROBIT;
     const char *tracks = "nodes_missing_value_tracks_true";
     const fer_attr *given = feri_ref_attr(call->node, tracks);
     if (!is_whole || (given && given->count && !p->tracks_true) || !is_allowed(call, p)) {
@@ -204,34 +204,6 @@ walk(feri_ref_call *call, uint64_t row, uint64_t root, const uint64_t *starts, u
     return feri_ref_fail(call, FER_INVALID_MODEL, "its nodes form a cycle");
 }
 
-/* Winitzki's approximation of the inverse normal distribution, as in ONNX Runtime. */
-static double probit(double score) {
-    double t = 2 * score - 1, l = log((1 - t) * (1 + t));
-    double v = 2 / (3.14159265358979323846 * 0.147) + 0.5 * l;
-    return sqrt(2) * copysign(sqrt(sqrt(v * v - l / 0.147) - v), t);
-}
-
-static void post_transform(int64_t kind, uint64_t count, double *scores) {
-    double most = -INFINITY, sum = 0;
-    for (uint64_t i = 0; i < count; i++) {
-        most = scores[i] > most ? scores[i] : most;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        if (kind == LOGISTIC) {
-            scores[i] = 1 / (1 + exp(-scores[i]));
-        } else if (kind == PROBIT) {
-            scores[i] = probit(scores[i]);
-        } else if (kind != NONE) {
-            int counts = kind == SOFTMAX || fabs(scores[i]) > 1e-7;
-            scores[i] = counts ? exp(scores[i] - most) : 0;
-            sum += scores[i];
-        }
-    }
-    for (uint64_t i = 0; (kind == SOFTMAX || kind == SOFTMAX_ZERO) && i < count; i++) {
-        scores[i] /= sum;
-    }
-}
-
 static fer_status score_row(
     feri_ref_call *call, uint64_t row, const uint64_t *starts, double *scores, double *counts) {
     const trees *p = call->params;
@@ -255,7 +227,7 @@ static fer_status score_row(
         }
         *count = 1;
     }
-    post_transform(p->post, p->targets, scores);
+    feri_ref_transform_scores(p->post, p->targets, scores);
     feri_ref_store_real(call, call->out[0], row * p->targets, 1, p->targets, scores);
     return feri_ref_poll(call, p->targets);
 }

@@ -95,7 +95,9 @@ fer_value *feri_host_body_take(feri_host_body *body, uint32_t index);
     X(tfidf)                                                                                       \
     X(label_encoder)                                                                               \
     X(category_mapper)                                                                             \
-    X(one_hot_encoder)
+    X(one_hot_encoder)                                                                             \
+    X(string_unique)                                                                               \
+    X(string_classifier)
 
 #define FERI_DECLARE(name) fer_status feri_host_##name(feri_host_call *call);
 FERI_HOST_LIST(FERI_DECLARE)

@@ -72,9 +72,12 @@ static const row rows[] = {
     ROW(StringNormalizer, feri_host_string_normalizer)
     ROW(StringSplit, feri_host_string_split)
     ROW(TfIdfVectorizer, feri_host_tfidf)
-    NOT_YET(Unique, "'Unique' of strings is")
+    ROW(Unique, feri_host_string_unique)
     ROW(ml_ArrayFeatureExtractor, feri_host_string_move)
     ROW(ml_CategoryMapper, feri_host_category_mapper)
+    ROW(ml_LinearClassifier, feri_host_string_classifier)
+    ROW(ml_SVMClassifier, feri_host_string_classifier)
+    ROW(ml_TreeEnsembleClassifier, feri_host_string_classifier)
     ROW(ml_LabelEncoder, feri_host_label_encoder)
     ROW(ml_OneHotEncoder, feri_host_one_hot_encoder)
     {0}

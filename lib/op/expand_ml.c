@@ -117,8 +117,8 @@ static fer_status add_post_transform(const feri_infer *call, feri_text *out_body
         {"SOFTMAX",      "z = Softmax(s, axis=1)\n"                    },
         {"SOFTMAX_ZERO",
          "m = ReduceMax(s, {i64: 1}, keepdims=1)\n"
-         "f = Cast(Greater(Abs(s), {f64: 1e-7}'), to=f64)\n"
-         "e = Mul(Exp(Sub(s, m)), f)\n"
+         "f = Greater(Abs(s), {f64: 1e-7}')\n"
+         "e = Where(f, Exp(Sub(s, m)), Mul(s, Exp(Neg(m))))\n"
          "z = Div(e, ReduceSum(e, {i64: 1}, keepdims=1))\n"            },
         {"PROBIT",
          "t = Sub(Mul({f64: 2}', s), {f64: 1}')\n"

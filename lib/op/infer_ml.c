@@ -196,7 +196,8 @@ fer_status feri_infer_linear_regressor(feri_infer *call) {
 /* Labels: how many there are; sets their dtype and shape [N]. */
 static fer_status set_labels(const feri_infer *call, feri_sym rows, uint32_t *out_count) {
     uint32_t texts = list_count(call, "classlabels_strings");
-    uint32_t numbers = list_count(call, "classlabels_ints");
+    uint32_t numbers =
+        list_count(call, "classlabels_ints") + list_count(call, "classlabels_int64s");
     feri_fact *y = feri_infer_out(call, 0);
     *out_count = texts > numbers ? texts : numbers;
     if (texts && numbers) {
@@ -263,4 +264,15 @@ fer_status feri_infer_tree_ensemble(feri_infer *call) {
         return feri_infer_fail(call, "n_targets is %lld, it must be positive", (long long)targets);
     }
     return set_matrix(call, 0, rows, feri_sym_number(targets));
+}
+
+fer_status feri_infer_tree_classifier(feri_infer *call) {
+    feri_sym rows;
+    uint32_t labels;
+    FER_TRY(rows_of(call, &rows));
+    FER_TRY(set_labels(call, rows, &labels));
+    if (labels < 1) {
+        return feri_infer_fail(call, "it has no class labels");
+    }
+    return set_matrix(call, 1, rows, feri_sym_number(labels));
 }
