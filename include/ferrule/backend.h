@@ -157,8 +157,9 @@ typedef struct fer_run_args {
     uint32_t wait_count;
     uint32_t reserved;
     void *stream;      /* the instance's stream, NULL without the async level */
-    void **out_signal; /* NULL: return when done. Else: may return at once and set an event that is
-                          done with the run, or set NULL when the run is done already */
+    void **out_signal; /* NULL (only where stream is): return when done. Else: may return at once
+                          and set an event that is done with the run, or set NULL when the run is
+                          done already */
 } fer_run_args;
 
 /* ---- what the host offers ---- */
@@ -229,6 +230,8 @@ typedef struct fer_create_args {
     const char *options; /* the manifest's options line, "" if none */
     const struct fer_backend_module
         *inner; /* wrappers: the complete (defaults filled) module they wrap */
+    const struct fer_backend_module
+        *reference; /* wrappers: the reference backend, complete; NULL where it is not built */
 } fer_create_args;
 
 /* ---- level 0: core, a whole backend in eleven slots ---- */

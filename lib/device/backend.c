@@ -22,6 +22,15 @@ static int name_is_valid(const char *name) {
     return 1;
 }
 
+static feri_backend *backend_named(const fer_context *context, const char *name) {
+    for (uint32_t i = 0; i < context->backend_count; i++) {
+        if (strcmp(context->backends[i]->name, name) == 0) {
+            return context->backends[i];
+        }
+    }
+    return NULL;
+}
+
 static fer_status module_check(fer_context *context, const fer_backend_module *module) {
     if (module->abi_version < FER_BACKEND_ABI_MIN || module->abi_version > FER_BACKEND_ABI_MAX) {
         return feri_fail(FER_VERSION,
@@ -35,11 +44,9 @@ static fer_status module_check(fer_context *context, const fer_backend_module *m
         return feri_fail(FER_BACKEND,
                          "the module's name is not [a-z][a-z0-9_]* of at most 30 characters");
     }
-    for (uint32_t i = 0; i < context->backend_count; i++) {
-        if (strcmp(context->backends[i]->name, module->name) == 0) {
-            return feri_fail(
-                FER_INVALID_ARGUMENT, "a backend called '%s' is already registered", module->name);
-        }
+    if (backend_named(context, module->name) != NULL) {
+        return feri_fail(
+            FER_INVALID_ARGUMENT, "a backend called '%s' is already registered", module->name);
     }
     const fer_backend_core *core = module->core;
     if (core == NULL || core->struct_size < offsetof(fer_backend_core, op_claims) ||
@@ -179,7 +186,12 @@ fer_status feri_backend_wrap(fer_context *context,
     snprintf(wrapped->name, sizeof(wrapped->name), "%.20s(%.24s)", outer->name, inner->name);
     fer_status status = feri_module_complete(wrapped, feri_adapter_module(outer));
     if (status == FER_OK) {
-        fer_create_args args = {sizeof(args), 0, &wrapped->host, wrapped->options, &inner->module};
+        feri_backend *reference = backend_named(context, "ref");
+        fer_create_args args = {.struct_size = sizeof(args),
+                                .host = &wrapped->host,
+                                .options = wrapped->options,
+                                .inner = &inner->module,
+                                .reference = reference == NULL ? NULL : &reference->module};
         status = wrapped->core.create(wrapped->module.self, &args, &wrapped->handle);
     }
     if (status == FER_OK && wrapped->handle == NULL) {

@@ -224,7 +224,8 @@ static fer_status backend_enumerate(fer_context *context, feri_backend *backend)
         return FER_OK;
     }
     if (backend->handle == NULL) {
-        fer_create_args args = {sizeof(args), 0, &backend->host, backend->options, NULL};
+        fer_create_args args = {
+            .struct_size = sizeof(args), .host = &backend->host, .options = backend->options};
         FER_TRY(backend->core.create(backend->module.self, &args, &backend->handle));
         if (backend->handle == NULL) {
             return feri_fail(FER_BACKEND, "backend %s made no object", backend->name);
