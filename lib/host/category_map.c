@@ -255,6 +255,30 @@ static void read_default(const feri_host_call *call, fer_dtype dtype, defaults *
                                    : (const void *)&d->real;
 }
 
+/* The form of ai.onnx.ml 1: classes_strings stand for their positions, in either direction. */
+static fer_status map_classes(mapping *m, const fer_tensor *x) {
+    static const char *const names[] = {"classes_strings"};
+    feri_host_call *call = m->call;
+    defaults d;
+    column classes;
+    (void)read_column(call, names, 1, &classes);
+    uint64_t bytes = feri_mul_sat(classes.count, sizeof(int64_t));
+    int64_t *positions = feri_alloc(call->env, bytes);
+    if (!positions) {
+        return fer_error_last()->status;
+    }
+    for (uint64_t i = 0; i < classes.count; i++) {
+        positions[i] = (int64_t)i;
+    }
+    const column numbers = {.count = classes.count, .dtype = FER_I64, .data = positions};
+    m->keys = x->dtype == FER_STRING ? classes : numbers;
+    m->values = x->dtype == FER_STRING ? numbers : classes;
+    read_default(call, m->values.dtype, &d, &m->fallback);
+    fer_status status = map_run(m);
+    feri_free(call->env, positions, bytes);
+    return status;
+}
+
 fer_status feri_host_label_encoder(feri_host_call *call) {
     static const char *const keys[] = {"keys_strings", "keys_int64s", "keys_floats", "keys_tensor"};
     static const char *const values[] = {
@@ -262,6 +286,12 @@ fer_status feri_host_label_encoder(feri_host_call *call) {
     static const char *const given[] = {"default_tensor"};
     mapping m = {.call = call};
     defaults d;
+    const fer_attr *classes = attr_of(call, "classes_strings");
+    if (classes && classes->count > 0) {
+        fer_tensor *x = NULL;
+        FER_TRY(feri_host_tensor(call, 0, &x));
+        return map_classes(&m, x);
+    }
     if (!read_column(call, keys, 4, &m.keys) || !read_column(call, values, 4, &m.values)) {
         return feri_host_fail(call, FER_INVALID_MODEL, "it has no keys or no values");
     }

@@ -97,7 +97,9 @@ fer_value *feri_host_body_take(feri_host_body *body, uint32_t index);
     X(category_mapper)                                                                             \
     X(one_hot_encoder)                                                                             \
     X(string_unique)                                                                               \
-    X(string_classifier)
+    X(string_classifier)                                                                           \
+    X(string_nonzero)                                                                              \
+    X(image_decoder)
 
 #define FERI_DECLARE(name) fer_status feri_host_##name(feri_host_call *call);
 FERI_HOST_LIST(FERI_DECLARE)

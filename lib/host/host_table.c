@@ -7,6 +7,7 @@
 #include "host/host_call.h"
 
 #include <stddef.h>
+#include <string.h>
 
 /* Op numbers, from the table: backend.h is not for this layer. */
 enum {
@@ -46,6 +47,7 @@ static const row rows[] = {
     ROW(Equal, feri_host_string_equal)
     ROW(Cast, feri_host_string_cast)
     ROW(CastLike, feri_host_string_cast)
+    ROW(CenterCropPad, feri_host_string_move)
     ROW(Compress, feri_host_string_move)
     ROW(Concat, feri_host_string_move)
     ROW(DepthToSpace, feri_host_string_move)
@@ -54,8 +56,13 @@ static const row rows[] = {
     ROW(Gather, feri_host_string_move)
     ROW(GatherElements, feri_host_string_move)
     ROW(GatherND, feri_host_string_move)
+    ROW(GridSample, feri_host_string_move)
+    ROW(ImageDecoder, feri_host_image_decoder)
+    ROW(NonZero, feri_host_string_nonzero)
+    ROW(OneHot, feri_host_string_move)
     ROW(Pad, feri_host_string_move)
     ROW(Reshape, feri_host_string_move)
+    ROW(Resize, feri_host_string_move)
     ROW(ReverseSequence, feri_host_string_move)
     ROW(ScatterElements, feri_host_string_move)
     ROW(ScatterND, feri_host_string_move)
@@ -63,8 +70,10 @@ static const row rows[] = {
     ROW(SpaceToDepth, feri_host_string_move)
     ROW(Split, feri_host_string_move)
     ROW(Squeeze, feri_host_string_move)
+    ROW(TensorScatter, feri_host_string_move)
     ROW(Tile, feri_host_string_move)
     ROW(Transpose, feri_host_string_move)
+    ROW(Trilu, feri_host_string_move)
     ROW(Unsqueeze, feri_host_string_move)
     ROW(Where, feri_host_string_move)
     ROW(RegexFullMatch, feri_host_string_regex)
@@ -102,6 +111,16 @@ static int is_reducing_scatter(const feri_gnode *node) {
     return how[0] != 'n';
 }
 
+/* Between the numbers that stand for strings there is nothing. */
+static int is_interpolation(const feri_gnode *node) {
+    int is_sample = node->op->number == OP_GridSample;
+    if (!is_sample && node->op->number != OP_Resize) {
+        return 0;
+    }
+    const char *absent = is_sample ? "linear" : "nearest";
+    return strcmp(feri_attr_string(node->attrs, node->attr_count, "mode", absent), "nearest") != 0;
+}
+
 const char *feri_host_refuses(const fer_graph *graph, const feri_gnode *node) {
     (void)graph;
     const row *found = find_row(node);
@@ -110,6 +129,9 @@ const char *feri_host_refuses(const fer_graph *graph, const feri_gnode *node) {
     }
     if (is_reducing_scatter(node)) {
         return "strings cannot be scattered with a reduction";
+    }
+    if (is_interpolation(node)) {
+        return "strings cannot be interpolated; use mode nearest";
     }
     return found->run ? NULL : found->refusal;
 }

@@ -188,7 +188,7 @@ static fer_status number_strings(moving *m, uint32_t index, uint64_t *next) {
     int64_t *numbers = fer_tensor_data(m->in[index]);
     for (uint64_t i = 0; i < source->element_count; i++, ++*next) {
         FER_TRY(feri_string_at(m->call, source, i, &m->strings[*next], &m->lengths[*next]));
-        numbers[i] = (int64_t)*next;
+        numbers[i] = m->lengths[*next] ? (int64_t)*next : 0; /* empty ones are zeros to any op */
     }
     return FER_OK;
 }
@@ -277,6 +277,10 @@ static fer_status run_moving(feri_host_call *call, int are_strings) {
 
 fer_status feri_host_string_move(feri_host_call *call) {
     return run_moving(call, feri_string_among_inputs(call));
+}
+
+fer_status feri_host_string_nonzero(feri_host_call *call) {
+    return run_moving(call, /*are_strings=*/0);
 }
 
 fer_status feri_string_run_plain(feri_host_call *call) {

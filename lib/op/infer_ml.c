@@ -47,6 +47,9 @@ fer_status feri_infer_label_encoder(feri_infer *call) {
     for (uint32_t i = 0; i < 3; i++) {
         dtype = list_count(call, values[i].name) ? values[i].dtype : dtype;
     }
+    if (list_count(call, "classes_strings")) { /* the form of ai.onnx.ml 1 */
+        return feri_infer_category_mapper(call);
+    }
     if (!dtype) {
         return feri_infer_fail(call, "it has no values: one of values_* must be given");
     }
@@ -275,4 +278,12 @@ fer_status feri_infer_tree_classifier(feri_infer *call) {
         return feri_infer_fail(call, "it has no class labels");
     }
     return set_matrix(call, 1, rows, feri_sym_number(labels));
+}
+
+/* The size is in the file. */
+fer_status feri_infer_image_decoder(feri_infer *call) {
+    int is_gray = strcmp(feri_infer_string(call, "pixel_format", "RGB"), "Grayscale") == 0;
+    feri_sym dims[3] = {feri_sym_unknown(), feri_sym_unknown(), feri_sym_number(is_gray ? 1 : 3)};
+    FER_TRY(feri_infer_rank(call, 0, 1, 1));
+    return feri_infer_set(call, 0, 3, dims);
 }
