@@ -48,12 +48,17 @@
 /* Counts what the context holds, and counts frees against it. */
 typedef struct test_heap {
     _Atomic int64_t bytes;
+    _Atomic int64_t fails_in; /* 1: the next allocation; 0: none */
 } test_heap;
 
 static inline void *test_heap_alloc(void *self, size_t bytes, size_t alignment) {
+    test_heap *mine = self;
+    if (mine->fails_in > 0 && --mine->fails_in == 0) {
+        return NULL;
+    }
     void *memory = aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
     if (memory != NULL) {
-        ((test_heap *)self)->bytes += (int64_t)bytes;
+        mine->bytes += (int64_t)bytes;
     }
     return memory;
 }
