@@ -197,5 +197,7 @@ int verb_explain(const arguments *args);
 int verb_run(const arguments *args);
 int verb_bench(const arguments *args);
 int verb_version(const arguments *args);
+/* argv after the verb. */
+int verb_conform(int argc, char **argv);
 
 #endif

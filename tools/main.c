@@ -20,6 +20,7 @@ static const struct {
     {"bench",   verb_bench,   "times loading, compiling and running"                   },
     {"version", verb_version, "the version of the command and of the library"          },
 };
+#define CONFORM_HELP "tests a device, op by op and dtype by dtype"
 
 static const int exit_of_status[] = {
     [FER_OK] = EXIT_RIGHT,
@@ -81,6 +82,7 @@ static void print_help(FILE *stream) {
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         fprintf(stream, "  %-9s %s\n", verbs[i].name, verbs[i].help);
     }
+    fprintf(stream, "  %-9s %s\n", "conform", CONFORM_HELP);
     fputs("\n`ferrule VERB --help` lists a verb's flags; --json gives every answer as one object.\n"
           "Exit status: 0 right, 1 outputs differ, 2 usage, 3 unsupported, unmet share or refused\n"
           "fallback, 4 invalid or unreadable model or input, 5 limit, budget, deadline or cancel,\n"
@@ -97,6 +99,9 @@ int main(int argc, char **argv) {
         strcmp(argv[1], "help") == 0) {
         print_help(stdout);
         return EXIT_RIGHT;
+    }
+    if (strcmp(argv[1], "conform") == 0) { /* its flags are its own: it runs no model */
+        return verb_conform(argc - 2, argv + 2);
     }
     const char *verb = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {

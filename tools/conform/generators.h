@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The generators: one family a file, all listed in generators.c; and the fill functions that more
+ * than one uses.
+ */
+#ifndef FERRULE_CONFORM_GENERATORS_H
+#define FERRULE_CONFORM_GENERATORS_H
+
+#include "case.h"
+
+extern const case_family cases_pointwise;
+extern const case_family cases_reduce;
+extern const case_family cases_matmul;
+/* The error that a sum of so many products of this total size may have (gen_matmul.c). */
+long double sum_slack(fer_dtype dtype, uint64_t terms, long double size);
+int matmul_numbers(const trial *self, const nd *first, const nd *second, nd *out);
+
+/* Operand shapes under the word bcast (gen_pointwise.c). */
+int fill_broadcast(trial *self);
+/* A negative axis counts from the end; -1 when it lies outside. */
+int64_t axis_of(int64_t axis, uint32_t rank);
+/* Which axes "axes" (attribute or operand) names; all when absent. 0 when one lies outside. */
+int axes_of(const trial *self, uint32_t rank, uint8_t *out_is_named);
+
+#endif

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The parent's side: worker processes that run cases until they die or hang. What a worker took
+ * down with it is run again, alone in a new one, so that the blame falls on the right case. No
+ * worker outlives the parent: its pipe ends, and the kernel kills it.
+ */
+#include "command.h"
+#include "conform.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define NO_CASE UINT64_MAX
+
+typedef struct worker {
+    pid_t pid; /* 0: none */
+    int to, from;
+    int32_t is_ready;
+    int32_t is_alone; /* runs one case again, by itself */
+    uint64_t running; /* index of a case, NO_CASE */
+    double since_ms;
+    char line[1600];
+    size_t length;
+    char died[200]; /* how the worker before died */
+    int32_t died_as;
+} worker;
+
+typedef struct pool {
+    campaign *campaign;
+    worker *workers;
+    uint32_t count;
+    uint64_t next;
+    int exit_status;
+} pool;
+
+static volatile sig_atomic_t interrupted;
+static void on_interrupt(int number) { interrupted = number; }
+
+/* ---- processes ---- */
+
+static void child(const conform_options *options, int in, int out) {
+    char timeout[32];
+    (void)snprintf(timeout, sizeof timeout, "%g", options->timeout_s);
+    /* Via high numbers, so that neither is closed by the other's move. */
+    int high_in = fcntl(in, F_DUPFD, 20), high_out = fcntl(out, F_DUPFD, 20);
+    (void)dup2(high_in, 3);
+    (void)dup2(high_out, 4);
+    for (int fd = 5; fd < 1024; fd++) {
+        (void)close(fd);
+    }
+    int nothing = open("/dev/null", O_RDWR);
+    (void)dup2(nothing, 0);
+    (void)dup2(nothing, 1);
+    if (getenv("FERRULE_CONFORM_STDERR") == NULL) {
+        (void)dup2(nothing, 2);
+    }
+    if (nothing > 4) {
+        (void)close(nothing);
+    }
+    /* Freed memory must count as free, or a leak cannot be told from a cache of the allocator. */
+    (void)setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0", 1);
+    (void)execl("/proc/self/exe",
+                "ferrule",
+                "conform",
+                "--worker",
+                "--device",
+                options->device,
+                "--timeout",
+                timeout,
+                (char *)NULL);
+    _exit(127);
+}
+
+static int worker_start(pool *self, worker *one) {
+    int to[2], from[2];
+    if (pipe2(to, O_CLOEXEC) != 0) {
+        return 0;
+    }
+    if (pipe2(from, O_CLOEXEC) != 0) {
+        (void)close(to[0]);
+        (void)close(to[1]);
+        return 0;
+    }
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        child(self->campaign->options, to[0], from[1]);
+    }
+    (void)close(to[0]);
+    (void)close(from[1]);
+    if (pid < 0) {
+        (void)close(to[1]);
+        (void)close(from[0]);
+        return 0;
+    }
+    one->pid = pid;
+    one->to = to[1];
+    one->from = from[0];
+    one->is_ready = 0;
+    one->length = 0;
+    one->since_ms = now_ms();
+    return 1;
+}
+
+/* Ends the process and says how it ended. */
+static void worker_stop(worker *one, int kills, char *how, size_t capacity) {
+    int status = 0;
+    (void)close(one->to);
+    if (kills) {
+        (void)kill(one->pid, SIGKILL);
+    } else {
+        /* It has closed its pipe or is about to end; it gets a moment. */
+        for (int i = 0; i < 200 && waitpid(one->pid, &status, WNOHANG) == 0; i++) {
+            (void)poll(NULL, 0, 10);
+            if (i == 199) {
+                (void)kill(one->pid, SIGKILL);
+            }
+        }
+    }
+    if (kills) {
+        (void)waitpid(one->pid, &status, 0);
+    }
+    (void)close(one->from);
+    if (WIFSIGNALED(status)) {
+        (void)snprintf(how,
+                       capacity,
+                       "killed by signal %d (%s)",
+                       WTERMSIG(status),
+                       strsignal(WTERMSIG(status)));
+    } else {
+        (void)snprintf(how, capacity, "ended with status %d", WEXITSTATUS(status));
+    }
+    one->pid = 0;
+}
+
+/* ---- cases ---- */
+
+static void worker_send(pool *self, worker *one) {
+    if (!one->is_ready) {
+        return;
+    }
+    if (one->running == NO_CASE) {
+        if (interrupted || self->next >= self->campaign->count) {
+            return;
+        }
+        one->running = self->next++;
+    }
+    const char *name = self->campaign->cases[one->running].name;
+    size_t length = strlen(name);
+    char line[1100];
+    (void)snprintf(line, sizeof line, "%s\n", name);
+    one->since_ms = now_ms();
+    if (write(one->to, line, length + 1) != (ssize_t)(length + 1)) {
+        one->is_ready = 0; /* its end will be seen by poll */
+    }
+}
+
+/* A worker died or hung at a case: again, alone; the second time it stands. */
+static void worker_failed(pool *self, worker *one, int32_t result, const char *how) {
+    verdict out = {.result = result};
+    uint64_t index = one->running;
+    if (index == NO_CASE) {
+        return;
+    }
+    if (!one->is_alone) {
+        one->is_alone = 1;
+        one->died_as = result;
+        (void)snprintf(one->died, sizeof one->died, "%s", how);
+        return; /* running stays: the next worker of this slot takes it */
+    }
+    (void)snprintf(out.sentence,
+                   sizeof out.sentence,
+                   "the worker was %s, also when it ran this case alone",
+                   how);
+    if (result == RESULT_TIMEOUT) {
+        (void)snprintf(out.sentence,
+                       sizeof out.sentence,
+                       "it took more than %g s, also when it ran alone",
+                       self->campaign->options->timeout_s);
+    }
+    out.ms = now_ms() - one->since_ms;
+    one->running = NO_CASE;
+    one->is_alone = 0;
+    campaign_take(self->campaign, index, &out);
+}
+
+static void worker_answered(pool *self, worker *one) {
+    verdict out;
+    if (!one->is_ready) {
+        if (strcmp(one->line, "ready") == 0) {
+            one->is_ready = 1;
+            worker_send(self, one);
+        } else if (self->exit_status == EXIT_RIGHT) {
+            self->exit_status = complain(EXIT_DEVICE,
+                                         "NO_DEVICE",
+                                         "the device '%s' cannot be opened: %s",
+                                         self->campaign->options->device,
+                                         one->line);
+        }
+        return;
+    }
+    uint64_t index = one->running;
+    if (index == NO_CASE) {
+        return;
+    }
+    if (!verdict_read(&out, one->line)) {
+        out = (verdict){.result = RESULT_CRASH};
+        (void)snprintf(out.sentence, sizeof out.sentence, "the worker answered nonsense");
+    }
+    if (one->is_alone) { /* it blames no case alone, and yet a worker is gone: not to be hidden */
+        char text[300];
+        (void)snprintf(text,
+                       sizeof text,
+                       "after other cases the worker was %.120s; alone it is: %s",
+                       one->died,
+                       result_name(out.result));
+        out.result = one->died_as;
+        memcpy(out.sentence, text, sizeof text);
+    }
+    one->running = NO_CASE;
+    campaign_take(self->campaign, index, &out);
+    if (one->is_alone) {
+        one->is_alone = 0;
+    }
+    worker_send(self, one);
+}
+
+static void worker_gone(pool *self, worker *one, int32_t result) {
+    char how[120];
+    int was_ready = one->is_ready;
+    worker_stop(one, result == RESULT_TIMEOUT, how, sizeof how);
+    if (!was_ready && one->running == NO_CASE && self->exit_status == EXIT_RIGHT) {
+        self->exit_status = complain(EXIT_DEVICE,
+                                     "BACKEND",
+                                     "opening the device '%s' failed: the worker %s",
+                                     self->campaign->options->device,
+                                     result == RESULT_TIMEOUT ? "hung" : how);
+        return;
+    }
+    worker_failed(self, one, result, how);
+    one->is_ready = 0;
+}
+
+static void worker_read(pool *self, worker *one) {
+    ssize_t got = read(one->from, one->line + one->length, sizeof one->line - 1 - one->length);
+    if (got < 0 && errno == EINTR) {
+        return;
+    }
+    if (got <= 0) {
+        worker_gone(self, one, RESULT_CRASH);
+        return;
+    }
+    one->length += (size_t)got;
+    char *end = memchr(one->line, '\n', one->length);
+    if (end == NULL) {
+        if (one->length == sizeof one->line - 1) {
+            worker_gone(self, one, RESULT_TIMEOUT); /* kills: it does not speak the protocol */
+        }
+        return;
+    }
+    *end = '\0';
+    one->length = 0;
+    worker_answered(self, one);
+}
+
+static int has_work(const pool *self) {
+    if (self->exit_status != EXIT_RIGHT) {
+        return 0;
+    }
+    if (self->next < self->campaign->count && !interrupted) {
+        return 1;
+    }
+    for (uint32_t i = 0; i < self->count; i++) {
+        if (self->workers[i].running != NO_CASE && !interrupted) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Starts what is missing, then waits for whoever speaks first. */
+static void turn(pool *self, struct pollfd *polled) {
+    for (uint32_t i = 0; i < self->count; i++) {
+        worker *one = &self->workers[i];
+        int is_needed = one->running != NO_CASE || self->next < self->campaign->count;
+        if (one->pid == 0 && is_needed && !worker_start(self, one)) {
+            self->exit_status =
+                complain(EXIT_LIMIT, "LIMIT", "no worker process can be made: %s", strerror(errno));
+        }
+        if (one->pid != 0 && one->is_ready && one->running == NO_CASE) {
+            worker_send(self, one);
+        }
+        polled[i] = (struct pollfd){.fd = one->pid != 0 ? one->from : -1, .events = POLLIN};
+    }
+    (void)poll(polled, self->count, 200);
+    double limit_ms = self->campaign->options->timeout_s * 1e3 + 250;
+    for (uint32_t i = 0; i < self->count; i++) {
+        worker *one = &self->workers[i];
+        if (one->pid == 0) {
+            continue;
+        }
+        if ((polled[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
+            worker_read(self, one);
+        } else if ((one->running != NO_CASE || !one->is_ready) &&
+                   now_ms() - one->since_ms > limit_ms) {
+            worker_gone(self, one, RESULT_TIMEOUT);
+        }
+    }
+    campaign_progress(self->campaign, NULL);
+}
+
+int pool_run(campaign *work) {
+    uint32_t count = (uint32_t)work->options->jobs;
+    count = work->count < count ? (uint32_t)work->count : count;
+    pool self = {.campaign = work, .count = count, .workers = calloc(count + 1, sizeof(worker))};
+    struct pollfd *polled = calloc(count + 1, sizeof *polled);
+    if (self.workers == NULL || polled == NULL) {
+        free(self.workers);
+        free(polled);
+        return complain(EXIT_LIMIT, "OUT_OF_MEMORY", "no memory for %u workers", count);
+    }
+    struct sigaction action = {.sa_handler = on_interrupt}, old;
+    (void)sigaction(SIGINT, &action, &old);
+    (void)signal(SIGPIPE, SIG_IGN);
+    for (uint32_t i = 0; i < count; i++) {
+        self.workers[i].running = NO_CASE;
+    }
+    while (has_work(&self)) {
+        turn(&self, polled);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        char how[120];
+        if (self.workers[i].pid != 0) {
+            worker_stop(&self.workers[i], /*kills=*/1, how, sizeof how);
+        }
+    }
+    (void)sigaction(SIGINT, &old, NULL);
+    free(self.workers);
+    free(polled);
+    if (interrupted && self.exit_status == EXIT_RIGHT) {
+        self.exit_status = complain(EXIT_LIMIT,
+                                    "CANCELLED",
+                                    "interrupted after %llu of %llu cases",
+                                    (unsigned long long)work->done,
+                                    (unsigned long long)work->count);
+    }
+    return self.exit_status;
+}
