@@ -1,138 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Entries: signatures of inputs, the specialisation that serves them, and its binding at their
- * dims.
+ * Entries: the specialisation that serves a set of inputs, and its binding at their dims.
  */
 #include "base/error.h"
 #include "specialize/segment.h"
 #include "tensor/dtype.h"
 
 #include <string.h>
-
-/* ---- signatures ---- */
-
-static uint64_t
-contents_bytes(const feri_segment *segment, uint32_t index, const fer_tensor *tensor) {
-    return segment->decides[index] && tensor->element_count <= FERI_MAX_ELEMENTS ? tensor->bytes
-                                                                                 : 0;
-}
-
-static int
-same_symbol(const feri_segment *segment, feri_dim_place a, uint32_t input, uint32_t axis) {
-    const fer_graph *graph = segment->graph;
-    const feri_fact *one = &graph->values[graph->inputs[a.input]].fact;
-    const feri_fact *other = &graph->values[graph->inputs[input]].fact;
-    if (a.input == input && a.axis == axis) {
-        return 1;
-    }
-    if ((int32_t)a.axis >= one->rank || (int32_t)axis >= other->rank) {
-        return 0;
-    }
-    uint32_t symbol = feri_terms_symbol_index(graph->terms, one->dims[a.axis]);
-    return symbol != UINT32_MAX &&
-           symbol == feri_terms_symbol_index(graph->terms, other->dims[axis]);
-}
-
-enum { EQUAL, ONE_DIM, DIFFERENT };
-
-/* ONE_DIM: they differ in dims of one symbol only, at *out_place. */
-static int signature_compare(const feri_segment *segment,
-                             const uint8_t *at,
-                             int with_contents,
-                             const feri_arg *inputs,
-                             feri_dim_place *out_place) {
-    int found = EQUAL;
-    for (uint32_t i = 0; i < segment->graph->input_count; i++) {
-        const fer_tensor *tensor = inputs[i].tensor;
-        int32_t head[2];
-        memcpy(head, at, sizeof(head));
-        at += sizeof(head);
-        if (tensor == NULL) {
-            if (head[0] != FER_DTYPE_NONE || inputs[i].value == NULL ||
-                head[1] != inputs[i].value->kind) {
-                return DIFFERENT;
-            }
-            continue;
-        }
-        if (head[0] != tensor->dtype || head[1] != (int32_t)tensor->rank) {
-            return DIFFERENT;
-        }
-        size_t dims_bytes = tensor->rank * sizeof(int64_t);
-        if (dims_bytes > 0 && memcmp(at, tensor->dims, dims_bytes) != 0) {
-            if (with_contents && segment->decides[i]) {
-                return DIFFERENT; /* as many contents as the dims of each say */
-            }
-            for (uint32_t k = 0; k < tensor->rank; k++) {
-                int64_t dim;
-                memcpy(&dim, at + k * sizeof(dim), sizeof(dim));
-                if (dim == tensor->dims[k]) {
-                    continue;
-                }
-                if (found == ONE_DIM && !same_symbol(segment, *out_place, i, k)) {
-                    return DIFFERENT;
-                }
-                *out_place = found == ONE_DIM ? *out_place : (feri_dim_place){i, k};
-                found = ONE_DIM;
-            }
-        }
-        at += dims_bytes;
-        uint64_t bytes = with_contents ? contents_bytes(segment, i, tensor) : 0;
-        const void *data = bytes > 0 ? fer_tensor_data(tensor) : NULL;
-        if (bytes > 0 && (data == NULL || memcmp(at, data, bytes) != 0)) {
-            return DIFFERENT;
-        }
-        at += bytes;
-    }
-    return found;
-}
-
-int feri_entry_matches(const feri_segment *segment,
-                       const feri_entry *entry,
-                       const feri_arg *inputs) {
-    feri_dim_place place;
-    return signature_compare(
-               segment, entry->signature, entry->spec->signature != NULL, inputs, &place) == EQUAL;
-}
-
-static fer_status signature_make(feri_segment *segment,
-                                 const feri_arg *inputs,
-                                 int with_contents,
-                                 uint8_t **out_signature,
-                                 uint64_t *out_bytes) {
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < segment->graph->input_count; i++) {
-        const fer_tensor *tensor = inputs[i].tensor;
-        bytes += 2 * sizeof(int32_t);
-        if (tensor != NULL) {
-            bytes += tensor->rank * sizeof(int64_t);
-            bytes += with_contents ? contents_bytes(segment, i, tensor) : 0;
-        }
-    }
-    uint8_t *at = feri_alloc(segment->build->env, bytes);
-    if (at == NULL) {
-        return fer_error_last()->status;
-    }
-    *out_signature = at;
-    *out_bytes = bytes;
-    for (uint32_t i = 0; i < segment->graph->input_count; i++) {
-        const fer_tensor *tensor = inputs[i].tensor;
-        int32_t head[2] = {tensor == NULL ? FER_DTYPE_NONE : tensor->dtype,
-                           tensor == NULL ? inputs[i].value->kind : (int32_t)tensor->rank};
-        memcpy(at, head, sizeof(head));
-        at += sizeof(head);
-        if (tensor == NULL) {
-            continue;
-        }
-        memcpy(at, tensor->dims, tensor->rank * sizeof(int64_t));
-        at += tensor->rank * sizeof(int64_t);
-        uint64_t contents = with_contents ? contents_bytes(segment, i, tensor) : 0;
-        if (contents > 0) {
-            FER_TRY(fer_tensor_read(tensor, 0, at, contents));
-            at += contents;
-        }
-    }
-    return FER_OK;
-}
 
 /* ---- inputs ---- */
 
@@ -219,13 +93,13 @@ static fer_status fact_from_tensor(feri_segment *segment,
     fact->dtype = tensor->dtype;
     feri_sym dims[FER_MAX_RANK];
     for (uint32_t i = 0; i < tensor->rank; i++) {
-        dims[i] = open != NULL && same_symbol(segment, *open, index, i)
+        dims[i] = open != NULL && feri_same_symbol(segment, *open, index, i)
                       ? symbol_for(segment, now, given_dim(segment, index, i))
                       : feri_sym_number(tensor->dims[i]);
     }
     FER_TRY(feri_terms_status(now->terms));
     FER_TRY(feri_fact_set_dims(fact, &now->bump, (int32_t)tensor->rank, dims));
-    uint64_t bytes = contents_bytes(segment, index, tensor);
+    uint64_t bytes = feri_signature_contents(segment, index, tensor);
     if (!segment->decides[index] || (bytes == 0 && tensor->element_count > 0)) {
         return FER_OK;
     }
@@ -321,7 +195,7 @@ static fer_status spec_make(feri_segment *segment,
     }
     if (status == FER_OK && spec != NULL && inputs != NULL) {
         spec->open = open != NULL ? *open : (feri_dim_place){UINT32_MAX, 0};
-        status = signature_make(
+        status = feri_signature_make(
             segment, inputs, /*with_contents=*/1, &spec->signature, &spec->signature_bytes);
         if (status != FER_OK) {
             feri_spec_destroy(spec);
@@ -420,7 +294,7 @@ enum { MISSES_BEFORE_SYMBOL = 4 };
 
 static int is_refused(const feri_segment *segment, feri_dim_place place) {
     for (uint32_t i = 0; i < segment->refused_count; i++) {
-        if (same_symbol(segment, segment->refused[i], place.input, place.axis)) {
+        if (feri_same_symbol(segment, segment->refused[i], place.input, place.axis)) {
             return 1;
         }
     }
@@ -433,14 +307,16 @@ dim_that_changes(const feri_segment *segment, const feri_arg *inputs, feri_dim_p
     for (const feri_spec *first = segment->specs; first != NULL; first = first->link) {
         feri_dim_place place, other;
         if (first->is_symbolic ||
-            signature_compare(segment, first->signature, 1, inputs, &place) != ONE_DIM) {
+            feri_signature_compare(segment, first->signature, 1, inputs, &place) !=
+                FERI_KEYS_ONE_DIM) {
             continue;
         }
         uint32_t count = 0;
         for (const feri_spec *spec = first; spec != NULL; spec = spec->link) {
             count += !spec->is_symbolic &&
-                     signature_compare(segment, spec->signature, 1, inputs, &other) == ONE_DIM &&
-                     same_symbol(segment, place, other.input, other.axis);
+                     feri_signature_compare(segment, spec->signature, 1, inputs, &other) ==
+                         FERI_KEYS_ONE_DIM &&
+                     feri_same_symbol(segment, place, other.input, other.axis);
         }
         if (count >= MISSES_BEFORE_SYMBOL) {
             *out_place = place;
@@ -459,9 +335,10 @@ static fer_status spec_one_symbol(feri_segment *segment,
         if (!spec->is_symbolic || spec->signature == NULL || feri_plan_is_lost(spec->plan)) {
             continue;
         }
-        int difference = signature_compare(segment, spec->signature, 1, inputs, &place);
-        if (difference == EQUAL ||
-            (difference == ONE_DIM && same_symbol(segment, spec->open, place.input, place.axis))) {
+        int difference = feri_signature_compare(segment, spec->signature, 1, inputs, &place);
+        if (difference == FERI_KEYS_EQUAL ||
+            (difference == FERI_KEYS_ONE_DIM &&
+             feri_same_symbol(segment, spec->open, place.input, place.axis))) {
             *out_spec = spec;
             return FER_OK;
         }
@@ -535,11 +412,11 @@ fer_status feri_entry_create(feri_segment *segment,
         return fer_error_last()->status;
     }
     entry->spec = spec;
-    fer_status status = signature_make(segment,
-                                       inputs,
-                                       /*with_contents=*/spec->signature != NULL,
-                                       &entry->signature,
-                                       &entry->signature_bytes);
+    fer_status status = feri_signature_make(segment,
+                                            inputs,
+                                            /*with_contents=*/spec->signature != NULL,
+                                            &entry->signature,
+                                            &entry->signature_bytes);
     if (status == FER_OK) {
         status = binding_make(segment, spec, inputs, &entry->binding);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The inside of a segment, shared by segment.c (life, runs), entry.c (signatures, bindings) and
- * slice.c.
+ * The inside of a segment, shared by segment.c (life, runs), key.c (signatures), entry.c (bindings)
+ * and slice.c.
  */
 #ifndef FERI_SPECIALIZE_SEGMENT_H
 #define FERI_SPECIALIZE_SEGMENT_H
@@ -29,6 +29,27 @@ typedef struct feri_state_slot {
 
 fer_status feri_slice_inputs(const fer_graph *graph, uint8_t *out_decides);
 
+/* ---- signatures (key.c) ---- */
+
+/* ONE_DIM: they differ in dims of one symbol only. */
+enum { FERI_KEYS_EQUAL, FERI_KEYS_ONE_DIM, FERI_KEYS_DIFFERENT };
+
+/* Bytes of an input's contents that belong to its signature. */
+uint64_t
+feri_signature_contents(const feri_segment *segment, uint32_t index, const fer_tensor *tensor);
+fer_status feri_signature_make(feri_segment *segment,
+                               const feri_arg *inputs,
+                               int with_contents,
+                               uint8_t **out_signature,
+                               uint64_t *out_bytes);
+/* FERI_KEYS_...; out_place is where a ONE_DIM difference is. */
+int feri_signature_compare(const feri_segment *segment,
+                           const uint8_t *signature,
+                           int with_contents,
+                           const feri_arg *inputs,
+                           feri_dim_place *out_place);
+/* Whether an input's dim is the one at a, or of the same symbol. */
+int feri_same_symbol(const feri_segment *segment, feri_dim_place a, uint32_t input, uint32_t axis);
 /* 1 when the entry is for these inputs. */
 int feri_entry_matches(const feri_segment *segment,
                        const feri_entry *entry,
