@@ -138,6 +138,8 @@ static fer_status value_own(fer_context *context, fer_value *value, int shared, 
     if (status == FER_OK) {
         status = value->kind == FER_KIND_SEQUENCE
                      ? fer_value_sequence(context, items, value->count, out)
+                 : value->kind == FER_KIND_MAP
+                     ? fer_value_map(context, items[0]->tensor, items[1]->tensor, out)
                      : fer_value_optional(context, done > 0 ? items[0] : NULL, out);
     }
     for (uint64_t i = 0; i < done; i++) {

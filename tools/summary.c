@@ -115,7 +115,7 @@ void print_value_text(FILE *stream, const char *name, const fer_value *value) {
     uint64_t count = fer_value_count(value);
     fprintf(stream,
             "  %s of %llu\n",
-            kind == FER_KIND_SEQUENCE ? "sequence" : "optional",
+            kind == FER_KIND_SEQUENCE ? "sequence" : kind == FER_KIND_MAP ? "map" : "optional",
             (unsigned long long)count);
     for (uint64_t i = 0; i < count && i < 16; i++) {
         fprintf(stream, "  %llu:", (unsigned long long)i);

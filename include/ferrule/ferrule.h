@@ -411,9 +411,9 @@ FER_API FER_MUST_CHECK fer_status fer_tensor_from_dlpack(fer_context *context,
 FER_API FER_MUST_CHECK fer_status fer_tensor_to_dlpack(
     fer_tensor *tensor, uint64_t stream, struct DLManagedTensorVersioned **out_managed);
 
-/* ---- values: a tensor, a sequence of values, or an optional ---- */
+/* ---- values: a tensor, a sequence of values, an optional, or a map ---- */
 
-enum { FER_KIND_TENSOR = 1, FER_KIND_SEQUENCE = 2, FER_KIND_OPTIONAL = 3 };
+enum { FER_KIND_TENSOR = 1, FER_KIND_SEQUENCE = 2, FER_KIND_OPTIONAL = 3, FER_KIND_MAP = 4 };
 /* Each takes its own references on what it wraps. An optional wraps no value (NULL) or one. */
 FER_API FER_MUST_CHECK fer_status fer_value_from_tensor(fer_tensor *tensor, fer_value **out_value);
 FER_API FER_MUST_CHECK fer_status fer_value_sequence(fer_context *context,
@@ -423,6 +423,11 @@ FER_API FER_MUST_CHECK fer_status fer_value_sequence(fer_context *context,
 FER_API FER_MUST_CHECK fer_status fer_value_optional(fer_context *context,
                                                      fer_value *item,
                                                      fer_value **out_value);
+/* Two vectors of equal length in host memory: keys (i64 or strings) and their values. */
+FER_API FER_MUST_CHECK fer_status fer_value_map(fer_context *context,
+                                                fer_tensor *keys,
+                                                fer_tensor *values,
+                                                fer_value **out_value);
 /* Decodes a serialised ONNX TensorProto, SequenceProto or OptionalProto (as kind says): a file of
  * ONNX's test layout. The bytes are copied. Errors: INVALID_INPUT, UNSUPPORTED, LIMIT, BUDGET,
  * OUT_OF_MEMORY. */
@@ -431,9 +436,10 @@ FER_API FER_MUST_CHECK fer_status fer_value_from_onnx(
 FER_API fer_value *fer_value_retain(fer_value *value);
 FER_API void fer_value_release(fer_value *value);
 FER_API int32_t fer_value_kind(const fer_value *value);
-/* Items of a sequence; 0 or 1 for an optional; 1 for a tensor. */
+/* Items of a sequence; 0 or 1 for an optional; 1 for a tensor; 2 for a map. */
 FER_API uint64_t fer_value_count(const fer_value *value);
-/* Item of a sequence or optional, borrowed; NULL when out of range. */
+/* Item of a sequence or optional, keys (0) or values (1) of a map, borrowed; NULL when out of range.
+ */
 FER_API fer_value *fer_value_item(const fer_value *value, uint64_t index);
 /* The tensor of a tensor value, borrowed; NULL for other kinds. */
 FER_API fer_tensor *fer_value_tensor(const fer_value *value);

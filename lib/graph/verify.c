@@ -78,7 +78,7 @@ static fer_status prepare(check *c, const fer_graph *graph) {
 
 static fer_status check_fact(const feri_gvalue *value) {
     const feri_fact *fact = &value->fact;
-    if (fact->kind < 0 || fact->kind > FER_KIND_OPTIONAL ||
+    if (fact->kind < 0 || fact->kind > FER_KIND_MAP ||
         (fact->dtype != FER_DTYPE_NONE && !feri_dtype_is_valid(fact->dtype))) {
         return BROKEN("value '%s' has kind %d and dtype %d, which do not exist",
                       value->name,

@@ -99,7 +99,10 @@ fer_value *feri_host_body_take(feri_host_body *body, uint32_t index);
     X(string_unique)                                                                               \
     X(string_classifier)                                                                           \
     X(string_nonzero)                                                                              \
-    X(image_decoder)
+    X(image_decoder)                                                                               \
+    X(zip_map)                                                                                     \
+    X(cast_map)                                                                                    \
+    X(dict_vectorizer)
 
 #define FERI_DECLARE(name) fer_status feri_host_##name(feri_host_call *call);
 FERI_HOST_LIST(FERI_DECLARE)

@@ -87,6 +87,9 @@ static const row rows[] = {
     ROW(ml_LinearClassifier, feri_host_string_classifier)
     ROW(ml_SVMClassifier, feri_host_string_classifier)
     ROW(ml_TreeEnsembleClassifier, feri_host_string_classifier)
+    ROW(ml_CastMap, feri_host_cast_map)
+    ROW(ml_DictVectorizer, feri_host_dict_vectorizer)
+    ROW(ml_ZipMap, feri_host_zip_map)
     ROW(ml_LabelEncoder, feri_host_label_encoder)
     ROW(ml_OneHotEncoder, feri_host_one_hot_encoder)
     {0}

@@ -92,7 +92,8 @@ read_tensor_type(feri_importer *im, feri_span message, int with_symbols, feri_fa
     return FER_OK;
 }
 
-/* The element type of a sequence or optional, and the contents of a TypeProto. */
+/* The element type of a sequence or optional (field 1) or the values' of a map (field 2), and the
+ * contents of a TypeProto. */
 typedef struct type_step {
     uint32_t field;
     feri_span body;
@@ -112,12 +113,12 @@ static fer_status read_step(feri_span message, type_step *step) {
     return wire.is_bad ? feri_fail(FER_INVALID_MODEL, "a type is malformed or cut off") : FER_OK;
 }
 
-static fer_status read_element(feri_span message, feri_span *out_type) {
+static fer_status read_element(feri_span message, uint32_t number, feri_span *out_type) {
     feri_wire wire = feri_wire_start(message);
     feri_field field;
     *out_type = (feri_span){NULL, 0};
     while (feri_wire_next(&wire, &field)) {
-        if (field.number == 1) {
+        if (field.number == number) {
             *out_type = feri_field_bytes(&wire, &field);
         }
     }
@@ -144,14 +145,15 @@ feri_import_type(feri_importer *im, feri_span message, int with_symbols, feri_fa
         case 9:
             out_fact->kind = out_fact->kind != 0 ? out_fact->kind : FER_KIND_OPTIONAL;
             break;
+        case 5:
+            out_fact->kind = out_fact->kind != 0 ? out_fact->kind : FER_KIND_MAP;
+            break;
         default:
             return feri_fail(FER_UNSUPPORTED,
                              "values that are %s are not yet supported; give tensors instead",
-                             step.field == 5   ? "maps"
-                             : step.field == 8 ? "sparse tensors"
-                                               : "opaque");
+                             step.field == 8 ? "sparse tensors" : "opaque");
         }
-        FER_TRY(read_element(step.body, &message));
+        FER_TRY(read_element(step.body, step.field == 5 ? 2 : 1, &message));
     }
     return feri_fail(FER_LIMIT,
                      "a type is nested deeper than max_nesting allows (%u)",

@@ -287,3 +287,33 @@ fer_status feri_infer_image_decoder(feri_infer *call) {
     FER_TRY(feri_infer_rank(call, 0, 1, 1));
     return feri_infer_set(call, 0, 3, dims);
 }
+
+/* ---- maps ---- */
+
+/* One map per row: a sequence. */
+fer_status feri_infer_zip_map(feri_infer *call) {
+    if (feri_infer_out(call, 0)) {
+        feri_infer_out(call, 0)->kind = FER_KIND_SEQUENCE;
+        feri_infer_out(call, 0)->dtype = FER_F32;
+    }
+    return feri_infer_rank(call, 0, 1, 2);
+}
+
+fer_status feri_infer_cast_map(feri_infer *call) {
+    const char *to = feri_infer_string(call, "cast_to", "TO_FLOAT");
+    feri_sym dims[2] = {feri_sym_number(1), feri_sym_unknown()};
+    if (feri_infer_out(call, 0)) {
+        feri_infer_out(call, 0)->dtype = strcmp(to, "TO_INT64") == 0    ? FER_I64
+                                         : strcmp(to, "TO_STRING") == 0 ? FER_STRING
+                                                                        : FER_F32;
+    }
+    return feri_infer_set(call, 0, 2, dims);
+}
+
+fer_status feri_infer_dict_vectorizer(feri_infer *call) {
+    feri_sym dims[2] = {feri_sym_number(1), feri_sym_unknown()};
+    if (feri_infer_out(call, 0)) {
+        feri_infer_out(call, 0)->dtype = feri_infer_in(call, 0)->dtype;
+    }
+    return feri_infer_set(call, 0, 2, dims);
+}

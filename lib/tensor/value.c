@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * fer_value: a tensor, a sequence of values or an optional. Values are immutable, so sharing is
- * safe, and nest no deeper than the context's max_nesting, so that releasing one cannot exhaust the
- * stack.
+ * fer_value: a tensor, a sequence of values, an optional or a map. Values are immutable, so sharing
+ * is safe, and nest no deeper than the context's max_nesting, so that releasing one cannot exhaust
+ * the stack.
  */
 #include "base/error.h"
 #include "tensor/tensor.h"
@@ -77,6 +77,33 @@ fer_status fer_value_sequence(fer_context *context,
 
 fer_status fer_value_optional(fer_context *context, fer_value *item, fer_value **out_value) {
     return value_of_items(context, FER_KIND_OPTIONAL, &item, item ? 1 : 0, out_value);
+}
+
+/* A tensor that may be the keys or values of a map. */
+static fer_status check_vector(const fer_tensor *tensor, const char *what) {
+    if (!tensor || tensor->rank != 1) {
+        return feri_fail(FER_INVALID_ARGUMENT, "the %s of a map must be a vector", what);
+    }
+    return FER_OK;
+}
+
+fer_status
+fer_value_map(fer_context *context, fer_tensor *keys, fer_tensor *values, fer_value **out_value) {
+    fer_value *items[2] = {NULL, NULL};
+    FER_TRY(check_vector(keys, "keys"));
+    FER_TRY(check_vector(values, "values"));
+    if (keys->element_count != values->element_count ||
+        (keys->dtype != FER_I64 && keys->dtype != FER_STRING)) {
+        return feri_fail(FER_INVALID_ARGUMENT,
+                         "a map needs as many keys (i64 or str, not %s) as values",
+                         fer_dtype_name(keys->dtype));
+    }
+    fer_status status = fer_value_from_tensor(keys, &items[0]);
+    status = status ? status : fer_value_from_tensor(values, &items[1]);
+    status = status ? status : value_of_items(context, FER_KIND_MAP, items, 2, out_value);
+    fer_value_release(items[0]);
+    fer_value_release(items[1]);
+    return status;
 }
 
 fer_value *fer_value_retain(fer_value *value) {

@@ -14,7 +14,7 @@ DTYPES = {"f32": 1, "u8": 2, "i8": 3, "u16": 4, "i16": 5, "i32": 6, "i64": 7, "s
           "f8e5m2fnuz": 20, "u4": 21, "i4": 22, "f4e2m1": 23, "f8e8m0": 24, "u2": 25, "i2": 26}
 DTYPE_NAMES = {number: name for name, number in DTYPES.items()}
 STRING = DTYPES["str"]
-KIND_TENSOR, KIND_SEQUENCE, KIND_OPTIONAL = 1, 2, 3
+KIND_TENSOR, KIND_SEQUENCE, KIND_OPTIONAL, KIND_MAP = 1, 2, 3, 4
 NOT_READY = 15
 FOREVER = (1 << 64) - 1
 NO_INDEX = 0xFFFFFFFF
@@ -198,6 +198,7 @@ _STATUS = [
     ("fer_value_from_tensor", [c_void_p, POINTER(c_void_p)]),
     ("fer_value_sequence", [c_void_p, POINTER(c_void_p), c_uint64, POINTER(c_void_p)]),
     ("fer_value_optional", [c_void_p, c_void_p, POINTER(c_void_p)]),
+    ("fer_value_map", [c_void_p, c_void_p, c_void_p, POINTER(c_void_p)]),
     ("fer_value_from_onnx", [c_void_p, c_char_p, c_uint64, c_int32, POINTER(c_void_p)]),
     ("fer_graph_import_file", [c_void_p, c_char_p, POINTER(ImportOptions), POINTER(c_void_p)]),
     ("fer_graph_import_memory", [c_void_p, c_char_p, c_uint64, POINTER(ImportOptions), c_void_p, c_void_p,

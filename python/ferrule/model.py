@@ -15,7 +15,7 @@ from .context import Context, default_context
 from .tensor import Tensor, Value, value_to_python
 
 _FALLBACKS = {"error": 1, "warn": 2, "allow": 3}
-_KINDS = {1: "tensor", 2: "sequence", 3: "optional"}
+_KINDS = {1: "tensor", 2: "sequence", 3: "optional", 4: "map"}
 
 
 @dataclass(frozen=True)
@@ -299,7 +299,7 @@ _MISSING = object()
 
 
 def _kind_number(info: ValueInfo) -> int:
-    return {"tensor": 1, "sequence": 2, "optional": 3}[info.kind]
+    return {"tensor": 1, "sequence": 2, "optional": 3, "map": 4}[info.kind]
 
 
 def _import(context: Context, model: Any, map_file: bool, base_folder: str | None) -> ctypes.c_void_p:

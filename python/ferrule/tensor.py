@@ -261,6 +261,10 @@ class Value:
             self._parts = [Value(item, context, _kind_of(item), dtype) for item in source]
             handles = (ctypes.c_void_p * max(1, len(self._parts)))(*[part.handle for part in self._parts])
             self.handle = native.new(lib.fer_value_sequence, context._handle, handles, len(self._parts))
+        elif kind == native.KIND_MAP:
+            keys = np.asarray(list(source), dtype=object if isinstance(next(iter(source), 0), str) else np.int64)
+            self._parts = [as_tensor(keys, context), as_tensor(list(source.values()), context, dtype)]
+            self.handle = native.new(lib.fer_value_map, context._handle, self._parts[0]._handle, self._parts[1]._handle)
         else:
             self.tensor = as_tensor(source, context, dtype)
             self.handle = native.new(lib.fer_value_from_tensor, self.tensor._handle)
@@ -271,15 +275,19 @@ class Value:
 
 
 def _kind_of(source: Any) -> int:
+    if isinstance(source, dict):
+        return native.KIND_MAP
     return native.KIND_SEQUENCE if isinstance(source, (list, tuple)) else native.KIND_TENSOR
 
 
 def value_to_python(handle: Any) -> Any:
-    """A tensor as an array, a sequence as a list, an optional as its item or None. Takes no reference away."""
+    """A tensor as an array, a sequence as a list, an optional as its item or None, a map as a dict."""
     kind = lib.fer_value_kind(handle)
     if kind == native.KIND_TENSOR:
         return Tensor(ctypes.c_void_p(lib.fer_tensor_retain(lib.fer_value_tensor(handle)))).numpy()
     items = [value_to_python(lib.fer_value_item(handle, index)) for index in range(lib.fer_value_count(handle))]
     if kind == native.KIND_OPTIONAL:
         return items[0] if items else None
+    if kind == native.KIND_MAP:
+        return dict(zip(items[0].tolist(), items[1].tolist()))
     return items

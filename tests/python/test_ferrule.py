@@ -233,3 +233,28 @@ def test_close_twice_and_context_managers():
     with ferrule.Tensor.from_numpy(np.zeros(2)) as tensor:
         assert tensor.dtype == "f64"
     tensor.close()
+
+
+def map_info(name, key, value, in_sequence=False):
+    made = onnx.ValueInfoProto(name=name)
+    kind = made.type.sequence_type.elem_type if in_sequence else made.type
+    kind.map_type.key_type = key
+    kind.map_type.value_type.tensor_type.elem_type = value
+    return made
+
+
+def ml_model(op, given, made, **attrs):
+    model = model_of([helper.make_node(op, ["x"], ["y"], domain="ai.onnx.ml", **attrs)], [given], [made])
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    return ferrule.load(model, device="ref")
+
+
+def test_maps_are_dicts():
+    zipped = ml_model("ZipMap", info("x", ["n", 2]), map_info("y", TensorProto.STRING, F32, in_sequence=True),
+                      classlabels_strings=["no", "yes"])
+    assert zipped(np.array([[1, 2], [3, 4]], np.float32)) == [[{"no": 1, "yes": 2}, {"no": 3, "yes": 4}]]
+    listed = ml_model("DictVectorizer", map_info("x", TensorProto.STRING, F32), info("y", [1, "n"]),
+                      string_vocabulary=["a", "b", "c"])
+    assert listed({"c": 2.0, "a": 1.0})[0].tolist() == [[1, 0, 2]]
+    sparse = ml_model("CastMap", map_info("x", I64, F32), info("y", [1, "n"], I64), cast_to="TO_INT64", map_form="SPARSE", max_map=4)
+    assert sparse({1: 5.0, 3: 7.0})[0].tolist() == [[0, 5, 0, 7]]
