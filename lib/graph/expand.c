@@ -82,12 +82,12 @@ bind_operands(expander *ex, const char *row, const fer_value_id *ids, uint32_t c
     uint32_t at = 0;
     uint32_t in_variadic = 0;
     const char *next = row;
-    while (*next != '\0' && (at < count || !outputs)) {
+    while (at < count || !outputs) {
         const char *start = next + strspn(next, ", ");
         uint32_t length = (uint32_t)strcspn(start, ":");
-        uint32_t whole = (uint32_t)strcspn(start, ",");
+        uint32_t whole = (uint32_t)strcspn(start, ",\n");
         int variadic = memchr(start, '*', whole) != NULL;
-        if (*start == '\0' || (variadic && at >= count)) {
+        if (whole == 0 || (variadic && at >= count)) {
             break;
         }
         fer_value_id id = at < count ? ids[at] : FER_NO_VALUE;
@@ -567,8 +567,8 @@ static fer_status deliver(expander *ex) {
 
 static fer_status run_text(expander *ex) {
     const feri_gnode *node = ex->node;
-    FER_TRY(bind_operands(ex, node->op->inputs, node->inputs, node->formal_count, /*outputs=*/0));
-    FER_TRY(bind_operands(ex, node->op->outputs, node->outputs, node->output_count, /*outputs=*/1));
+    FER_TRY(bind_operands(ex, feri_op_line(node->op, FERI_LINE_INPUTS), node->inputs, node->formal_count, /*outputs=*/0));
+    FER_TRY(bind_operands(ex, feri_op_line(node->op, FERI_LINE_OUTPUTS), node->outputs, node->output_count, /*outputs=*/1));
     for (uint32_t o = 0; o < node->output_count; o++) {
         if (node->outputs[o] != FER_NO_VALUE &&
             ex->graph->values[node->outputs[o]].fact.dtype == FER_DTYPE_NONE) {

@@ -151,7 +151,7 @@ static void print_node(printer *out, const fer_graph *graph, const feri_gnode *n
             print_type(out, graph->terms, &graph->values[node->outputs[o]].fact);
         }
     }
-    const char *domain = node->op->domain;
+    const char *domain = feri_op_domain(node->op);
     feri_text_add(&out->line, " = %s%s%s(", domain, domain[0] != '\0' ? "." : "", node->op->name);
     for (uint32_t i = 0; i < node->input_count; i++) {
         feri_text_add(&out->line, i == 0 ? "" : i == node->formal_count ? "; " : ", ");

@@ -63,28 +63,56 @@ typedef struct feri_text feri_text;
 typedef fer_status (*feri_expand_fn)(const feri_infer *call, feri_text *out_body);
 
 struct feri_op {
-    uint32_t number; /* FER_OP_... */
-    uint32_t revision;
-    const char *domain;
     const char *name;
-    const char *inputs;
-    const char *outputs;
-    const char *types;
-    const char *attrs;
-    const char *family;
+    const char *signature; /* the row's inputs, outputs, types and attrs, a line each */
     feri_infer_fn infer;   /* NULL: not yet */
     feri_expand_fn expand; /* NULL: none */
-    uint32_t flags;        /* FERI_OP_... */
+    uint16_t number;       /* FER_OP_... */
+    uint8_t revision;
+    uint8_t family; /* FERI_FAMILY_... */
+    uint8_t flags;  /* FERI_OP_... */
 };
+
+#define FERI_OP_FAMILIES(X)                                                                        \
+    X(attention)                                                                                   \
+    X(binary)                                                                                      \
+    X(control)                                                                                     \
+    X(conv)                                                                                        \
+    X(loss)                                                                                        \
+    X(matmul)                                                                                      \
+    X(ml)                                                                                          \
+    X(movement)                                                                                    \
+    X(norm)                                                                                        \
+    X(pool)                                                                                        \
+    X(quantize)                                                                                    \
+    X(random)                                                                                      \
+    X(recurrent)                                                                                   \
+    X(reduce)                                                                                      \
+    X(resize)                                                                                      \
+    X(sequence)                                                                                    \
+    X(shape)                                                                                       \
+    X(signal)                                                                                      \
+    X(string)                                                                                      \
+    X(training)                                                                                    \
+    X(unary)
+enum {
+#define FERI_FAMILY(name) FERI_FAMILY_##name,
+    FERI_OP_FAMILIES(FERI_FAMILY)
+#undef FERI_FAMILY
+};
+
+/* A domain is a range of numbers. */
+const char *feri_op_domain(const feri_op *op);
+/* Lines of the signature; each ends with '\n' or '\0'. */
+enum { FERI_LINE_INPUTS, FERI_LINE_OUTPUTS, FERI_LINE_TYPES, FERI_LINE_ATTRS };
+const char *feri_op_line(const feri_op *op, uint32_t line);
 
 /* NULL when there is none. "ai.onnx" is "". */
 const feri_op *feri_op_find(const char *domain, const char *name);
 /* The same, or UNSUPPORTED with a sentence that tells an unknown op from one this build left out
  * (ferrule/op_selection.h); node is the name of who uses it. */
-fer_status feri_op_find_for(const char *domain,
-                            const char *name,
-                            const char *node,
-                            const feri_op **out_op);
+fer_status
+feri_op_find_for(const char *domain, const char *name, const char *node, const feri_op **out_op);
 uint32_t feri_op_table_count(void);
 const feri_op *feri_op_at(uint32_t index);
 

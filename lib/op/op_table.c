@@ -29,23 +29,46 @@ static const feri_op rows[] = {
                expand,                                                                             \
                flags)                                                                              \
     FERI_OP_ROW(ident,                                                                             \
-                {(number),                                                                         \
-                 (revision),                                                                       \
-                 domain,                                                                           \
-                 name,                                                                             \
-                 inputs,                                                                           \
-                 outputs,                                                                          \
-                 types,                                                                            \
-                 attrs,                                                                            \
-                 #family,                                                                          \
+                {name,                                                                             \
+                 inputs "\n" outputs "\n" types "\n" attrs,                                        \
                  feri_infer_##infer,                                                               \
                  feri_expand_##expand,                                                             \
+                 (number),                                                                         \
+                 (revision),                                                                       \
+                 FERI_FAMILY_##family,                                                             \
                  (flags)}, )
 #include "ferrule/op_table.def"
 #undef FER_OP
 };
 
 #define ROW_COUNT ((uint32_t)(sizeof(rows) / sizeof(rows[0])))
+
+static const struct {
+    uint32_t first; /* number */
+    const char *name;
+} domains[] = {
+    {1401, "com.microsoft"           },
+    {1301, "ai.onnx.preview.training"},
+    {1201, "ai.onnx.preview"         },
+    {1001, "ai.onnx.ml"              },
+    {0,    ""                        },
+};
+
+const char *feri_op_domain(const feri_op *op) {
+    uint32_t i = 0;
+    while (op->number < domains[i].first) {
+        i++;
+    }
+    return domains[i].name;
+}
+
+const char *feri_op_line(const feri_op *op, uint32_t line) {
+    const char *at = op->signature;
+    while (line-- > 0) {
+        at = strchr(at, '\n') + 1;
+    }
+    return at;
+}
 
 const feri_op *feri_op_find(const char *domain, const char *name) {
     if (strcmp(domain, "ai.onnx") == 0) {
@@ -55,7 +78,7 @@ const feri_op *feri_op_find(const char *domain, const char *name) {
     uint32_t high = ROW_COUNT;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int order = strcmp(domain, rows[middle].domain);
+        int order = strcmp(domain, feri_op_domain(&rows[middle]));
         order = order ? order : strcmp(name, rows[middle].name);
         if (order == 0) {
             return &rows[middle];

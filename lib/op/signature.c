@@ -30,19 +30,16 @@ static const char *next_operand(const char *text, operand *out) {
     while (*text == ',' || *text == ' ') {
         text++;
     }
-    if (!*text) {
+    if (*text == '\n') {
         return NULL;
     }
     const char *colon = strchr(text, ':');
-    if (!colon) {
-        return NULL;
-    }
     out->name = text;
     out->name_length = (uint32_t)(colon - text);
     out->type = colon + 1;
-    out->type_length = (uint32_t)strcspn(out->type, ",?#*");
+    out->type_length = (uint32_t)strcspn(out->type, ",?#*\n");
     const char *mark = out->type + out->type_length;
-    for (; *mark && *mark != ','; mark++) {
+    for (; *mark != '\n' && *mark != ','; mark++) {
         out->is_optional |= *mark == '?';
         out->decides |= *mark == '#';
         out->is_mixed |= *mark == '*' && out->is_variadic;
@@ -52,7 +49,8 @@ static const char *next_operand(const char *text, operand *out) {
 }
 
 /* The operand at index (the variadic one for all that follow it); 0 when there is none. */
-static int find_operand(const char *text, uint32_t index, operand *out) {
+static int find_operand(const feri_op *op, uint32_t line, uint32_t index, operand *out) {
+    const char *text = feri_op_line(op, line);
     for (uint32_t i = 0; (text = next_operand(text, out)) != NULL; i++) {
         if (i == index || out->is_variadic) {
             return 1;
@@ -61,7 +59,8 @@ static int find_operand(const char *text, uint32_t index, operand *out) {
     return 0;
 }
 
-static uint32_t least_count(const char *text) {
+static uint32_t least_count(const feri_op *op, uint32_t line) {
+    const char *text = feri_op_line(op, line);
     operand at;
     uint32_t least = 0;
     for (uint32_t i = 1; (text = next_operand(text, &at)) != NULL; i++) {
@@ -70,7 +69,8 @@ static uint32_t least_count(const char *text) {
     return least;
 }
 
-static uint32_t most_count(const char *text) {
+static uint32_t most_count(const feri_op *op, uint32_t line) {
+    const char *text = feri_op_line(op, line);
     operand at;
     uint32_t most = 0;
     while ((text = next_operand(text, &at)) != NULL) {
@@ -82,19 +82,19 @@ static uint32_t most_count(const char *text) {
     return most;
 }
 
-uint32_t feri_op_min_inputs(const feri_op *op) { return least_count(op->inputs); }
-uint32_t feri_op_max_inputs(const feri_op *op) { return most_count(op->inputs); }
-uint32_t feri_op_min_outputs(const feri_op *op) { return least_count(op->outputs); }
-uint32_t feri_op_max_outputs(const feri_op *op) { return most_count(op->outputs); }
+uint32_t feri_op_min_inputs(const feri_op *op) { return least_count(op, FERI_LINE_INPUTS); }
+uint32_t feri_op_max_inputs(const feri_op *op) { return most_count(op, FERI_LINE_INPUTS); }
+uint32_t feri_op_min_outputs(const feri_op *op) { return least_count(op, FERI_LINE_OUTPUTS); }
+uint32_t feri_op_max_outputs(const feri_op *op) { return most_count(op, FERI_LINE_OUTPUTS); }
 
 int feri_op_input_is_optional(const feri_op *op, uint32_t index) {
     operand at;
-    return find_operand(op->inputs, index, &at) && at.is_optional;
+    return find_operand(op, FERI_LINE_INPUTS, index, &at) && at.is_optional;
 }
 
 int feri_op_input_decides(const feri_op *op, uint32_t index) {
     operand at;
-    return find_operand(op->inputs, index, &at) && at.decides;
+    return find_operand(op, FERI_LINE_INPUTS, index, &at) && at.decides;
 }
 
 /* ---- types ---- */
@@ -149,13 +149,10 @@ static type_set class_of(const char *name, uint32_t length) {
 /* The class list bound to a letter in types ("T=float|int; U=i64"), or the type itself. */
 static void
 class_list(const feri_op *op, const operand *at, const char **out_text, uint32_t *out_length) {
-    const char *text = op->types;
-    while (*text) {
+    const char *text = feri_op_line(op, FERI_LINE_TYPES);
+    while (*text != '\n') {
         const char *equals = strchr(text, '=');
-        if (!equals) {
-            break;
-        }
-        uint32_t length = (uint32_t)strcspn(equals + 1, ";");
+        uint32_t length = (uint32_t)strcspn(equals + 1, ";\n");
         if ((uint32_t)(equals - text) == at->type_length &&
             memcmp(text, at->type, at->type_length) == 0) {
             *out_text = equals + 1;
@@ -294,7 +291,7 @@ check_input(const feri_infer *call, uint32_t index, const operand *at, bindings 
 }
 
 static fer_status check_inputs(const feri_infer *call, bindings *bound) {
-    const char *text = call->op->inputs;
+    const char *text = feri_op_line(call->op, FERI_LINE_INPUTS);
     operand at = {0};
     for (uint32_t i = 0; i < call->in_count; i++) {
         if (!at.is_variadic && !(text = next_operand(text, &at))) {
@@ -333,7 +330,7 @@ set_output(const feri_infer *call, feri_fact *fact, const operand *at, const bin
 }
 
 static fer_status set_outputs(const feri_infer *call, const bindings *bound) {
-    const char *text = call->op->outputs;
+    const char *text = feri_op_line(call->op, FERI_LINE_OUTPUTS);
     operand at = {0};
     for (uint32_t i = 0; i < call->out_count; i++) {
         if (!at.is_variadic && !(text = next_operand(text, &at))) {
@@ -407,10 +404,11 @@ static fer_status check_given_attrs(const feri_infer *call) {
                                         "floats",
                                         "strings",
                                         "a graph"};
+    const char *attrs = feri_op_line(call->op, FERI_LINE_ATTRS);
     for (uint32_t i = 0; i < call->attr_count; i++) {
         const fer_attr *attr = &call->attrs[i];
         const char *kind =
-            attr->name ? find_attr_kind(call->op->attrs, attr->name, strlen(attr->name)) : NULL;
+            attr->name ? find_attr_kind(attrs, attr->name, strlen(attr->name)) : NULL;
         if (!kind) {
             return feri_infer_fail(call,
                                    "it has an attribute '%s', which %s does not know",
@@ -435,7 +433,7 @@ static fer_status check_given_attrs(const feri_infer *call) {
 }
 
 static fer_status check_required_attrs(const feri_infer *call) {
-    for (const char *at = call->op->attrs; *at;) {
+    for (const char *at = feri_op_line(call->op, FERI_LINE_ATTRS); *at;) {
         const char *colon = strchr(at, ':');
         if (!colon) {
             break;

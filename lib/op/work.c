@@ -84,7 +84,6 @@ double feri_op_work(const feri_infer *call) {
     }
     double work = count_of(call, 0);
     double read = a ? count_from(a, 0) : 0;
-    int is_reduction =
-        call->op->family[0] == 'r' && call->op->family[1] == 'e' && call->op->family[2] == 'd';
+    int is_reduction = call->op->family == FERI_FAMILY_reduce;
     return is_reduction && read > work ? read : work;
 }

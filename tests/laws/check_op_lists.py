@@ -5,6 +5,7 @@
 Every expansion that the op table names has texts, which call known ops only; a list is closed over them; the header drops
 exactly the rest; a wrong name is refused with its line.
 """
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,10 @@ def main():
         if expansion != "none" and not calls:
             failures.append(f"{op}: no text of its expansion '{expansion}' in lib/op/expand_*.c")
         failures += [f"{op}: its expansion calls '{called}', which is no op" for called in calls if called not in table]
+    domains = {first: name for first, name in re.findall(r'\{(\d+), +"([^"]*)" *\}', (ROOT / "lib/op/op_table.c").read_text())}
+    for number, domain in re.findall(r'^FER_OP\((\d+), \w+, "([^"]*)"', (ROOT / "include/ferrule/op_table.def").read_text(), re.M):
+        if domains[max((first for first in domains if int(first) <= int(number)), key=int)] != domain:
+            failures.append(f"op {number} of domain '{domain}' is outside that domain's range of numbers in op_table.c")
     for path in (ROOT / "tools/oplists").glob("*.txt"):
         chosen = select_ops.read_list(path, table)
         if not chosen <= select_ops.close(chosen, table, expansions):

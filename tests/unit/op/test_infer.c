@@ -370,6 +370,7 @@ static void test_every_row(void **state) {
             for (uint32_t value = 0; value < 6; value++) {
                 kit_op(kit, "Add");
                 kit->call.op = op;
+                const char *attrs = feri_op_line(op, FERI_LINE_ATTRS);
                 uint32_t most = feri_op_max_inputs(op);
                 for (uint32_t i = 0; i < (most < 8 ? most : 3); i++) {
                     kit_in(kit, i % 2 && value % 2 ? FER_I64 : FER_F32, shapes[shape]);
@@ -380,8 +381,8 @@ static void test_every_row(void **state) {
                 for (int i = 0; i < 6; i++) {
                     char given[32];
                     snprintf(given, sizeof(given), "%s:i", names[i]);
-                    const char *at = strstr(op->attrs, given);
-                    if (at && (at == op->attrs || at[-1] == ' ')) {
+                    const char *at = strstr(attrs, given);
+                    if (at && (at == attrs || at[-1] == ' ')) {
                         kit_int(kit, names[i], wild[value]);
                     }
                 }
@@ -389,8 +390,8 @@ static void test_every_row(void **state) {
                 for (int i = 0; i < 6; i++) {
                     char given[32];
                     snprintf(given, sizeof(given), "%s:I", lists[i]);
-                    const char *at = strstr(op->attrs, given);
-                    if (at && (at == op->attrs || at[-1] == ' ')) {
+                    const char *at = strstr(attrs, given);
+                    if (at && (at == attrs || at[-1] == ' ')) {
                         kit_ints(kit, lists[i], 1 + value % 4, wild);
                     }
                 }
