@@ -136,8 +136,7 @@ static void choose(const feri_ref_call *call, binary_params *params) {
         params->floats = fmod;
         params->integers = params->integers && is_signed ? i_rest : params->integers;
     }
-    if (row->op == FER_OP_BitShift &&
-        feri_ref_string_is(call->node, "direction", "RIGHT", "LEFT")) {
+    if (row->op == FER_OP_BitShift && feri_ref_string_is(call->node, "direction", "", "LEFT")) {
         params->integers = u_shift_left;
     }
 }
@@ -145,6 +144,10 @@ static void choose(const feri_ref_call *call, binary_params *params) {
 static fer_status bind(feri_ref_call *call) {
     binary_params *params = call->params;
     choose(call, params);
+    if (call->node->op == FER_OP_BitShift && params->integers != u_shift_left &&
+        !feri_ref_string_is(call->node, "direction", "", "RIGHT")) {
+        return feri_ref_fail(call, FER_INVALID_MODEL, "direction must be LEFT or RIGHT");
+    }
     fer_status status = feri_ref_operand_init(call, &params->a, call->in[0], call->out[0]);
     if (status == FER_OK) {
         status = feri_ref_operand_init(call, &params->b, call->in[1], call->out[0]);

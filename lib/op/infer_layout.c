@@ -77,6 +77,7 @@ typedef struct reshape {
     uint32_t asked_count;
     int32_t found; /* index of -1, or of the only unknown; -1 none */
     uint32_t unknown_count;
+    uint8_t has_minus_one;
 } reshape;
 
 static fer_status read_target(const feri_infer *call,
@@ -125,7 +126,8 @@ static fer_status read_target(const feri_infer *call,
     r->found = minus_one >= 0          ? (r->unknown_count == 0 ? minus_one : -1)
                : r->unknown_count == 1 ? last_unknown
                                        : -1;
-    r->unknown_count += minus_one >= 0;
+    r->has_minus_one = minus_one >= 0;
+    r->unknown_count += r->has_minus_one;
     for (int32_t i = 0; i < data->rank; i++) {
         if (!(copied & (1u << i))) {
             r->left[r->left_count++] = data->dims[i];
@@ -162,6 +164,9 @@ static fer_status find_dim(const feri_infer *call, reshape *r) {
     if (feri_sym_is_number(asked) && asked.number == 0) {
         if (feri_sym_compare_equal(call->terms, have, asked) == 0) {
             return wrong_count(call, have, asked);
+        }
+        if (r->has_minus_one) {
+            return feri_infer_fail(call, "its shape has a -1 beside a 0: any number would do");
         }
         r->dims[r->found] = feri_sym_number(0); /* of an empty tensor: any dim would do */
         return FER_OK;
