@@ -96,6 +96,10 @@ void feri_error_expect(void) { last.is_fresh = 0; }
 
 int feri_error_tells(fer_status status) { return last.is_fresh && last.error.status == status; }
 
+fer_status feri_error_why(fer_status status) {
+    return status == FER_OUT_OF_MEMORY && feri_error_tells(FER_BUDGET) ? FER_BUDGET : status;
+}
+
 void feri_error_prefix(const char *format, ...) {
     char message[sizeof last.error.message];
     va_list arguments;

@@ -27,6 +27,8 @@ void feri_error_set_backend(const char *backend, int32_t native_code);
  * recorded since, or an older sentence would stand for it. */
 void feri_error_expect(void);
 int feri_error_tells(fer_status status);
+/* The status of a backend, which only sees that it got no memory: BUDGET where that is why. */
+fer_status feri_error_why(fer_status status);
 /* Puts "context: " before the last error's message. */
 void feri_error_prefix(const char *format, ...) __attribute__((format(printf, 1, 2), cold));
 /* An event owns its error: copy out of and back into the thread's record. */

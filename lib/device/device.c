@@ -41,6 +41,7 @@ fer_status feri_session_status(feri_session *session, fer_status status) {
         return status;
     }
     fer_device *device = session->device;
+    status = feri_error_why(status);
     if (!feri_error_tells(status)) {
         /* The backend did not say why: a status alone is not an error message. */
         status = feri_fail(status, "device %s: %s", device->name, fer_status_sentence(status));
@@ -101,6 +102,7 @@ static fer_status session_open(fer_device *device) {
     }
     if (status != FER_OK) {
         feri_free(&device->context->env, session, sizeof(*session));
+        status = feri_error_why(status);
         if (!feri_error_tells(status)) {
             status = feri_fail(status,
                                "device %s cannot be opened: %s",
@@ -249,7 +251,7 @@ fer_status feri_devices_ready(fer_context *context) {
     for (uint32_t i = 0; i < context->backend_count && !context->devices_ready; i++) {
         feri_backend *backend = context->backends[i];
         feri_error_expect();
-        fer_status one = backend_enumerate(context, backend);
+        fer_status one = feri_error_why(backend_enumerate(context, backend));
         if (one == FER_OUT_OF_MEMORY || one == FER_BUDGET) {
             status = one;
             break;

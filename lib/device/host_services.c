@@ -26,9 +26,13 @@ static void service_log(void *self, int32_t level, const char *message) {
 
 static fer_status service_fail(
     void *self, fer_status status, int32_t native_code, const char *node, const char *message) {
-    status = feri_fail(status == FER_OK ? FER_BACKEND : status,
-                       "%s",
-                       message == NULL ? "no reason given" : message);
+    message = message == NULL ? "no reason given" : message;
+    if (feri_error_why(status) != status) {
+        feri_error_prefix("%s", message); /* and what the host said of its budget */
+        status = FER_BUDGET;
+    } else {
+        status = feri_fail(status == FER_OK ? FER_BACKEND : status, "%s", message);
+    }
     feri_error_set_backend(((feri_backend *)self)->name, native_code);
     feri_error_set_node(node);
     return status;

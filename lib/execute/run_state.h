@@ -48,6 +48,13 @@ static inline fer_mem feri_tensor_mem(const fer_tensor *tensor) {
 fer_status feri_run_state_wait(feri_run_state *state, feri_run *run);
 /* Releases the stand-ins of a run; a device may still use them while the state is in flight. */
 void feri_run_state_drop_temps(feri_run_state *state);
+/* What an arena holds: its size and the three largest values, those that a device keeps in its
+ * workspace included, for an error that tells what to shrink. */
+void feri_peak_text(const feri_plan *plan,
+                    const feri_binding *binding,
+                    uint32_t space,
+                    char *text,
+                    size_t capacity);
 /* Puts an input where the steps look for it. */
 fer_status feri_run_state_set_inputs(feri_run_state *state, feri_run *run, const feri_arg *inputs);
 /* Before the steps: outputs that a step writes get their memory. */

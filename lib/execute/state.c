@@ -6,7 +6,6 @@
 #include "base/error.h"
 #include "execute/run_state.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* ---- making ---- */
@@ -255,44 +254,6 @@ void feri_run_state_destroy(feri_run_state *state) {
 
 /* ---- binding ---- */
 
-/* The three largest values of the space, for an error that tells what to shrink. */
-static void peak_name(const feri_plan *plan,
-                      const feri_binding *binding,
-                      uint32_t space,
-                      char *text,
-                      size_t capacity) {
-    uint32_t best[3];
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < plan->slot_count; i++) {
-        if (plan->slots[i].space != space || plan->slots[i].at != FERI_AT_ARENA) {
-            continue;
-        }
-        uint32_t at = count < 3 ? count++ : 3;
-        while (at > 0 && binding->slot_bytes[best[at - 1]] < binding->slot_bytes[i]) {
-            if (at < 3) {
-                best[at] = best[at - 1];
-            }
-            at--;
-        }
-        if (at < 3) {
-            best[at] = i;
-        }
-    }
-    size_t used = (size_t)snprintf(
-        text, capacity, "an arena of %llu bytes", (unsigned long long)binding->arena_bytes[space]);
-    for (uint32_t i = 0; i < count && used < capacity; i++) {
-        used += (size_t)snprintf(text + used,
-                                 capacity - used,
-                                 "%s'%s' %llu bytes",
-                                 i == 0 ? " (largest: " : ", ",
-                                 plan->graph->values[plan->slots[best[i]].value].name,
-                                 (unsigned long long)binding->slot_bytes[best[i]]);
-    }
-    if (count > 0 && used < capacity) {
-        snprintf(text + used, capacity - used, ")");
-    }
-}
-
 static fer_status arena_grow(feri_run_state *state, const feri_binding *binding, uint32_t space) {
     uint64_t bytes = binding->arena_bytes[space];
     if (bytes == 0 || (state->arenas[space] != NULL && state->arenas[space]->bytes >= bytes)) {
@@ -306,8 +267,8 @@ static fer_status arena_grow(feri_run_state *state, const feri_binding *binding,
                         : feri_device_buffer(session, bytes, FER_MEM_DEVICE, &state->arenas[space]);
     if (status == FER_BUDGET || status == FER_OUT_OF_MEMORY) {
         char what[400];
-        peak_name(state->plan, binding, space, what, sizeof(what));
-        feri_error_prefix("%s: ", what);
+        feri_peak_text(state->plan, binding, space, what, sizeof(what));
+        feri_error_prefix("%s", what);
     }
     return status;
 }

@@ -34,7 +34,7 @@ feri_fact_set_dims(feri_fact *fact, feri_bump *bump, int32_t rank, const feri_sy
     }
     feri_sym *copy = FERI_BUMP_ARRAY(bump, feri_sym, (uint64_t)rank);
     if (!copy) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     for (int32_t i = 0; i < rank; i++) {
         copy[i] = dims ? dims[i] : feri_sym_unknown();
@@ -82,7 +82,7 @@ fer_status feri_fact_copy(const feri_fact *source, feri_bump *bump, feri_fact *o
     if (source->elements) {
         copy.elements = FERI_BUMP_ARRAY(bump, feri_sym, source->element_count);
         if (!copy.elements) {
-            return FER_OUT_OF_MEMORY;
+            return fer_error_last()->status;
         }
         if (source->element_count) {
             memcpy(copy.elements,

@@ -124,7 +124,7 @@ fer_status feri_infer_split(feri_infer *call) {
     FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", 0), in->rank, &axis));
     feri_sym *sizes = FERI_BUMP_ARRAY(call->bump, feri_sym, call->out_count);
     if (!sizes) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     FER_TRY(split_sizes(call, in->dims[axis], sizes));
     int is_small = feri_infer_is_small(in);

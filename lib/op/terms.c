@@ -14,7 +14,7 @@
 fer_status feri_terms_create(feri_env *env, feri_terms **out_terms) {
     feri_terms *terms = feri_alloc(env, sizeof(*terms));
     if (!terms) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     terms->env = env;
     terms->is_recording = 1;
@@ -43,12 +43,15 @@ void feri_terms_destroy(feri_terms *terms) {
 
 static feri_sym lost(feri_terms *terms) {
     if (terms->status == FER_OK) {
-        terms->status = FER_OUT_OF_MEMORY;
+        terms->status = fer_error_last()->status == FER_BUDGET ? FER_BUDGET : FER_OUT_OF_MEMORY;
     }
     return feri_sym_unknown();
 }
 
 fer_status feri_terms_status(const feri_terms *terms) {
+    if (terms->status == FER_BUDGET) {
+        return feri_fail(FER_BUDGET, "the host budget leaves no memory for dims; raise it");
+    }
     return terms->status == FER_OK ? FER_OK : feri_out_of_memory(sizeof(feri_term));
 }
 

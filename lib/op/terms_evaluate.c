@@ -395,7 +395,7 @@ static fer_status
 copy_array(feri_env *env, void *out_pointer, const void *source, uint64_t count, size_t size) {
     void *copy = feri_alloc(env, count * size);
     if (!copy) {
-        return FER_OUT_OF_MEMORY;
+        return fer_error_last()->status;
     }
     if (source) {
         memcpy(copy, source, count * size);
@@ -414,7 +414,7 @@ static fer_status clone_into(const feri_terms *terms, feri_env *env, feri_terms 
         if (term->count) {
             feri_term_item *items = FERI_BUMP_ARRAY(&copy->bump, feri_term_item, term->count);
             if (!items) {
-                return FER_OUT_OF_MEMORY;
+                return fer_error_last()->status;
             }
             memcpy(items, term->items, term->count * sizeof(*items));
             term->items = items;
@@ -429,7 +429,7 @@ static fer_status clone_into(const feri_terms *terms, feri_env *env, feri_terms 
         const char *name = terms->symbols[i].name;
         char *name_copy = feri_bump_strndup(&copy->bump, name, strlen(name));
         if (!name_copy) {
-            return FER_OUT_OF_MEMORY;
+            return fer_error_last()->status;
         }
         copy->symbols[i].name = name_copy;
         uint32_t named;

@@ -40,10 +40,9 @@ static fer_status fact_numbers(binding_work *w, const feri_fact *fact, feri_fact
     return FER_OK;
 }
 
-/* The most elements a data-dependent output can have, now that its inputs' dims are numbers. */
-static fer_status upper_bound(binding_work *w, fer_value_id value, int64_t *out_dims) {
+/* Inference of a node whose inputs' dims are numbers now; results know kind and dtype only. */
+static fer_status node_numbers(binding_work *w, const feri_gnode *node, feri_infer *call) {
     const fer_graph *graph = w->plan->graph;
-    const feri_gnode *node = graph->nodes[graph->values[value].producer];
     feri_bump *bump = &w->binding->bump;
     uint64_t count = (uint64_t)node->input_count + node->output_count;
     feri_fact *facts = FERI_BUMP_ARRAY(bump, feri_fact, count);
@@ -57,7 +56,6 @@ static fer_status upper_bound(binding_work *w, fer_value_id value, int64_t *out_
             pointers[i] = &facts[i];
         }
     }
-    uint32_t which = 0;
     for (uint32_t i = 0; i < node->output_count; i++) {
         feri_fact *out = &facts[node->input_count + i];
         pointers[node->input_count + i] = out;
@@ -65,21 +63,33 @@ static fer_status upper_bound(binding_work *w, fer_value_id value, int64_t *out_
         if (node->outputs[i] != FER_NO_VALUE) {
             out->kind = FER_KIND_TENSOR;
             out->dtype = graph->values[node->outputs[i]].fact.dtype;
-            which = node->outputs[i] == value ? i : which;
         }
     }
-    feri_infer call = {.op = node->op,
-                       .node = node->name,
-                       .attrs = node->attrs,
-                       .attr_count = node->attr_count,
-                       .in_count = node->input_count,
-                       .out_count = node->output_count,
-                       .in = pointers,
-                       .out = pointers + node->input_count,
-                       .terms = graph->terms,
-                       .bump = bump};
+    *call = (feri_infer){.op = node->op,
+                         .node = node->name,
+                         .attrs = node->attrs,
+                         .attr_count = node->attr_count,
+                         .in_count = node->input_count,
+                         .out_count = node->output_count,
+                         .in = pointers,
+                         .out = pointers + node->input_count,
+                         .terms = graph->terms,
+                         .bump = bump};
+    return FER_OK;
+}
+
+/* The most elements a data-dependent output can have, now that its inputs' dims are numbers. */
+static fer_status upper_bound(binding_work *w, fer_value_id value, int64_t *out_dims) {
+    const fer_graph *graph = w->plan->graph;
+    const feri_gnode *node = graph->nodes[graph->values[value].producer];
+    feri_infer call;
+    FER_TRY(node_numbers(w, node, &call));
     FER_TRY(feri_op_upper_bound(&call));
-    const feri_fact *bound = &facts[node->input_count + which];
+    uint32_t which = 0;
+    for (uint32_t i = 0; i < node->output_count; i++) {
+        which = node->outputs[i] == value ? i : which;
+    }
+    const feri_fact *bound = call.out[which];
     const feri_fact *fact = &graph->values[value].fact;
     if (!feri_fact_is_concrete(bound) || bound->rank != fact->rank) {
         return feri_fail(
@@ -89,6 +99,44 @@ static fer_status upper_bound(binding_work *w, fer_value_id value, int64_t *out_
         out_dims[i] = bound->dims[i].number;
     }
     return FER_OK;
+}
+
+/* Dims that had to fit do not. The first node that says so of the numbers has the better sentence;
+ * slow, and nobody waits for a failure. */
+static fer_status misfit(binding_work *w, fer_status status) {
+    const fer_graph *graph = w->plan->graph;
+    fer_error error;
+    feri_error_save(&error);
+    int was_recording = feri_terms_set_recording(graph->terms, 0);
+    for (uint32_t i = 0; i < graph->node_count && status == FER_INVALID_INPUT; i++) {
+        feri_infer call;
+        fer_status found = node_numbers(w, graph->nodes[i], &call);
+        found = found == FER_OK && graph->nodes[i]->body_count == 0 ? feri_op_infer(&call) : found;
+        if (found == FER_INVALID_MODEL || found == FER_INVALID_INPUT) {
+            feri_error_save(&error);
+            error.status = FER_INVALID_INPUT; /* the model was fine until these inputs came */
+            feri_error_restore(&error);
+            feri_error_set_node(graph->nodes[i]->name);
+            feri_error_save(&error);
+            break;
+        }
+    }
+    feri_terms_set_recording(graph->terms, was_recording);
+    feri_error_restore(&error);
+    return status;
+}
+
+/* Says whose value it is that has no size. */
+static fer_status slot_blame(const binding_work *w, fer_value_id id, fer_status status) {
+    const feri_gvalue *value = &w->plan->graph->values[id];
+    if (value->origin != FERI_ORIGIN_NODE) {
+        feri_error_prefix("value '%s'", value->name);
+        return status;
+    }
+    const feri_gnode *node = w->plan->graph->nodes[value->producer];
+    feri_error_prefix("%s '%s'", node->op->name, node->name);
+    feri_error_set_node(node->name);
+    return status;
 }
 
 static fer_status slot_size(binding_work *w, uint32_t index) {
@@ -104,26 +152,29 @@ static fer_status slot_size(binding_work *w, uint32_t index) {
         FER_TRY(upper_bound(w, slot->value, dims));
     } else {
         for (int32_t i = 0; i < fact->rank; i++) {
-            FER_TRY(dim_number(w, fact->dims[i], &dims[i]));
+            fer_status status = dim_number(w, fact->dims[i], &dims[i]);
+            if (status != FER_OK) {
+                return slot_blame(w, slot->value, status);
+            }
         }
     }
     uint64_t count = 0;
     fer_status status = feri_shape_check(
         w->plan->env, fact->dtype, (uint32_t)fact->rank, dims, &count, &binding->slot_bytes[index]);
-    if (status != FER_OK) {
-        feri_error_prefix("value '%s': ", w->plan->graph->values[slot->value].name);
+    if (status == FER_INVALID_ARGUMENT) {
+        status = feri_fail(FER_INVALID_INPUT,
+                           "an output would have a negative dim: the inputs' shapes do not fit "
+                           "the model");
     }
-    return status == FER_INVALID_ARGUMENT
-               ? feri_fail(FER_INVALID_INPUT,
-                           "value '%s' would have a negative dim: the inputs' shapes do not "
-                           "fit the model",
-                           w->plan->graph->values[slot->value].name)
-               : status;
+    return status == FER_OK ? status : slot_blame(w, slot->value, status);
 }
 
 static fer_status dims_fill(binding_work *w) {
     const feri_plan *plan = w->plan;
-    FER_TRY(feri_terms_check(plan->graph->terms, w->symbols));
+    fer_status status = feri_terms_check(plan->graph->terms, w->symbols);
+    if (status != FER_OK) {
+        return misfit(w, status);
+    }
     for (uint32_t i = 0; i < plan->dim_count; i++) {
         if (!feri_sym_is_unknown(plan->dims[i].term)) {
             FER_TRY(dim_number(w, plan->dims[i].term, &w->binding->dims[i]));
