@@ -5,6 +5,7 @@
  * belongs beside this file (export.c, with onnx_tensor.c's mirror) once there is one.
  */
 #include "base/error.h"
+#include "graph/gradient.h"
 #include "import/importer.h"
 
 #include <string.h>
@@ -150,6 +151,7 @@ static fer_status import_model(feri_importer *im, feri_span message) {
     if (im->is_unordered) {
         FER_TRY(feri_graph_infer_known(im->root));
     }
+    FER_TRY(feri_graph_differentiate(im->root));
     FER_TRY(feri_graph_describe(im->root));
     im->root->is_finished = 1;
     return FER_OK;

@@ -108,10 +108,22 @@ add_past(const feri_infer *call, const headed *k, const headed *v, feri_sym *in_
     return FER_OK;
 }
 
+/* softmax_precision: absent, 0 or a float dtype. */
+static fer_status check_precision(const feri_infer *call) {
+    int64_t precision = feri_infer_int(call, "softmax_precision", 0);
+    if (precision != 0 && precision != FER_F32 && precision != FER_F64 && precision != FER_F16 &&
+        precision != FER_BF16) {
+        return feri_infer_fail(
+            call, "softmax_precision is %lld, it must be a float dtype", (long long)precision);
+    }
+    return FER_OK;
+}
+
 fer_status feri_infer_attention(feri_infer *call) {
     const feri_fact *query = feri_infer_in(call, 0);
     int64_t mode = feri_infer_int(call, "qk_matmul_output_mode", 0);
     headed q, k, v;
+    FER_TRY(check_precision(call));
     FER_TRY(feri_infer_rank(call, 6, 1, 1));
     FER_TRY(feri_infer_rank(call, 3, 1, 4));
     FER_TRY(read_qkv(call, 3, &q, &k, &v));
@@ -137,6 +149,7 @@ fer_status feri_infer_attention(feri_infer *call) {
 
 fer_status feri_infer_flex_attention(feri_infer *call) {
     headed q, k, v;
+    FER_TRY(check_precision(call));
     FER_TRY(read_qkv(call, 4, &q, &k, &v));
     return set_four(call, 0, q.batch, q.heads, q.length, v.size);
 }

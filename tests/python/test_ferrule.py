@@ -258,3 +258,51 @@ def test_maps_are_dicts():
     assert listed({"c": 2.0, "a": 1.0})[0].tolist() == [[1, 0, 2]]
     sparse = ml_model("CastMap", map_info("x", I64, F32), info("y", [1, "n"], I64), cast_to="TO_INT64", map_form="SPARSE", max_map=4)
     assert sparse({1: 5.0, 3: 7.0})[0].tolist() == [[0, 5, 0, 7]]
+
+
+def gradient_model(nodes, xs, y, sizes, opset=18):
+    inputs = [info(name, size, TensorProto.DOUBLE) for name, size in sizes.items()]
+    nodes = nodes + [helper.make_node("Gradient", xs, ["g_" + x for x in xs], domain="ai.onnx.preview.training", xs=xs, y=y)]
+    model = model_of(nodes, inputs, [info(y, None, TensorProto.DOUBLE)] + [info("g_" + x, None, TensorProto.DOUBLE) for x in xs], opset=opset)
+    model.opset_import.append(helper.make_opsetid("ai.onnx.preview.training", 1))
+    return ferrule.load(model, device="ref")
+
+
+def node(op, inputs, output, **attrs):
+    return helper.make_node(op, inputs, [output], **attrs)
+
+
+GRADIENTS = {
+    "elementwise": ([node("Mul", ["a", "b"], "m"), node("Tanh", ["m"], "t"), node("Exp", ["a"], "e"), node("Div", ["t", "e"], "q"),
+                     node("Sub", ["q", "b"], "s"), node("Softmax", ["s"], "y")], {"a": [2, 3], "b": [3]}),
+    "products": ([node("Gemm", ["a", "b", "c"], "g", alpha=0.5, beta=2.0, transA=1), node("Transpose", ["g"], "t", perm=[1, 0]),
+                  node("MatMul", ["g", "t"], "y")], {"a": [4, 2], "b": [4, 3], "c": [1, 3]}),
+    "gemm turned": ([node("Gemm", ["a", "b", "c"], "y", transA=1, transB=1)], {"a": [4, 2], "b": [3, 4], "c": [3]}),
+    "reductions": ([node("ReduceMean", ["a"], "m", keepdims=1), node("Sub", ["a", "m"], "d"), node("Mul", ["d", "d"], "s"),
+                    node("ReduceSum", ["s"], "r", keepdims=0), node("Sqrt", ["r"], "y")], {"a": [3, 4]}),
+    "moves": ([node("Concat", ["a", "b"], "j", axis=1), node("Flatten", ["j"], "f", axis=0), node("Sigmoid", ["f"], "s"),
+               node("Mul", ["s", "s"], "y")], {"a": [2, 3], "b": [2, 2]}),
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradient_is_the_difference_quotient(name):
+    nodes, sizes = GRADIENTS[name]
+    model = gradient_model(nodes, list(sizes), "y", sizes)
+    rng = np.random.default_rng(3)
+    feeds = {key: rng.standard_normal(size) for key, size in sizes.items()}
+    _, *found = model(**feeds)
+    for key, gradient in zip(sizes, found):
+        assert gradient.shape == tuple(sizes[key])
+        for index in np.ndindex(*sizes[key]):
+            sides = []
+            for step in (1e-6, -1e-6):
+                moved = {other: value.copy() for other, value in feeds.items()}
+                moved[key][index] += step
+                sides.append(model(**moved)[0].sum())
+            assert gradient[index] == pytest.approx((sides[0] - sides[1]) / 2e-6, rel=1e-5, abs=1e-7)
+
+
+def test_gradient_refuses_by_name():
+    with pytest.raises(ferrule.Error, match="Elu"):
+        gradient_model([node("Elu", ["a"], "y")], ["a"], "y", {"a": [3]})
