@@ -19,12 +19,10 @@ enum {
 typedef struct row {
     uint32_t op;
     fer_status (*run)(feri_host_call *call);
-    const char *refusal; /* where run is NULL */
 } row;
 
 /* clang-format off */
-#define ROW(ident, run) FERI_OP_ROW(ident, {OP_##ident, run, NULL}, )
-#define NOT_YET(ident, what) FERI_OP_ROW(ident, {OP_##ident, NULL, what " not yet there"}, )
+#define ROW(ident, run) FERI_OP_ROW(ident, {OP_##ident, run}, )
 static const row rows[] = {
     ROW(If, feri_host_if)
     ROW(Loop, feri_host_loop)
@@ -136,7 +134,7 @@ const char *feri_host_refuses(const fer_graph *graph, const feri_gnode *node) {
     if (is_interpolation(node)) {
         return "strings cannot be interpolated; use mode nearest";
     }
-    return found->run ? NULL : found->refusal;
+    return NULL;
 }
 
 fer_status feri_host_run(feri_host_call *call) {
