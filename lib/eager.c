@@ -5,6 +5,7 @@
  * a new shape costs no compile where the device runs open dims.
  */
 #include "base/error.h"
+#include "base/later.h"
 #include "program.h"
 
 #include <stdlib.h>
@@ -379,8 +380,12 @@ fer_status fer_op_run(fer_context *context,
                        .input_count = input_count,
                        .output_count = output_count};
     fer_program *program = NULL;
-    FER_TRY(program_cached(context, device, &node, inputs, input_count, output_count, &program));
-    fer_status status = program_call(program, &node, inputs, input_count, outputs, output_count);
+    feri_later_begin();
+    fer_status status =
+        program_cached(context, device, &node, inputs, input_count, output_count, &program);
+    feri_later_end();
+    FER_TRY(status);
+    status = program_call(program, &node, inputs, input_count, outputs, output_count);
     fer_program_release(program);
     return status;
 }

@@ -10,6 +10,7 @@
 #include "program.h"
 
 #include "base/error.h"
+#include "base/later.h"
 
 enum { DEFAULT_STATES = 8, MAX_STATES = 1024 };
 
@@ -136,14 +137,16 @@ fer_status fer_program_compile(fer_context *context,
     program->graph = fer_graph_retain(graph);
     program->input_count = graph->input_count;
     program->output_count = graph->output_count;
+    feri_later_begin();
     fer_status status = program_fill(program, &options);
     build->deadline_at = 0;
-    if (status != FER_OK) {
+    if (status == FER_OK) {
+        *out_program = program;
+    } else {
         program_destroy(program);
-        return status;
     }
-    *out_program = program;
-    return FER_OK;
+    feri_later_end();
+    return status;
 }
 
 fer_status fer_program_load(fer_context *context,

@@ -3,6 +3,7 @@
  * What can be asked of a program: inputs and outputs, placement, statistics, passes; and trimming.
  */
 #include "base/error.h"
+#include "base/later.h"
 #include "program.h"
 
 #include <string.h>
@@ -88,11 +89,13 @@ fer_status fer_program_trim(fer_program *program, int32_t level, uint64_t *out_f
             FER_INVALID_ARGUMENT, "program is NULL or level %d is none of FER_TRIM_...", level);
     }
     uint64_t freed = 0;
-    FER_TRY(feri_segment_trim(program->segment, level, &freed));
-    if (out_freed_bytes != NULL) {
+    feri_later_begin();
+    fer_status status = feri_segment_trim(program->segment, level, &freed);
+    if (status == FER_OK && out_freed_bytes != NULL) {
         *out_freed_bytes = freed;
     }
-    return FER_OK;
+    feri_later_end();
+    return status;
 }
 
 fer_status fer_program_get_stats(fer_program *program, fer_program_stats *out_stats) {

@@ -5,6 +5,7 @@
  */
 #include "base/error.h"
 #include "base/fpmode.h"
+#include "base/later.h"
 #include "program.h"
 
 #include <string.h>
@@ -204,10 +205,10 @@ static fer_status run_filled(fer_program *program,
     return status;
 }
 
-fer_status feri_program_run_args(fer_program *program,
-                                 const feri_request *request,
-                                 const feri_arg *given_inputs,
-                                 feri_arg *given_outputs) {
+static fer_status run_args(fer_program *program,
+                           const feri_request *request,
+                           const feri_arg *given_inputs,
+                           feri_arg *given_outputs) {
     FER_TRY(feri_outputs_check(program, request, given_inputs, given_outputs));
     feri_arg few[FEW_ARGS];
     uint8_t few_copies[FEW_ARGS] = {0};
@@ -237,6 +238,16 @@ fer_status feri_program_run_args(fer_program *program,
     if (inputs != few) {
         feri_free(program->build.env, inputs, bytes);
     }
+    return status;
+}
+
+fer_status feri_program_run_args(fer_program *program,
+                                 const feri_request *request,
+                                 const feri_arg *given_inputs,
+                                 feri_arg *given_outputs) {
+    feri_later_begin();
+    fer_status status = run_args(program, request, given_inputs, given_outputs);
+    feri_later_end();
     return status;
 }
 

@@ -6,14 +6,19 @@
  */
 #include "base/error.h"
 
+#include "base/later.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* is_fresh: recorded since feri_error_expect. Beside the record, because the record is public. */
+/* is_fresh: recorded since feri_error_expect. Beside the record, because the record is public. So
+ * is what later.h puts off: the thread's own too. */
 static _Thread_local struct {
     fer_error error;
     uint32_t is_fresh;
+    uint32_t later_depth;
+    feri_later *later;
 } last;
 
 static const struct {
@@ -123,6 +128,34 @@ void feri_error_restore(const fer_error *error) {
         last.error = *error;
     }
     last.error.struct_size = sizeof last.error;
+}
+
+void feri_later_begin(void) { last.later_depth++; }
+
+static void later_run(void) {
+    fer_error kept;
+    feri_error_save(&kept);
+    while (last.later != NULL) {
+        feri_later *later = last.later;
+        last.later = later->next;
+        later->run(later);
+    }
+    feri_error_restore(&kept);
+}
+
+void feri_later_end(void) {
+    if (--last.later_depth == 0 && __builtin_expect(last.later != NULL, 0)) {
+        later_run();
+    }
+}
+
+int feri_later_put(feri_later *later) {
+    if (last.later_depth == 0) {
+        return 0;
+    }
+    later->next = last.later;
+    last.later = later;
+    return 1;
 }
 
 fer_status feri_out_of_memory(uint64_t bytes) {

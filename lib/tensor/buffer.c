@@ -100,11 +100,19 @@ feri_buffer *feri_buffer_retain(feri_buffer *buffer) {
     return buffer;
 }
 
+static void buffer_end(feri_later *later) {
+    feri_buffer *buffer = (feri_buffer *)later;
+    feri_env *env = buffer->env;
+    buffer->ops->free(buffer);
+    feri_free(env, buffer, sizeof *buffer);
+    feri_env_release(env);
+}
+
 void feri_buffer_release(feri_buffer *buffer) {
     if (buffer && atomic_fetch_sub_explicit(&buffer->refs, 1, memory_order_acq_rel) == 1) {
-        feri_env *env = buffer->env;
-        buffer->ops->free(buffer);
-        feri_free(env, buffer, sizeof *buffer);
-        feri_env_release(env);
+        buffer->later.run = buffer_end;
+        if (!buffer->release || !feri_later_put(&buffer->later)) {
+            buffer_end(&buffer->later);
+        }
     }
 }

@@ -7,6 +7,7 @@
 #define FERI_TENSOR_TENSOR_H
 
 #include "base/env.h"
+#include "base/later.h"
 
 typedef struct feri_buffer feri_buffer;
 
@@ -27,6 +28,7 @@ typedef struct feri_buffer_ops {
 } feri_buffer_ops;
 
 struct feri_buffer {
+    feri_later later; /* first: imported memory whose release must wait */
     atomic_uint refs;
     uint32_t is_read_only;
     feri_env *env; /* retained */

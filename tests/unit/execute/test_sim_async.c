@@ -133,6 +133,65 @@ static void a_deadline_passes_while_a_kernel_hangs(void **state) {
     free(out);
 }
 
+/* A release callback may do what its program does, whoever lets the memory go. */
+typedef struct caller {
+    fer_context *context;
+    fer_program *program;
+    int calls;
+} caller;
+
+static void call_back(void *self, void *memory) {
+    caller *me = self;
+    (void)memory;
+    me->calls++;
+    fer_run_options options = {.struct_size = sizeof(options), .deadline_ns = 2000000000};
+    OK(run_floats(me->program, me->context, &options, (float[]){-1, 2}, 2, (float[]){0, 2}));
+    OK(fer_program_trim(me->program, FER_TRIM_STATES, NULL));
+    fer_tensor *none = NULL; /* and fail in between */
+    FAILS(FER_INVALID_ARGUMENT, fer_tensor_create(me->context, 99, 0, NULL, &none));
+}
+
+static void release_callbacks_may_call_back(void **state) {
+    (void)state;
+    for (int by_trim = 0; by_trim < 2; by_trim++) {
+        fer_context *context = sim_context();
+        fer_graph *graph = chain(context, 2, (const char *[]){"Relu"}, 1);
+        fer_compile_options compile = {
+            .struct_size = sizeof(compile), .devices = "sim", .state_count = 1};
+        caller me = {.context = context};
+        OK(fer_program_compile(context, graph, &compile, &me.program));
+        sim_inject(0, &(sim_faults){.kernel_hangs_at = 1, .ignores_cancel = 1});
+        float memory[2] = {-1, 2};
+        fer_tensor *x = NULL, *y = NULL;
+        OK(fer_tensor_import(context,
+                             FER_F32,
+                             1,
+                             (int64_t[]){2},
+                             memory,
+                             FER_IMPORT_BORROW_MUTABLE,
+                             call_back,
+                             &me,
+                             &x));
+        fer_run_options options = {.struct_size = sizeof(options), .deadline_ns = 10000000};
+        FAILS(FER_DEADLINE, fer_program_run(me.program, &options, &x, 1, &y, 1));
+        fer_tensor_release(x);
+        assert_int_equal(me.calls, 0);
+        sim_release();
+        wait_hanging(0);
+        nap_ms(20);
+        if (by_trim) {
+            OK(fer_program_trim(me.program, FER_TRIM_WEIGHTS, NULL));
+        } else {
+            options.deadline_ns = 2000000000;
+            OK(run_floats(me.program, context, &options, (float[]){-1, 2}, 2, (float[]){0, 2}));
+        }
+        assert_int_equal(me.calls, 1);
+        fer_program_release(me.program);
+        fer_graph_release(graph);
+        fer_context_release(context);
+    }
+}
+
 /* A program that ends while a kernel of its own hangs waits a little, then takes the chip as lost.
  */
 static void a_chip_that_never_answers_is_closed(void **state) {
@@ -382,6 +441,7 @@ int main(void) {
         SIM_TEST(events_tell_when_a_run_is_done),
         SIM_TEST(a_run_keeps_what_it_needs),
         SIM_TEST(a_deadline_passes_while_a_kernel_hangs),
+        SIM_TEST(release_callbacks_may_call_back),
         SIM_TEST(a_chip_that_never_answers_is_closed),
         SIM_TEST(loss_ends_what_hangs),
         SIM_TEST(a_full_pool_waits_until_the_deadline),
