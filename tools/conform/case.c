@@ -325,19 +325,35 @@ static uint32_t row_mask(const case_row *row, const op_row *op) {
     return mask;
 }
 
-static const case_row *row_find(const op_row *op, fer_dtype dtype) {
+static int has_word(const char *list, const char *word) {
+    size_t length = strlen(word);
+    for (const char *at = list; (at = strstr(at, word)) != NULL; at += length) {
+        if ((at == list || at[-1] == ' ') && (at[length] == ' ' || at[length] == '\0')) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* The row that lists these attributes, else the first for op and dtype. */
+static const case_row *row_find(const op_row *op, fer_dtype dtype, const char *attrs) {
     char label[96];
+    const case_row *found = NULL;
     op_row_label(op, label, sizeof label);
     for (uint32_t f = 0; case_family_at(f) != NULL; f++) {
         const case_family *family = case_family_at(f);
         for (uint32_t i = 0; i < family->count; i++) {
-            if (strcmp(family->rows[i].op, label) == 0 &&
-                (row_mask(&family->rows[i], op) >> dtype & 1) != 0) {
-                return &family->rows[i];
+            const case_row *row = &family->rows[i];
+            if (strcmp(row->op, label) != 0 || (row_mask(row, op) >> dtype & 1) == 0) {
+                continue;
             }
+            if (has_word(row->attrs, attrs)) {
+                return row;
+            }
+            found = found != NULL ? found : row;
         }
     }
-    return NULL;
+    return found;
 }
 
 /* The next of six parts; the last takes the rest. */
@@ -377,7 +393,7 @@ static int parse_words(trial *self, const char *name) {
                       self->op == NULL ? "op" : "dtype",
                       self->op == NULL ? op : dtype);
     }
-    self->row = row_find(self->op, self->dtype);
+    self->row = row_find(self->op, self->dtype, args);
     if (self->row == NULL) {
         return refuse(self, "no generator makes cases of %s in %s", op, dtype);
     }

@@ -202,11 +202,9 @@ static void read_numbers(const trial *self, case_input *input, uint32_t index) {
     nd_make(self, &input->number, input->rank, input->dims);
     const void *data = fer_tensor_data(input->tensor);
     for (uint64_t i = 0; i < input->number.count; i++) {
-        input->number.v[i] =
-            input->is_moved ? (long double)((uint64_t)(index + 1) << 40 | i)
-            : input->dtype == FER_STRING
-                ? string_number(input->tensor, i)
-                : number_get(input->dtype, data, i);
+        input->number.v[i] = input->is_moved ? (long double)((uint64_t)(index + 1) << 40 | i)
+                             : input->dtype == FER_STRING ? string_number(input->tensor, i)
+                                                          : number_get(input->dtype, data, i);
     }
 }
 

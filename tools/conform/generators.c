@@ -10,6 +10,11 @@ static const case_family *const families[] = {
     &cases_pointwise,
     &cases_reduce,
     &cases_matmul,
+    &cases_layout,
+    &cases_gather,
+    &cases_scatter,
+    &cases_conv,
+    &cases_norm,
 };
 
 const case_family *case_family_at(uint32_t index) {

@@ -11,9 +11,16 @@
 extern const case_family cases_pointwise;
 extern const case_family cases_reduce;
 extern const case_family cases_matmul;
+extern const case_family cases_layout;
+extern const case_family cases_gather;
+extern const case_family cases_scatter;
+extern const case_family cases_conv;
+extern const case_family cases_norm;
 /* The error that a sum of so many products of this total size may have (gen_matmul.c). */
 long double sum_slack(fer_dtype dtype, uint64_t terms, long double size);
 int matmul_numbers(const trial *self, const nd *first, const nd *second, nd *out);
+/* A convolution under the attributes of the case; bias may be NULL (gen_conv.c). */
+void conv_numbers(const trial *self, const nd *x, const nd *w, const nd *bias, nd *out);
 
 /* Operand shapes under the word bcast (gen_pointwise.c). */
 int fill_broadcast(trial *self);
