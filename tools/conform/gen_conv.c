@@ -418,6 +418,7 @@ static int global_oracle(const trial *self, const nd *in, nd *out) {
     "kernel_shape=2:2:2,strides=2:2:2,pads=1:1:1:1:1:1 "                                           \
     "kernel_shape=3:3,dilations=2:1,pads=2:1:2:1,strides=1:2"
 
+/* clang-format off */
 static const case_row rows[] = {
     {"Conv",
      NULL,      IMAGES,
@@ -496,5 +497,6 @@ static const case_row rows[] = {
      ROW_ZEROS,                                                                                                                            NULL,
      NULL                                                                                                                                            },
 };
+/* clang-format on */
 
 const case_family cases_conv = {"conv", rows, sizeof rows / sizeof *rows};

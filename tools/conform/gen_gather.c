@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Movement by indices: Gather and Scatter in their forms, OneHot, Compress, NonZero, Unique, TensorScatter, and what makes
- * tensors from numbers (Range, EyeLike, ConstantOfShape, Shape, Size).
+ * Movement by indices: Gather and Scatter in their forms, OneHot, Compress, NonZero, Unique,
+ * TensorScatter, and what makes tensors from numbers (Range, EyeLike, ConstantOfShape, Shape,
+ * Size).
  */
 #include "generators.h"
 
@@ -24,11 +25,18 @@ static int fill_gather(trial *self) {
     if (axis < 0 || self->dims[axis] == 0) {
         return 0;
     }
-    input_dims(self, 1, form == NULL ? 2 : form[0] == 's' ? 0 : 1, form != NULL && form[0] == 'e' ? (int64_t[]){0} : dims);
+    input_dims(self,
+               1,
+               form == NULL     ? 2
+               : form[0] == 's' ? 0
+                                : 1,
+               form != NULL && form[0] == 'e' ? (int64_t[]){0} : dims);
     as_index(self, 1, self->dims[axis]);
     return 1;
 }
-static int64_t wrapped(long double index, int64_t size) { return (int64_t)index + (index < 0 ? size : 0); }
+static int64_t wrapped(long double index, int64_t size) {
+    return (int64_t)index + (index < 0 ? size : 0);
+}
 
 static int gather_oracle(const trial *self, const nd *in, nd *out) {
     uint32_t axis = (uint32_t)axis_of(arg_int(self, "axis", 0), in->rank), rank = 0;
@@ -45,7 +53,8 @@ static int gather_oracle(const trial *self, const nd *in, nd *out) {
     nd_make(self, out, rank, dims);
     for (uint64_t i = 0; i < out->count; i++, (void)index_next(rank, dims, index)) {
         memcpy(at, index, axis * sizeof *at);
-        at[axis] = wrapped(in[1].v[index_flat(in[1].rank, in[1].dims, index + axis)], in->dims[axis]);
+        at[axis] =
+            wrapped(in[1].v[index_flat(in[1].rank, in[1].dims, index + axis)], in->dims[axis]);
         memcpy(at + axis + 1, index + axis + in[1].rank, (in->rank - axis - 1) * sizeof *at);
         out->v[i] = in->v[index_flat(in->rank, in->dims, at)];
     }
@@ -62,7 +71,8 @@ static int fill_elements(trial *self) {
     return 1;
 }
 static int gather_elements_oracle(const trial *self, const nd *in, nd *out) {
-    int64_t axis = axis_of(arg_int(self, "axis", 0), in->rank), index[FER_MAX_RANK] = {0}, at[FER_MAX_RANK];
+    int64_t axis = axis_of(arg_int(self, "axis", 0), in->rank), index[FER_MAX_RANK] = {0},
+            at[FER_MAX_RANK];
     nd_like(self, out, &in[1]);
     for (uint64_t i = 0; i < out->count; i++, (void)index_next(out->rank, out->dims, index)) {
         memcpy(at, index, sizeof at);
@@ -72,9 +82,11 @@ static int gather_elements_oracle(const trial *self, const nd *in, nd *out) {
     return 1;
 }
 
-/* GatherND: indices of [batch..., 2, k]; every coordinate is drawn for the smallest dim it may meet. */
+/* GatherND: indices of [batch..., 2, k]; every coordinate is drawn for the smallest dim it may
+ * meet. */
 static int fill_nd(trial *self) {
-    int64_t b = arg_int(self, "batch_dims", 0), k = arg_int(self, "k", 1), dims[FER_MAX_RANK], least = 1 << 20;
+    int64_t b = arg_int(self, "batch_dims", 0), k = arg_int(self, "k", 1), dims[FER_MAX_RANK],
+            least = 1 << 20;
     if (b + k > self->rank) {
         return 0;
     }
@@ -89,8 +101,10 @@ static int fill_nd(trial *self) {
     return least > 0;
 }
 static int gather_nd_oracle(const trial *self, const nd *in, nd *out) {
-    uint32_t b = (uint32_t)arg_int(self, "batch_dims", 0), k = (uint32_t)in[1].dims[in[1].rank - 1], rank = 0;
-    int64_t dims[2 * FER_MAX_RANK], index[2 * FER_MAX_RANK] = {0}, at[FER_MAX_RANK], slot[FER_MAX_RANK];
+    uint32_t b = (uint32_t)arg_int(self, "batch_dims", 0), k = (uint32_t)in[1].dims[in[1].rank - 1],
+             rank = 0;
+    int64_t dims[2 * FER_MAX_RANK], index[2 * FER_MAX_RANK] = {0}, at[FER_MAX_RANK],
+                                              slot[FER_MAX_RANK];
     for (uint32_t i = 0; i + 1 < in[1].rank; i++) {
         dims[rank++] = in[1].dims[i];
     }
@@ -117,10 +131,11 @@ static long double combined(const trial *self, long double old, long double new)
     const char *how = arg_text(self, "reduction");
     long double value = how == NULL || how[0] == 'n' ? new
                         : how[0] == 'a'              ? old + new
-                        : how[1] == 'u'              ? old * new
+                        : how[1] == 'u'              ? old *new
                         : how[1] == 'a'              ? (new > old ? new : old)
                                                      : (new < old ? new : old);
-    return dtype_is_integer(self->dtype) && how != NULL ? wrap_to(self->dtype, (wide_int)value) : value;
+    return dtype_is_integer(self->dtype) && how != NULL ? wrap_to(self->dtype, (wide_int)value)
+                                                        : value;
 }
 
 /* Without a reduction no index may come twice: one row of a permutation, here a rotation. */
@@ -137,7 +152,8 @@ static int fill_scatter_elements(trial *self) {
     return 1;
 }
 static int scatter_elements_oracle(const trial *self, const nd *in, nd *out) {
-    int64_t axis = axis_of(arg_int(self, "axis", 0), in->rank), index[FER_MAX_RANK] = {0}, at[FER_MAX_RANK];
+    int64_t axis = axis_of(arg_int(self, "axis", 0), in->rank), index[FER_MAX_RANK] = {0},
+            at[FER_MAX_RANK];
     nd_like(self, out, in);
     nd_slack(self, out);
     memcpy(out->v, in->v, in->count * sizeof *in->v);
@@ -146,12 +162,15 @@ static int scatter_elements_oracle(const trial *self, const nd *in, nd *out) {
         at[axis] = wrapped(in[1].v[i], in->dims[axis]);
         uint64_t flat = index_flat(in->rank, in->dims, at);
         out->v[flat] = combined(self, out->v[flat], in[2].v[i]);
-        out->slack[flat] += arg_text(self, "reduction") != NULL ? 2 * dtype_unit(self->dtype) * (1 + fabsl(out->v[flat])) : 0;
+        out->slack[flat] += arg_text(self, "reduction") != NULL
+                                ? 2 * dtype_unit(self->dtype) * (1 + fabsl(out->v[flat]))
+                                : 0;
     }
     return 1;
 }
 static int fill_scatter_nd(trial *self) {
-    int64_t k = arg_int(self, "k", 1), dims[FER_MAX_RANK], least = 1 << 20, n = arg_text(self, "reduction") != NULL ? 3 : 1;
+    int64_t k = arg_int(self, "k", 1), dims[FER_MAX_RANK], least = 1 << 20,
+            n = arg_text(self, "reduction") != NULL ? 3 : 1;
     uint32_t rank = 0;
     if (k > self->rank) {
         return 0;
@@ -181,7 +200,9 @@ static int scatter_nd_oracle(const trial *self, const nd *in, nd *out) {
         memcpy(at + k, index + 1, (in->rank - k) * sizeof *at);
         uint64_t flat = index_flat(in->rank, in->dims, at);
         out->v[flat] = combined(self, out->v[flat], in[2].v[i]);
-        out->slack[flat] += arg_text(self, "reduction") != NULL ? 2 * dtype_unit(self->dtype) * (1 + fabsl(out->v[flat])) : 0;
+        out->slack[flat] += arg_text(self, "reduction") != NULL
+                                ? 2 * dtype_unit(self->dtype) * (1 + fabsl(out->v[flat]))
+                                : 0;
     }
     return 1;
 }
@@ -237,7 +258,8 @@ static int fill_compress(trial *self) {
 }
 static int compress_oracle(const trial *self, const nd *in, nd *out) {
     int is_flat = arg_text(self, "axis") == NULL;
-    int64_t axis = is_flat ? 0 : axis_of(arg_int(self, "axis", 0), in->rank), kept = 0, dims[FER_MAX_RANK];
+    int64_t axis = is_flat ? 0 : axis_of(arg_int(self, "axis", 0), in->rank), kept = 0,
+            dims[FER_MAX_RANK];
     int64_t index[FER_MAX_RANK] = {0};
     for (uint64_t i = 0; i < in[1].count; i++) {
         kept += in[1].v[i] != 0;
@@ -281,12 +303,17 @@ static int fill_tensor_scatter(trial *self) {
     if (self->input_count > 2) {
         input_dims(self, 2, 1, self->dims);
         self->inputs[2].is_moved = 0;
-        input_range(self, 2, 0, (double)self->dims[axis] - (arg_is(self, "mode", "linear", "circular") ? 1 : 2));
+        input_range(self,
+                    2,
+                    0,
+                    (double)self->dims[axis] -
+                        (arg_is(self, "mode", "linear", "circular") ? 1 : 2));
     }
     return self->dims[axis] >= 2;
 }
 static int tensor_scatter_oracle(const trial *self, const nd *in, nd *out) {
-    int64_t axis = axis_of(arg_int(self, "axis", -2), in->rank), index[FER_MAX_RANK] = {0}, at[FER_MAX_RANK];
+    int64_t axis = axis_of(arg_int(self, "axis", -2), in->rank), index[FER_MAX_RANK] = {0},
+            at[FER_MAX_RANK];
     nd_like(self, out, in);
     memcpy(out->v, in->v, in->count * sizeof *in->v);
     for (uint64_t i = 0; i < in[1].count; i++, (void)index_next(in[1].rank, in[1].dims, index)) {
@@ -344,15 +371,20 @@ static int range_oracle(const trial *self, const nd *in, nd *out) {
     nd_slack(self, out);
     for (int64_t i = 0; i < count; i++) {
         out->v[i] = start + (long double)i * delta;
-        out->slack[i] = dtype_is_integer(self->dtype) ? 0 : 2 * dtype_unit(self->dtype) * (fabsl(start) + (long double)i * fabsl(delta));
+        out->slack[i] =
+            dtype_is_integer(self->dtype)
+                ? 0
+                : 2 * dtype_unit(self->dtype) * (fabsl(start) + (long double)i * fabsl(delta));
     }
     return 1;
 }
 
-#define MOVE(op, shapes, attrs, fill, oracle) {op, NULL, shapes, attrs, "bits", fill, oracle, ROW_MOVEMENT, NULL, NULL}
+#define MOVE(op, shapes, attrs, fill, oracle)                                                      \
+    { op, NULL, shapes, attrs, "bits", fill, oracle, ROW_MOVEMENT, NULL, NULL }
 #define NUMERIC "f16|f32|f64|bf16|i8|i16|i32|i64|u8|u16|u32|u64"
 #define FEW "one odd prime high"
 
+/* clang-format off */
 static const case_row rows[] = {
     MOVE("Gather", "one odd prime tall high big", "- axis=1 axis=-1 form=scalar form=vector,axis=1 form=empty Tind=i32,axis=-2", fill_gather, gather_oracle),
     MOVE("GatherElements", "one odd prime high", "- axis=1 axis=-1,size=2 axis=0,size=1 axis=1,Tind=i32,size=9", fill_elements, gather_elements_oracle),
@@ -381,6 +413,7 @@ static const case_row reduced[] = {
     {"ScatterND", NUMERIC, FEW, "k=1,reduction=add k=2,reduction=mul k=1,reduction=max k=1,reduction=min", "ints", fill_scatter_nd,
      scatter_nd_oracle, ROW_ZEROS, NULL, NULL},
 };
+/* clang-format on */
 
 const case_family cases_gather = {"gather", rows, sizeof rows / sizeof *rows};
 const case_family cases_scatter = {"scatter", reduced, sizeof reduced / sizeof *reduced};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Movement with shapes: transposes, reshapes, slices, pads, tiles, splits and joins. Oracles see element numbers instead of
- * values, so one serves every dtype, strings and NaN payloads included, and the comparison is bit by bit.
+ * Movement with shapes: transposes, reshapes, slices, pads, tiles, splits and joins. Oracles see
+ * element numbers instead of values, so one serves every dtype, strings and NaN payloads included,
+ * and the comparison is bit by bit.
  */
 #include "generators.h"
 
@@ -11,7 +12,9 @@
 #define ZERO (-1.0L)
 
 /* Dims of at most capacity numbers that an argument lists, as int64. */
-static uint32_t listed(const trial *self, const char *key, int64_t *out) { return arg_ints(self, key, out, FER_MAX_RANK); }
+static uint32_t listed(const trial *self, const char *key, int64_t *out) {
+    return arg_ints(self, key, out, FER_MAX_RANK);
+}
 
 /* ---- Transpose ---- */
 
@@ -47,7 +50,8 @@ static int transpose_oracle(const trial *self, const nd *in, nd *out) {
 
 /* ---- new dims for the same elements ---- */
 
-static int renamed(const trial *self, uint32_t rank, const int64_t *dims, uint32_t *out_rank, int64_t *out_dims) {
+static int renamed(
+    const trial *self, uint32_t rank, const int64_t *dims, uint32_t *out_rank, int64_t *out_dims) {
     const char *op = self->op->name;
     int64_t list[FER_MAX_RANK], known = 1, open = -1;
     uint32_t count;
@@ -133,7 +137,8 @@ static int fill_concat(trial *self) {
     return axis >= 0;
 }
 static int concat_oracle(const trial *self, const nd *in, nd *out) {
-    int64_t axis = axis_of(arg_int(self, "axis", 0), in->rank), dims[FER_MAX_RANK], index[FER_MAX_RANK] = {0};
+    int64_t axis = axis_of(arg_int(self, "axis", 0), in->rank), dims[FER_MAX_RANK],
+            index[FER_MAX_RANK] = {0};
     memcpy(dims, in->dims, sizeof dims);
     for (uint32_t k = 1; k < self->input_count; k++) {
         dims[axis] += in[k].dims[axis];
@@ -191,9 +196,16 @@ static int split_oracle(const trial *self, const nd *in, nd *out) {
 
 /* ---- Slice ---- */
 
-static int64_t clamped(int64_t value, int64_t low, int64_t high) { return value < low ? low : value > high ? high : value; }
+static int64_t clamped(int64_t value, int64_t low, int64_t high) {
+    return value < low ? low : value > high ? high : value;
+}
 
-static int slice_of(const trial *self, uint32_t rank, const int64_t *dims, int64_t *start, int64_t *step, int64_t *size) {
+static int slice_of(const trial *self,
+                    uint32_t rank,
+                    const int64_t *dims,
+                    int64_t *start,
+                    int64_t *step,
+                    int64_t *size) {
     int64_t starts[FER_MAX_RANK], ends[FER_MAX_RANK], axes[FER_MAX_RANK], steps[FER_MAX_RANK];
     uint32_t count = listed(self, "starts", starts);
     if (listed(self, "ends", ends) != count || count > rank) {
@@ -211,7 +223,8 @@ static int slice_of(const trial *self, uint32_t rank, const int64_t *dims, int64
             return 0;
         }
         int64_t dim = dims[axis], by = stepped > 0 ? steps[i] : 1;
-        int64_t from = starts[i] + (starts[i] < 0 ? dim : 0), to = ends[i] + (ends[i] < 0 ? dim : 0);
+        int64_t from = starts[i] + (starts[i] < 0 ? dim : 0),
+                to = ends[i] + (ends[i] < 0 ? dim : 0);
         from = by > 0 ? clamped(from, 0, dim) : clamped(from, 0, dim - 1);
         to = by > 0 ? clamped(to, 0, dim) : clamped(to, -1, dim - 1);
         int64_t span = by > 0 ? to - from : from - to, pace = by > 0 ? by : -by;
@@ -226,7 +239,8 @@ static int fill_slice(trial *self) {
     return slice_of(self, self->rank, self->dims, start, step, size);
 }
 static int slice_oracle(const trial *self, const nd *in, nd *out) {
-    int64_t start[FER_MAX_RANK], step[FER_MAX_RANK], size[FER_MAX_RANK], index[FER_MAX_RANK] = {0}, at[FER_MAX_RANK];
+    int64_t start[FER_MAX_RANK], step[FER_MAX_RANK], size[FER_MAX_RANK], index[FER_MAX_RANK] = {0},
+                                                                         at[FER_MAX_RANK];
     (void)slice_of(self, in->rank, in->dims, start, step, size);
     nd_make(self, out, in->rank, size);
     for (uint64_t i = 0; i < out->count; i++, (void)index_next(in->rank, size, index)) {
@@ -242,7 +256,8 @@ static int slice_oracle(const trial *self, const nd *in, nd *out) {
 
 static int pads_of(const trial *self, uint32_t rank, int64_t *before, int64_t *after) {
     int64_t pads[2 * FER_MAX_RANK], axes[FER_MAX_RANK];
-    uint32_t count = arg_ints(self, "pads", pads, 2 * FER_MAX_RANK), named = listed(self, "axes", axes);
+    uint32_t count = arg_ints(self, "pads", pads, 2 * FER_MAX_RANK),
+             named = listed(self, "axes", axes);
     uint32_t each = named > 0 ? named : rank;
     memset(before, 0, rank * sizeof *before);
     memset(after, 0, rank * sizeof *after);
@@ -271,7 +286,8 @@ static int fill_pad(trial *self) {
     for (uint32_t i = 0; i < self->rank; i++) {
         int64_t most = before[i] > after[i] ? before[i] : after[i];
         int64_t least = before[i] < after[i] ? before[i] : after[i];
-        if (self->dims[i] + before[i] + after[i] < 0 || self->dims[i] + least < 0 || (needs && most >= self->dims[i])) {
+        if (self->dims[i] + before[i] + after[i] < 0 || self->dims[i] + least < 0 ||
+            (needs && most >= self->dims[i])) {
             return 0;
         }
     }
@@ -294,7 +310,8 @@ static int64_t pad_source(const char *mode, int64_t at, int64_t dim) {
     }
 }
 static int pad_oracle(const trial *self, const nd *in, nd *out) {
-    int64_t before[FER_MAX_RANK], after[FER_MAX_RANK], dims[FER_MAX_RANK], index[FER_MAX_RANK] = {0}, at[FER_MAX_RANK];
+    int64_t before[FER_MAX_RANK], after[FER_MAX_RANK], dims[FER_MAX_RANK],
+        index[FER_MAX_RANK] = {0}, at[FER_MAX_RANK];
     const char *mode = arg_text(self, "mode");
     (void)pads_of(self, in->rank, before, after);
     for (uint32_t i = 0; i < in->rank; i++) {
@@ -307,9 +324,9 @@ static int pad_oracle(const trial *self, const nd *in, nd *out) {
             at[k] = pad_source(mode != NULL ? mode : "constant", index[k] - before[k], in->dims[k]);
             is_outside |= at[k] < 0;
         }
-        out->v[i] = !is_outside         ? in->v[index_flat(in->rank, in->dims, at)]
+        out->v[i] = !is_outside       ? in->v[index_flat(in->rank, in->dims, at)]
                     : in[2].v != NULL ? in[2].v[0]
-                                        : ZERO;
+                                      : ZERO;
     }
     return 1;
 }
@@ -393,11 +410,13 @@ static int depth_oracle(const trial *self, const nd *in, nd *out) {
     int64_t b = arg_int(self, "blocksize", 2), index[4] = {0};
     int is_out = self->op->name[0] == 'D', is_crd = arg_is(self, "mode", "DCR", "CRD");
     const int64_t *d = in->dims;
-    int64_t wide[] = {d[0], d[1] / (b * b), d[2] * b, d[3] * b}, deep[] = {d[0], d[1] * b * b, d[2] / b, d[3] / b};
+    int64_t wide[] = {d[0], d[1] / (b * b), d[2] * b, d[3] * b},
+            deep[] = {d[0], d[1] * b * b, d[2] / b, d[3] / b};
     nd_make(self, out, 4, is_out ? wide : deep);
     const int64_t *dims = is_out ? d : out->dims; /* of the deep side */
     const int64_t *flat = is_out ? out->dims : d;
-    for (uint64_t i = 0; i < out->count; i++, (void)index_next(4, dims, index)) { /* over the deep side */
+    for (uint64_t i = 0; i < out->count;
+         i++, (void)index_next(4, dims, index)) { /* over the deep side */
         int64_t c = dims[1] / (b * b), row, column, channel;
         if (is_crd) { /* channels first, then the block */
             channel = index[1] / (b * b);
@@ -453,7 +472,8 @@ static int crop_oracle(const trial *self, const nd *in, nd *out) {
 /* ---- ReverseSequence ---- */
 
 static int fill_reverse(trial *self) {
-    int64_t lens[CASE_LIST], batch = arg_int(self, "batch_axis", 1), time = arg_int(self, "time_axis", 0);
+    int64_t lens[CASE_LIST], batch = arg_int(self, "batch_axis", 1),
+                             time = arg_int(self, "time_axis", 0);
     uint32_t count = arg_ints(self, "sequence_lens", lens, CASE_LIST);
     if (self->rank < 2 || (int64_t)count != self->dims[batch]) {
         return 0;
@@ -466,7 +486,8 @@ static int fill_reverse(trial *self) {
     return 1;
 }
 static int reverse_oracle(const trial *self, const nd *in, nd *out) {
-    int64_t batch = arg_int(self, "batch_axis", 1), time = arg_int(self, "time_axis", 0), index[FER_MAX_RANK] = {0};
+    int64_t batch = arg_int(self, "batch_axis", 1), time = arg_int(self, "time_axis", 0),
+            index[FER_MAX_RANK] = {0};
     nd_like(self, out, in);
     for (uint64_t i = 0; i < in->count; i++, (void)index_next(in->rank, in->dims, index)) {
         int64_t at[FER_MAX_RANK], length = (int64_t)in[1].v[index[batch]];
@@ -477,8 +498,10 @@ static int reverse_oracle(const trial *self, const nd *in, nd *out) {
     return 1;
 }
 
-#define MOVE(op, shapes, attrs, fill, oracle) {op, NULL, shapes, attrs, "bits", fill, oracle, ROW_MOVEMENT, NULL, NULL}
+#define MOVE(op, shapes, attrs, fill, oracle)                                                      \
+    { op, NULL, shapes, attrs, "bits", fill, oracle, ROW_MOVEMENT, NULL, NULL }
 
+/* clang-format off */
 static const case_row rows[] = {
     MOVE("Transpose", "scalar vector empty one odd prime wide tall high big",
          "- perm=0:2:1 perm=1:0:2 perm=2:0:1 perm=1:0 perm=0:1 perm=5:3:1:0:2:4 perm=0:1:2:3:5:4", fill_transpose, transpose_oracle),
@@ -514,5 +537,6 @@ static const case_row rows[] = {
          "sequence_lens=1:3:5 sequence_lens=5:0:2 sequence_lens=1:3:5,batch_axis=0,time_axis=1 sequence_lens=2:2:2 sequence_lens=5:4:3:2:1,batch_axis=0,time_axis=1",
          fill_reverse, reverse_oracle),
 };
+/* clang-format on */
 
 const case_family cases_layout = {"layout", rows, sizeof rows / sizeof *rows};

@@ -352,6 +352,7 @@ static int det_oracle(const trial *self, const nd *in, nd *out) {
     return 1;
 }
 
+/* clang-format off */
 static const case_row rows[] = {
     {"MatMul",
      NULL,    "odd prime wide tall vector one 2x3x4x5 1x1 3x0 0x4 17x300 257x256 1x3x1x7",
@@ -388,5 +389,6 @@ static const case_row rows[] = {
      ROW_ZEROS, NULL,
      NULL        },
 };
+/* clang-format on */
 
 const case_family cases_matmul = {"matmul", rows, sizeof rows / sizeof *rows};

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Normalizations and softmax: means and variances in long double. What is divided by a small deviation may be off by the
- * rounding of the inputs' spread, which the slack allows.
+ * Normalizations and softmax: means and variances in long double. What is divided by a small
+ * deviation may be off by the rounding of the inputs' spread, which the slack allows.
  */
 #include "generators.h"
 
 #include <math.h>
 #include <string.h>
 
-static long double unit_of(const trial *self) { return self->dtype == FER_F64 ? 0x1p-53L : 0x1p-24L; }
+static long double unit_of(const trial *self) {
+    return self->dtype == FER_F64 ? 0x1p-53L : 0x1p-24L;
+}
 
 /* ---- over one axis: Softmax, LogSoftmax, LpNormalization ---- */
 
 static int fill_axis(trial *self) { return axis_of(arg_int(self, "axis", -1), self->rank) >= 0; }
 
 /* One line: size elements, stride apart, from first on. */
-static void axis_line(const trial *self, const nd *in, nd *out, uint64_t first, uint64_t stride, uint64_t size) {
-    int is_lp = self->op->name[1] == 'p', is_log = self->op->name[0] == 'L' && !is_lp, p = (int)arg_int(self, "p", 2);
+static void axis_line(
+    const trial *self, const nd *in, nd *out, uint64_t first, uint64_t stride, uint64_t size) {
+    int is_lp = self->op->name[1] == 'p', is_log = self->op->name[0] == 'L' && !is_lp,
+        p = (int)arg_int(self, "p", 2);
     long double most = -INFINITY, sum = 0;
     for (uint64_t k = 0; k < size; k++) {
         long double x = in->v[first + k * stride];
@@ -29,13 +33,19 @@ static void axis_line(const trial *self, const nd *in, nd *out, uint64_t first, 
     for (uint64_t k = 0; k < size; k++) {
         uint64_t at = first + k * stride;
         long double x = in->v[at], norm = p == 1 ? sum : sqrtl(sum);
-        out->v[at] = is_lp ? (norm == 0 ? 0 : x / norm) : is_log ? x - most - logl(sum) : expl(x - most) / sum;
+        out->v[at] = is_lp    ? (norm == 0 ? 0 : x / norm)
+                     : is_log ? x - most - logl(sum)
+                              : expl(x - most) / sum;
         /* x - most is rounded before exp sees it. */
-        out->slack[at] = is_lp    ? 4 * unit_of(self) * fabsl(out->v[at])
-                         : is_log ? 4 * unit_of(self) * (1 + fabsl(x - most))
-                                  : unit_of(self) * (2 * fabsl(x - most) + (self->dtype == FER_F64 ? (long double)size : 0)) *
-                                            out->v[at] +
-                                        dtype_ulp(self->dtype, 0);
+        out->slack[at] =
+            is_lp ? 4 * unit_of(self) * fabsl(out->v[at])
+            : is_log
+                ? unit_of(self) *
+                      (4 + 4 * fabsl(x - most) + (self->dtype == FER_F64 ? (long double)size : 0))
+                : unit_of(self) *
+                          (2 * fabsl(x - most) + (self->dtype == FER_F64 ? (long double)size : 0)) *
+                          out->v[at] +
+                      dtype_ulp(self->dtype, 0);
     }
 }
 
@@ -43,7 +53,8 @@ static int axis_oracle(const trial *self, const nd *in, nd *out) {
     uint32_t axis = (uint32_t)axis_of(arg_int(self, "axis", -1), in->rank);
     nd_like(self, out, in);
     nd_slack(self, out);
-    uint64_t stride = dims_count(in->rank - 1 - axis, in->dims + axis + 1), size = (uint64_t)in->dims[axis];
+    uint64_t stride = dims_count(in->rank - 1 - axis, in->dims + axis + 1),
+             size = (uint64_t)in->dims[axis];
     for (uint64_t i = 0; i < in->count; i++) {
         if (i / stride % size == 0) {
             axis_line(self, in, out, i, stride, size);
@@ -82,7 +93,12 @@ static void moments_of(const nd *in, const uint64_t *group, uint64_t which, mome
     out->steps = (long double)count;
 }
 
-static void normalize(const trial *self, const nd *in, const uint64_t *group, uint64_t groups, long double epsilon, nd *out,
+static void normalize(const trial *self,
+                      const nd *in,
+                      const uint64_t *group,
+                      uint64_t groups,
+                      long double epsilon,
+                      nd *out,
                       moments *kept) {
     nd_like(self, out, in);
     nd_slack(self, out);
@@ -92,12 +108,15 @@ static void normalize(const trial *self, const nd *in, const uint64_t *group, ui
         if (kept != NULL) {
             kept[g] = m;
         }
-        long double scale = epsilon < 0 ? 1 / (sqrtl(m.variance) - epsilon) : 1 / sqrtl(m.variance + epsilon);
+        long double scale =
+            epsilon < 0 ? 1 / (sqrtl(m.variance) - epsilon) : 1 / sqrtl(m.variance + epsilon);
         m.steps = self->dtype == FER_F64 ? 16 + m.steps : 16;
         for (uint64_t k = 0; k < in->count; k++) {
             if (group[k] == g) {
                 out->v[k] = (in->v[k] - m.mean) * scale;
-                out->slack[k] = m.steps * unit_of(self) * (m.most * scale + fabsl(out->v[k]) * (1 + m.most * m.most * scale * scale));
+                out->slack[k] =
+                    m.steps * unit_of(self) *
+                    (m.most * scale + fabsl(out->v[k]) * (1 + m.most * m.most * scale * scale));
             }
         }
     }
@@ -105,7 +124,8 @@ static void normalize(const trial *self, const nd *in, const uint64_t *group, ui
 
 static void apply(const trial *self, nd *out, uint64_t at, long double scale, long double bias) {
     long double fixed = out->v[at] * scale + bias;
-    out->slack[at] = out->slack[at] * fabsl(scale) + 4 * unit_of(self) * (fabsl(out->v[at] * scale) + fabsl(bias));
+    out->slack[at] = out->slack[at] * fabsl(scale) +
+                     4 * unit_of(self) * (fabsl(out->v[at] * scale) + fabsl(bias));
     out->v[at] = fixed;
 }
 
@@ -123,7 +143,8 @@ static int fill_layer(trial *self) {
 }
 static int layer_oracle(const trial *self, const nd *in, nd *out) {
     int64_t axis = axis_of(arg_int(self, "axis", -1), in->rank);
-    uint64_t inner = dims_count(in->rank - (uint32_t)axis, in->dims + axis), groups = in->count / inner;
+    uint64_t inner = dims_count(in->rank - (uint32_t)axis, in->dims + axis),
+             groups = in->count / inner;
     uint64_t *group = trial_memory(self, (in->count + 1) * sizeof *group);
     moments *kept = trial_memory(self, (groups + 1) * sizeof *kept);
     long double epsilon = arg_real(self, "epsilon", 1e-5f);
@@ -143,7 +164,11 @@ static int layer_oracle(const trial *self, const nd *in, nd *out) {
         nd_slack(self, &out[o]);
         for (uint64_t g = 0; g < groups; g++) {
             out[o].v[g] = o == 1 ? kept[g].mean : 1 / sqrtl(kept[g].variance + epsilon);
-            out[o].slack[g] = (self->dtype == FER_F64 ? 32 + (long double)inner : 32) * unit_of(self) * (o == 1 ? kept[g].most : out[o].v[g] * (1 + kept[g].most * kept[g].most / (kept[g].variance + epsilon)));
+            out[o].slack[g] =
+                (self->dtype == FER_F64 ? 32 + (long double)inner : 32) * unit_of(self) *
+                (o == 1 ? kept[g].most
+                        : out[o].v[g] *
+                              (1 + kept[g].most * kept[g].most / (kept[g].variance + epsilon)));
         }
     }
     return 1;
@@ -158,18 +183,23 @@ static int rms_oracle(const trial *self, const nd *in, nd *out) {
         for (uint64_t k = 0; k < inner; k++) {
             sum += in->v[g * inner + k] * in->v[g * inner + k];
         }
-        long double root = sqrtl(sum / (long double)inner + (long double)arg_real(self, "epsilon", 1e-5f));
+        long double root =
+            sqrtl(sum / (long double)inner + (long double)arg_real(self, "epsilon", 1e-5f));
         for (uint64_t k = 0; k < inner; k++) {
             long double y = in->v[g * inner + k] / root;
             out->v[g * inner + k] = y * in[1].v[k];
             /* The quotient is cast back to the input's dtype before the scale. */
-            out->slack[g * inner + k] = ((self->dtype == FER_F64 ? 24 + (long double)inner : 24) * unit_of(self) + 2 * dtype_unit(self->dtype)) * fabsl(out->v[g * inner + k]);
+            out->slack[g * inner + k] =
+                ((self->dtype == FER_F64 ? 24 + (long double)inner : 24) * unit_of(self) +
+                 2 * dtype_unit(self->dtype)) *
+                fabsl(out->v[g * inner + k]);
         }
     }
     return 1;
 }
 
-/* ---- per channel: BatchNormalization, InstanceNormalization, GroupNormalization, MeanVarianceNormalization, LRN ---- */
+/* ---- per channel: BatchNormalization, InstanceNormalization, GroupNormalization,
+ * MeanVarianceNormalization, LRN ---- */
 
 static int fill_channels(trial *self) {
     if (self->rank < 2 || dims_count(self->rank, self->dims) == 0) {
@@ -192,7 +222,8 @@ static uint64_t channel_of(const nd *in, uint64_t flat) {
     return flat / plane % (uint64_t)in->dims[1];
 }
 static int batch_oracle(const trial *self, const nd *in, nd *out) {
-    long double epsilon = arg_real(self, "epsilon", 1e-5f), momentum = arg_real(self, "momentum", 0.9f);
+    long double epsilon = arg_real(self, "epsilon", 1e-5f),
+                momentum = arg_real(self, "momentum", 0.9f);
     uint64_t channels = (uint64_t)in->dims[1];
     uint64_t *group = trial_memory(self, (in->count + 1) * sizeof *group);
     moments *kept = trial_memory(self, (channels + 1) * sizeof *kept);
@@ -221,15 +252,18 @@ static int batch_oracle(const trial *self, const nd *in, nd *out) {
         for (uint64_t c = 0; c < channels; c++) {
             long double now = o == 1 ? kept[c].mean : kept[c].variance;
             out[o].v[c] = in[2 + o].v[c] * momentum + now * (1 - momentum);
-            out[o].slack[c] = 32 * unit_of(self) * (fabsl(in[2 + o].v[c]) + kept[c].most * kept[c].most + kept[c].most);
+            out[o].slack[c] = 32 * unit_of(self) *
+                              (fabsl(in[2 + o].v[c]) + kept[c].most * kept[c].most + kept[c].most);
         }
     }
     return 1;
 }
 static int group_oracle(const trial *self, const nd *in, nd *out) {
     uint64_t plane = dims_count(in->rank - 2, in->dims + 2), channels = (uint64_t)in->dims[1];
-    uint64_t groups = self->op->name[0] == 'I' ? channels : (uint64_t)arg_int(self, "num_groups", 1);
-    uint64_t *group = trial_memory(self, (in->count + 1) * sizeof *group), each = channels / groups * plane;
+    uint64_t groups =
+        self->op->name[0] == 'I' ? channels : (uint64_t)arg_int(self, "num_groups", 1);
+    uint64_t *group = trial_memory(self, (in->count + 1) * sizeof *group),
+             each = channels / groups * plane;
     for (uint64_t i = 0; i < in->count; i++) {
         group[i] = i / each;
     }
@@ -241,7 +275,8 @@ static int group_oracle(const trial *self, const nd *in, nd *out) {
 }
 static int fill_mean_variance(trial *self) {
     uint8_t is_named[FER_MAX_RANK];
-    return self->rank == 4 && axes_of(self, self->rank, is_named) && dims_count(self->rank, self->dims) > 0;
+    return self->rank == 4 && axes_of(self, self->rank, is_named) &&
+           dims_count(self->rank, self->dims) > 0;
 }
 static int mean_variance_oracle(const trial *self, const nd *in, nd *out) {
     uint8_t is_named[FER_MAX_RANK] = {1, 0, 1, 1};
@@ -252,7 +287,8 @@ static int mean_variance_oracle(const trial *self, const nd *in, nd *out) {
     }
     for (uint64_t i = 0; i < in->count; i++, (void)index_next(in->rank, in->dims, index)) {
         for (uint32_t k = 0; k < in->rank; k++) {
-            group[i] = is_named[k] ? group[i] : group[i] * (uint64_t)in->dims[k] + (uint64_t)index[k];
+            group[i] =
+                is_named[k] ? group[i] : group[i] * (uint64_t)in->dims[k] + (uint64_t)index[k];
         }
         groups = group[i] >= groups ? group[i] + 1 : groups;
     }
@@ -262,11 +298,13 @@ static int mean_variance_oracle(const trial *self, const nd *in, nd *out) {
 }
 static int lrn_oracle(const trial *self, const nd *in, nd *out) {
     int64_t size = arg_int(self, "size", 3), index[FER_MAX_RANK] = {0}, channels = in->dims[1];
-    long double alpha = arg_real(self, "alpha", 1e-4f), beta = arg_real(self, "beta", 0.75f), bias = arg_real(self, "bias", 1);
+    long double alpha = arg_real(self, "alpha", 1e-4f), beta = arg_real(self, "beta", 0.75f),
+                bias = arg_real(self, "bias", 1);
     uint64_t plane = dims_count(in->rank - 2, in->dims + 2);
     nd_like(self, out, in);
     for (uint64_t i = 0; i < in->count; i++, (void)index_next(in->rank, in->dims, index)) {
-        int64_t c = index[1], from = c - (size - 1) / 2, to = c + size / 2; /* floor and ceil of (size - 1) / 2 */
+        int64_t c = index[1], from = c - (size - 1) / 2,
+                to = c + size / 2; /* floor and ceil of (size - 1) / 2 */
         long double sum = 0;
         for (int64_t k = from < 0 ? 0 : from; k <= to && k < channels; k++) {
             long double x = in->v[(int64_t)i + (k - c) * (int64_t)plane];
@@ -279,6 +317,7 @@ static int lrn_oracle(const trial *self, const nd *in, nd *out) {
 
 #define LINES "one odd prime wide tall high big"
 
+/* clang-format off */
 static const case_row rows[] = {
     {"Softmax", NULL, LINES, "- axis=0 axis=1 axis=-2", "ints uniform wide", fill_axis, axis_oracle, ROW_ZEROS, NULL, NULL},
     {"LogSoftmax", NULL, LINES, "- axis=0 axis=1 axis=-2", "ints uniform wide", fill_axis, axis_oracle, ROW_ZEROS, NULL, NULL},
@@ -294,5 +333,6 @@ static const case_row rows[] = {
     {"MeanVarianceNormalization", NULL, "image row", "- axes=1:2:3 axes=2:3", "uniform", fill_mean_variance, mean_variance_oracle, ROW_ZEROS, NULL, NULL},
     {"LRN", NULL, "image row line 1x7x2x3", "size=3 size=5,alpha=0.5 size=2,beta=0.5,bias=2 size=1", "ints uniform", fill_channels, lrn_oracle, ROW_ZEROS, NULL, NULL},
 };
+/* clang-format on */
 
 const case_family cases_norm = {"norm", rows, sizeof rows / sizeof *rows};

@@ -438,6 +438,7 @@ static int fill_where(trial *self) {
 #define TWO(op, fill)                                                                              \
     { op, NULL, FEW, BCAST, NULL, fill, two_oracle, ROW_ZEROS, NULL, NULL }
 
+/* clang-format off */
 static const case_row rows[] = {
     ONE("Abs"),
     ONE("Acos"),
@@ -574,5 +575,6 @@ static const case_row rows[] = {
               ROW_MOVEMENT,                                                                                                                            NULL,
               NULL                                                                                                                                               },
 };
+/* clang-format on */
 
 const case_family cases_pointwise = {"pointwise", rows, sizeof rows / sizeof *rows};

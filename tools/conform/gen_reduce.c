@@ -334,6 +334,7 @@ static int fill_hardmax(trial *self) {
             values, fill_reduce, reduce_oracle, ROW_ZEROS, NULL, NULL                              \
     }
 
+/* clang-format off */
 static const case_row rows[] = {
     REDUCE("ReduceL1", "ints uniform wide"),
     REDUCE("ReduceL2", "ints uniform wide"),
@@ -384,5 +385,6 @@ static const case_row rows[] = {
                                               ROW_ZEROS,                                                                                                                                   NULL,
                                               NULL                                                                                                                                                   },
 };
+/* clang-format on */
 
 const case_family cases_reduce = {"reduce", rows, sizeof rows / sizeof *rows};

@@ -15,6 +15,7 @@ static const case_family *const families[] = {
     &cases_scatter,
     &cases_conv,
     &cases_norm,
+    &cases_quantize,
 };
 
 const case_family *case_family_at(uint32_t index) {
