@@ -49,14 +49,14 @@ typedef struct format {
 } format;
 
 static const format formats[] = {
-    {"BM",                2, 0, feri_image_bmp,  NULL       },
-    {"\x89PNG\r\n\x1a\n", 8, 0, feri_image_png,  NULL       },
-    {"\xff\xd8\xff",      3, 0, feri_image_jpeg, NULL       },
-    {"II*\0",             4, 0, feri_image_tiff, NULL       },
-    {"MM\0*",             4, 0, feri_image_tiff, NULL       },
-    {"jP  \r\n\x87\n",    8, 4, NULL,            "JPEG 2000"},
-    {"\xff\x4f\xff\x51",  4, 0, NULL,            "JPEG 2000"},
-    {"WEBP",              4, 8, NULL,            "WebP"     },
+    {"BM",                2, 0, feri_image_bmp,  NULL  },
+    {"\x89PNG\r\n\x1a\n", 8, 0, feri_image_png,  NULL  },
+    {"\xff\xd8\xff",      3, 0, feri_image_jpeg, NULL  },
+    {"II*\0",             4, 0, feri_image_tiff, NULL  },
+    {"MM\0*",             4, 0, feri_image_tiff, NULL  },
+    {"jP  \r\n\x87\n",    8, 4, feri_image_j2k,  NULL  },
+    {"\xff\x4f\xff\x51",  4, 0, feri_image_j2k,  NULL  },
+    {"WEBP",              4, 8, NULL,            "WebP"},
 };
 
 static fer_status decode(feri_image *image) {
