@@ -10,6 +10,7 @@
 #include "program.h"
 
 #include "base/error.h"
+#include "base/fpmode.h"
 #include "base/later.h"
 
 enum { DEFAULT_STATES = 8, MAX_STATES = 1024 };
@@ -49,7 +50,7 @@ static fer_status sources_drop(fer_program *program) {
     return feri_graph_describe(graph);
 }
 
-static fer_status program_fill(fer_program *program, const fer_compile_options *options) {
+static fer_status stages_build(fer_program *program, const fer_compile_options *options) {
     feri_build *build = &program->build;
     FER_TRY(feri_policy_fill(program, options));
     build->passes.evaluate = evaluate;
@@ -81,6 +82,14 @@ static fer_status program_fill(fer_program *program, const fer_compile_options *
     FER_TRY(feri_segment_create(build, graph, &program->segment));
     FER_TRY(feri_segment_prepare(program->segment));
     return options->drop_sources != 0 ? sources_drop(program) : FER_OK;
+}
+
+/* Folding and shape arithmetic round as runs do, whatever the caller's mode is. */
+static fer_status program_fill(fer_program *program, const fer_compile_options *options) {
+    feri_fpmode mode = feri_fpmode_enter();
+    fer_status status = stages_build(program, options);
+    feri_fpmode_leave(mode);
+    return status;
 }
 
 static void program_destroy(fer_program *program) {

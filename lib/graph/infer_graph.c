@@ -5,6 +5,7 @@
  * by import/, passes/ and specialize/.
  */
 #include "base/error.h"
+#include "base/fpmode.h"
 #include "graph/infer_walk.h"
 
 #include <string.h>
@@ -90,15 +91,18 @@ static feri_infer_walk start(const fer_graph *graph, int is_lenient) {
                              .budget = 1000 + 8 * graph->root->total_nodes};
 }
 
-fer_status feri_graph_infer(fer_graph *graph) {
-    feri_infer_walk walk = start(graph, /*is_lenient=*/0);
-    return feri_infer_walk_graph(&walk, graph);
+/* Small values are computed on the way: rounding is ours, not the caller's. */
+static fer_status infer_all(fer_graph *graph, int is_lenient) {
+    feri_infer_walk walk = start(graph, is_lenient);
+    feri_fpmode mode = feri_fpmode_enter();
+    fer_status status = feri_infer_walk_graph(&walk, graph);
+    feri_fpmode_leave(mode);
+    return status;
 }
 
-fer_status feri_graph_infer_known(fer_graph *graph) {
-    feri_infer_walk walk = start(graph, /*is_lenient=*/1);
-    return feri_infer_walk_graph(&walk, graph);
-}
+fer_status feri_graph_infer(fer_graph *graph) { return infer_all(graph, /*is_lenient=*/0); }
+
+fer_status feri_graph_infer_known(fer_graph *graph) { return infer_all(graph, /*is_lenient=*/1); }
 
 fer_status feri_graph_infer_node(fer_graph *graph, const feri_gnode *node) {
     feri_infer_walk walk = start(graph, /*is_lenient=*/0);

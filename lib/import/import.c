@@ -5,6 +5,7 @@
  * belongs beside this file (export.c, with onnx_tensor.c's mirror) once there is one.
  */
 #include "base/error.h"
+#include "base/fpmode.h"
 #include "graph/gradient.h"
 #include "import/importer.h"
 
@@ -179,7 +180,9 @@ static fer_status import_source(feri_source *source, fer_graph **out_graph) {
     feri_name_map_init(&im.function_names, im.env);
     fer_status status = hold_file(source, im.root);
     if (status == FER_OK) {
+        feri_fpmode mode = feri_fpmode_enter(); /* inference computes small values */
         status = import_model(&im, (feri_span){source->model->host, source->model->bytes});
+        feri_fpmode_leave(mode);
     }
     for (uint32_t t = 0; t < im.tensor_count; t++) {
         fer_tensor_release(im.tensors[t]);
