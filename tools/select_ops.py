@@ -80,7 +80,6 @@ def main():
     left_out = sorted(set(table) - chosen)
     lines = [f"/* Made by select_ops.py from {list_path.name}: {len(chosen)} of {len(table)} ops. */"]
     lines += [f"#define FERI_WITHOUT_{table[op][0]} ~," for op in left_out]
-    lines.append('#define FERI_OPS_LEFT_OUT " ' + " ".join(left_out) + ' "')
     output.write_text("\n".join(lines) + "\n")
     depfile.write_text(f"{output}: " + " ".join(map(str, [list_path, table_path, *texts])) + "\n")
 

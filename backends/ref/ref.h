@@ -49,8 +49,15 @@ typedef struct feri_ref_kernel {
     const char *(*refuse)(const fer_subgraph *graph, const fer_node_view *node);
 } feri_ref_kernel;
 
+/* An op of a family whose one kernel serves them all. */
+typedef struct feri_ref_op {
+    uint16_t op;
+    uint16_t revision;
+} feri_ref_op;
+
 typedef struct feri_ref_family {
-    const feri_ref_kernel *kernels;
+    const feri_ref_kernel *kernels; /* count rows, or one for all of ops */
+    const feri_ref_op *ops;         /* count rows, or NULL */
     uint32_t count;
 } feri_ref_family;
 
@@ -60,13 +67,19 @@ typedef struct feri_ref_family {
 #define FERI_REF_END                                                                               \
     { .op = FER_OP_NONE }
 #define FERI_REF_FAMILY_OF(kernels)                                                                \
-    { kernels, sizeof(kernels) / sizeof((kernels)[0]) - 1 }
+    { kernels, NULL, sizeof(kernels) / sizeof((kernels)[0]) - 1 }
+#define FERI_REF_FAMILY_SHARED(kernel, ops)                                                        \
+    { &(kernel), ops, sizeof(ops) / sizeof((ops)[0]) - 1 }
 
-/* NULL when ref does not have the op. */
-const feri_ref_kernel *feri_ref_find(uint32_t op);
-/* All kernels, for the list of claims: how many, and the one at an index (NULL past the end). */
-uint32_t feri_ref_kernel_count(void);
-const feri_ref_kernel *feri_ref_kernel_at(uint32_t index);
+typedef struct feri_ref_entry {
+    const feri_ref_kernel *kernel; /* NULL: ref does not have the op */
+    uint32_t op;
+    uint32_t revision; /* highest known */
+} feri_ref_entry;
+feri_ref_entry feri_ref_find(uint32_t op);
+/* All ops, for the list of claims: how many, and the one at an index (no kernel past the end). */
+uint32_t feri_ref_op_count(void);
+feri_ref_entry feri_ref_op_at(uint32_t index);
 
 /* Counts inner operations and asks the host at least every 65,536 of them, as long as kernels
  * report at most 4,096 at a time. */

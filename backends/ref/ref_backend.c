@@ -20,7 +20,7 @@ typedef struct ref_backend {
 
 static fer_status create(void *self, const fer_create_args *args, void **out_backend) {
     (void)self;
-    uint32_t count = feri_ref_kernel_count();
+    uint32_t count = feri_ref_op_count();
     uint64_t bytes = sizeof(ref_backend) + count * sizeof(fer_op_claim);
     const fer_host *host = args->host;
     ref_backend *backend = host->alloc(host->self, bytes, alignof(ref_backend));
@@ -31,8 +31,8 @@ static fer_status create(void *self, const fer_create_args *args, void **out_bac
     backend->bytes = bytes;
     backend->claim_count = count;
     for (uint32_t i = 0; i < count; i++) {
-        const feri_ref_kernel *kernel = feri_ref_kernel_at(i);
-        backend->claims[i] = (fer_op_claim){.op = kernel->op, .revision = kernel->revision};
+        feri_ref_entry entry = feri_ref_op_at(i);
+        backend->claims[i] = (fer_op_claim){.op = entry.op, .revision = entry.revision};
     }
     *out_backend = backend;
     return FER_OK;
@@ -94,12 +94,13 @@ static fer_status
 op_supported(void *device, const fer_subgraph *graph, uint32_t index, fer_support *out_support) {
     (void)device;
     const fer_node_view *node = graph->nodes[index];
-    const feri_ref_kernel *kernel = feri_ref_find(node->op);
+    feri_ref_entry entry = feri_ref_find(node->op);
+    const feri_ref_kernel *kernel = entry.kernel;
     const char *reason = NULL;
     out_support->supported = 0;
     if (!kernel) {
         reason = "not yet: the reference backend has no kernel for this op";
-    } else if (node->revision > kernel->revision) {
+    } else if (node->revision > entry.revision) {
         reason = "not yet: the op's meaning is newer than the reference kernel";
     } else if (uses_strings(graph, node->inputs, node->input_count) ||
                uses_strings(graph, node->outputs, node->output_count)) {

@@ -228,10 +228,11 @@ static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) 
     return fits ? NULL : "the op is not defined for this dtype";
 }
 
-#define BINARY(name, revision)                                                                     \
-    FERI_REF_ROW(name, revision, run, bind, sizeof(binary_params), NULL, refuse)
+static const feri_ref_kernel kernel = {
+    .run = run, .bind = bind, .params_bytes = sizeof(binary_params), .refuse = refuse};
+#define BINARY(ident, revision) FERI_REF_ROW(ident, revision)
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
+static const feri_ref_op ops[] = {
     BINARY(Add, 14) BINARY(And, 7) BINARY(BitShift, 11) BINARY(BitwiseAnd, 18)
     BINARY(BitwiseOr, 18) BINARY(BitwiseXor, 18) BINARY(Div, 14) BINARY(Equal, 19)
     BINARY(Greater, 13) BINARY(GreaterOrEqual, 16) BINARY(Less, 13) BINARY(LessOrEqual, 16)
@@ -240,4 +241,4 @@ static const feri_ref_kernel kernels[] = {
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_binary = FERI_REF_FAMILY_OF(kernels);
+const feri_ref_family feri_ref_family_binary = FERI_REF_FAMILY_SHARED(kernel, ops);

@@ -96,8 +96,9 @@ static fer_status fill_steps(feri_ref_exec *exec) {
         const fer_node_view *node = graph->nodes[n];
         feri_ref_step *step = &exec->steps[n];
         step->node = node;
-        step->kernel = feri_ref_find(node->op);
-        if (!step->kernel || node->revision > step->kernel->revision) {
+        feri_ref_entry entry = feri_ref_find(node->op);
+        step->kernel = entry.kernel;
+        if (!entry.kernel || node->revision > entry.revision) {
             return refuse_graph(exec->host, node->name, "the reference backend lacks this op");
         }
         if (!is_wanted(node)) {

@@ -19,18 +19,7 @@ static const feri_ref_family *const families[] = {
 #undef FERI_REF_FAMILY
     NULL};
 
-const feri_ref_kernel *feri_ref_find(uint32_t op) {
-    for (uint32_t f = 0; families[f]; f++) {
-        for (uint32_t k = 0; k < families[f]->count; k++) {
-            if (families[f]->kernels[k].op == op) {
-                return &families[f]->kernels[k];
-            }
-        }
-    }
-    return NULL;
-}
-
-uint32_t feri_ref_kernel_count(void) {
+uint32_t feri_ref_op_count(void) {
     uint32_t count = 0;
     for (uint32_t f = 0; families[f]; f++) {
         count += families[f]->count;
@@ -38,14 +27,35 @@ uint32_t feri_ref_kernel_count(void) {
     return count;
 }
 
-const feri_ref_kernel *feri_ref_kernel_at(uint32_t index) {
+static feri_ref_entry entry_of(const feri_ref_family *family, uint32_t index) {
+    if (family->ops) {
+        return (feri_ref_entry){
+            family->kernels, family->ops[index].op, family->ops[index].revision};
+    }
+    const feri_ref_kernel *kernel = &family->kernels[index];
+    return (feri_ref_entry){kernel, kernel->op, kernel->revision};
+}
+
+feri_ref_entry feri_ref_op_at(uint32_t index) {
     for (uint32_t f = 0; families[f]; f++) {
         if (index < families[f]->count) {
-            return &families[f]->kernels[index];
+            return entry_of(families[f], index);
         }
         index -= families[f]->count;
     }
-    return NULL;
+    return (feri_ref_entry){NULL, FER_OP_NONE, 0};
+}
+
+feri_ref_entry feri_ref_find(uint32_t op) {
+    for (uint32_t f = 0; families[f]; f++) {
+        for (uint32_t i = 0; i < families[f]->count; i++) {
+            feri_ref_entry entry = entry_of(families[f], i);
+            if (entry.op == op) {
+                return entry;
+            }
+        }
+    }
+    return (feri_ref_entry){NULL, FER_OP_NONE, 0};
 }
 
 fer_status feri_ref_fail(const feri_ref_call *call, fer_status status, const char *message) {

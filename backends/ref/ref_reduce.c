@@ -295,19 +295,20 @@ static fer_status reduce_run(feri_ref_call *call) {
     return run_reduction(&r);
 }
 
+static const feri_ref_kernel kernel = {.run = reduce_run};
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(ReduceL1, .revision = 18, .run = reduce_run)
-    FERI_REF_ROW(ReduceL2, .revision = 18, .run = reduce_run)
-    FERI_REF_ROW(ReduceLogSum, .revision = 18, .run = reduce_run)
-    FERI_REF_ROW(ReduceLogSumExp, .revision = 18, .run = reduce_run)
-    FERI_REF_ROW(ReduceMax, .revision = 20, .run = reduce_run)
-    FERI_REF_ROW(ReduceMean, .revision = 18, .run = reduce_run)
-    FERI_REF_ROW(ReduceMin, .revision = 20, .run = reduce_run)
-    FERI_REF_ROW(ReduceProd, .revision = 18, .run = reduce_run)
-    FERI_REF_ROW(ReduceSum, .revision = 13, .run = reduce_run)
-    FERI_REF_ROW(ReduceSumSquare, .revision = 18, .run = reduce_run)
+static const feri_ref_op ops[] = {
+    FERI_REF_ROW(ReduceL1, 18)
+    FERI_REF_ROW(ReduceL2, 18)
+    FERI_REF_ROW(ReduceLogSum, 18)
+    FERI_REF_ROW(ReduceLogSumExp, 18)
+    FERI_REF_ROW(ReduceMax, 20)
+    FERI_REF_ROW(ReduceMean, 18)
+    FERI_REF_ROW(ReduceMin, 20)
+    FERI_REF_ROW(ReduceProd, 18)
+    FERI_REF_ROW(ReduceSum, 13)
+    FERI_REF_ROW(ReduceSumSquare, 18)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_reduce = FERI_REF_FAMILY_OF(kernels);
+const feri_ref_family feri_ref_family_reduce = FERI_REF_FAMILY_SHARED(kernel, ops);

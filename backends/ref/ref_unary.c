@@ -237,10 +237,11 @@ static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) 
     return fits ? NULL : "the op is not defined for this dtype";
 }
 
-#define UNARY(name, revision)                                                                      \
-    FERI_REF_ROW(name, revision, run, bind, sizeof(unary_params), NULL, refuse)
+static const feri_ref_kernel kernel = {
+    .run = run, .bind = bind, .params_bytes = sizeof(unary_params), .refuse = refuse};
+#define UNARY(ident, revision) FERI_REF_ROW(ident, revision)
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
+static const feri_ref_op ops[] = {
     UNARY(Abs, 13) UNARY(Acos, 22) UNARY(Acosh, 22) UNARY(Asin, 22) UNARY(Asinh, 22)
     UNARY(Atan, 22) UNARY(Atanh, 22) UNARY(BitwiseNot, 18) UNARY(Ceil, 13) UNARY(Celu, 12)
     UNARY(Cos, 22) UNARY(Cosh, 22) UNARY(Elu, 22) UNARY(Erf, 13) UNARY(Exp, 13) UNARY(Floor, 13)
@@ -253,4 +254,4 @@ static const feri_ref_kernel kernels[] = {
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_unary = FERI_REF_FAMILY_OF(kernels);
+const feri_ref_family feri_ref_family_unary = FERI_REF_FAMILY_SHARED(kernel, ops);

@@ -11,8 +11,6 @@
 
 #ifdef FERI_OP_SELECTION
 #include FERI_OP_SELECTION
-#else
-#define FERI_OPS_LEFT_OUT ""
 #endif
 
 /* FERI_OP_ROW(Abs, {...},) is {...}, or nothing where FERI_WITHOUT_Abs is defined, as "~,". */

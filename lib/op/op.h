@@ -109,7 +109,7 @@ const char *feri_op_line(const feri_op *op, uint32_t line);
 
 /* NULL when there is none. "ai.onnx" is "". */
 const feri_op *feri_op_find(const char *domain, const char *name);
-/* The same, or UNSUPPORTED with a sentence that tells an unknown op from one this build left out
+/* The same, or UNSUPPORTED with a sentence that says how to get an op that this build left out
  * (ferrule/op_selection.h); node is the name of who uses it. */
 fer_status
 feri_op_find_for(const char *domain, const char *name, const char *node, const feri_op **out_op);

@@ -7,7 +7,6 @@
 #include "ferrule/op_selection.h"
 #include "op/infer.h"
 
-#include <stdio.h>
 #include <string.h>
 
 /* "none" in the columns infer and expand. */
@@ -92,12 +91,15 @@ const feri_op *feri_op_find(const char *domain, const char *name) {
     return NULL;
 }
 
-/* Whether FERI_OPS_LEFT_OUT, " name domain:name ... ", holds it. */
-static int is_left_out(const char *domain, const char *name) {
-    char word[96];
-    (void)snprintf(word, sizeof(word), " %s%s%s ", domain, domain[0] ? ":" : "", name);
-    return strstr(FERI_OPS_LEFT_OUT, word) != NULL;
-}
+/* A build with chosen ops keeps no names of the others, so it cannot tell them from unknown ones.
+ */
+#ifdef FERI_OP_SELECTION
+#define ABSENT                                                                                     \
+    "op '%s' (domain '%s', node '%s') is left out of this build, or unknown: rebuild with -Dops= " \
+    "and a list that holds it (ferrule inspect --op-list writes one)"
+#else
+#define ABSENT "op '%s' (domain '%s', node '%s') is not known"
+#endif
 
 fer_status
 feri_op_find_for(const char *domain, const char *name, const char *node, const feri_op **out_op) {
@@ -105,15 +107,7 @@ feri_op_find_for(const char *domain, const char *name, const char *node, const f
     if (*out_op) {
         return FER_OK;
     }
-    fer_status status =
-        feri_fail(FER_UNSUPPORTED,
-                  is_left_out(domain, name)
-                      ? "op '%s' (domain '%s', node '%s') is left out of this build; rebuild with "
-                        "-Dops= and a list that holds it (ferrule inspect --op-list writes one)"
-                      : "op '%s' (domain '%s', node '%s') is not known",
-                  name,
-                  domain,
-                  node);
+    fer_status status = feri_fail(FER_UNSUPPORTED, ABSENT, name, domain, node);
     feri_error_set_node(node);
     return status;
 }

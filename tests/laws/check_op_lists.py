@@ -47,7 +47,7 @@ def main():
         for kept in ("HardSwish", "HardSigmoid", "Add", "Max", "Min", "Mul", "Cast", "ml_Scaler"):
             if f"FERI_WITHOUT_{kept} " in header:
                 failures.append(f"HardSwish needs {kept}, but it is dropped")
-        if "#define FERI_WITHOUT_Conv ~,\n" not in header or " ai.onnx.ml:Imputer " not in header:
+        if "#define FERI_WITHOUT_Conv ~,\n" not in header or "#define FERI_WITHOUT_ml_Imputer ~,\n" not in header:
             failures.append(f"Conv or ai.onnx.ml:Imputer is not dropped: {header[:200]}")
         done = selected("Add\nFrobnicate\n", folder)
         if done.returncode == 0 or "list.txt:2: 'Frobnicate'" not in done.stderr:
