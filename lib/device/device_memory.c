@@ -66,13 +66,40 @@ static fer_device *buffer_device(const feri_buffer *buffer) {
     return ((const feri_session *)buffer->owner)->device;
 }
 
-static const feri_buffer_ops device_buffer_ops = {
-    buffer_read, buffer_write, buffer_free, buffer_copy, buffer_device};
+static fer_status
+buffer_map(feri_buffer *buffer, uint64_t offset, uint64_t bytes, void **out_host) {
+    feri_session *session = buffer->owner;
+    if (feri_session_is_lost(session)) {
+        return feri_session_lost_error(session);
+    }
+    feri_error_expect();
+    fer_mem mem = feri_buffer_mem(buffer, offset, bytes);
+    fer_status status = session->device->backend->memory.map(session->handle, &mem, out_host);
+    return status == FER_UNSUPPORTED ? status : feri_session_status(session, status);
+}
+
+/* Also of a lost device: the window is the backend's to take back. */
+static fer_status buffer_unmap(feri_buffer *buffer, uint64_t offset, uint64_t bytes, void *host) {
+    feri_session *session = buffer->owner;
+    feri_error_expect();
+    fer_mem mem = feri_buffer_mem(buffer, offset, bytes);
+    return feri_session_status(session,
+                               session->device->backend->memory.unmap(session->handle, &mem, host));
+}
+
+static const feri_buffer_ops device_buffer_ops = {.read = buffer_read,
+                                                  .write = buffer_write,
+                                                  .free = buffer_free,
+                                                  .copy = buffer_copy,
+                                                  .map = buffer_map,
+                                                  .unmap = buffer_unmap,
+                                                  .device = buffer_device};
 
 fer_status
 feri_device_buffer(feri_session *session, uint64_t bytes, int32_t kind, feri_buffer **out_buffer) {
     fer_device *device = session->device;
     feri_env *env = &device->context->env;
+    feri_error_expect();
     if (feri_session_is_lost(session)) {
         return feri_session_lost_error(session);
     }
@@ -148,6 +175,7 @@ fer_status feri_mem_copy(feri_session *to_session,
     if (from_session != NULL && feri_session_is_lost(from_session)) {
         return feri_session_lost_error(from_session);
     }
+    feri_error_expect();
     int to_host = to_session == NULL || feri_device_is_host(to_session->device);
     int from_host = from_session == NULL || feri_device_is_host(from_session->device);
     if (to_host && from_host) {

@@ -36,8 +36,9 @@ static void borrowed_free(feri_buffer *buffer) {
     }
 }
 
-static const feri_buffer_ops own_ops = {host_read, host_write, own_free, NULL, NULL};
-static const feri_buffer_ops borrowed_ops = {host_read, host_write, borrowed_free, NULL, NULL};
+static const feri_buffer_ops own_ops = {.read = host_read, .write = host_write, .free = own_free};
+static const feri_buffer_ops borrowed_ops = {
+    .read = host_read, .write = host_write, .free = borrowed_free};
 
 fer_status feri_buffer_create(feri_env *env, uint64_t bytes, feri_buffer **out_buffer) {
     feri_buffer *buffer = feri_alloc(env, sizeof *buffer);

@@ -226,7 +226,11 @@ fer_tensor *fer_tensor_retain(fer_tensor *tensor) {
 void fer_tensor_release(fer_tensor *tensor) {
     if (tensor && atomic_fetch_sub_explicit(&tensor->refs, 1, memory_order_acq_rel) == 1) {
         feri_buffer *buffer = tensor->buffer;
-        feri_free(buffer->env, tensor->mapped, tensor->bytes);
+        if (tensor->is_window) {
+            (void)buffer->ops->unmap(buffer, tensor->offset, tensor->bytes, tensor->mapped);
+        } else {
+            feri_free(buffer->env, tensor->mapped, tensor->bytes);
+        }
         feri_free(buffer->env, tensor, sizeof *tensor);
         feri_buffer_release(buffer);
     }

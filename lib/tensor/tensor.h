@@ -23,6 +23,10 @@ typedef struct feri_buffer_ops {
                        feri_buffer *from,
                        uint64_t from_offset,
                        uint64_t bytes);
+    /* A host address of a piece until unmap, which lets the device see what was written there;
+     * UNSUPPORTED without a sentence: copy. NULL: copy. */
+    fer_status (*map)(feri_buffer *buffer, uint64_t offset, uint64_t bytes, void **out_host);
+    fer_status (*unmap)(feri_buffer *buffer, uint64_t offset, uint64_t bytes, void *host);
     /* Where the memory is; NULL: the host's own. */
     fer_device *(*device)(const feri_buffer *buffer);
 } feri_buffer_ops;
@@ -61,7 +65,7 @@ struct fer_tensor {
     atomic_uint refs;
     fer_dtype dtype;
     uint32_t rank;
-    uint32_t is_view_of_map;
+    uint32_t is_window; /* mapped is the device's own, not a copy */
     feri_buffer
         *buffer;     /* retained; strings: element_count + 1 uint64_t end offsets, then the bytes */
     uint64_t offset; /* bytes into the buffer */

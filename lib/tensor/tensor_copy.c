@@ -66,6 +66,16 @@ fer_status fer_tensor_map(fer_tensor *tensor, void **out_data) {
     if (tensor->mapped) {
         return feri_fail(FER_INVALID_ARGUMENT, "the tensor is mapped already; unmap it first");
     }
+    feri_buffer *buffer = tensor->buffer;
+    if (buffer->ops->map && tensor->bytes) {
+        fer_status status =
+            buffer->ops->map(buffer, tensor->offset, tensor->bytes, &tensor->mapped);
+        if (status != FER_UNSUPPORTED) {
+            tensor->is_window = status == FER_OK;
+            *out_data = status == FER_OK ? tensor->mapped : *out_data;
+            return status;
+        }
+    }
     feri_env *env = feri_tensor_env(tensor);
     void *copy = feri_alloc(env, tensor->bytes);
     if (!copy) {
@@ -89,8 +99,15 @@ fer_status fer_tensor_unmap(fer_tensor *tensor) {
         return tensor->buffer->host ? FER_OK
                                     : feri_fail(FER_INVALID_ARGUMENT, "the tensor is not mapped");
     }
+    feri_buffer *buffer = tensor->buffer;
     fer_status status = FER_OK;
-    if (!tensor->buffer->is_read_only) {
+    if (tensor->is_window) {
+        status = buffer->ops->unmap(buffer, tensor->offset, tensor->bytes, tensor->mapped);
+        tensor->mapped = NULL;
+        tensor->is_window = 0;
+        return status;
+    }
+    if (!buffer->is_read_only) {
         status = fer_tensor_write(tensor, 0, tensor->mapped, tensor->bytes);
     }
     feri_free(feri_tensor_env(tensor), tensor->mapped, tensor->bytes);

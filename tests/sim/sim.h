@@ -25,6 +25,7 @@ typedef struct sim_config {
     uint32_t row_major;        /* 1: no weight layout of its own */
     uint32_t no_peer;          /* 1: copy_peer is UNSUPPORTED */
     uint32_t no_map;           /* 1: map is UNSUPPORTED */
+    uint32_t finishes_at_once; /* 1: runs and async copies are done when they return, event NULL */
     uint32_t is_silent;        /* 1: failures come without a sentence */
     uint32_t kernel_ns;        /* every kernel takes this much longer */
     uint32_t buffer_alignment; /* told to the host (256) */
@@ -32,20 +33,23 @@ typedef struct sim_config {
 
 /* Counted from sim_inject on; 1 is the next one, 0 never. Each happens once. */
 typedef struct sim_faults {
-    uint32_t alloc_fails_at;   /* OUT_OF_MEMORY from alloc */
-    uint32_t open_fails_at;    /* DEVICE_LOST from device_open */
-    uint32_t compile_fails_at; /* BACKEND from compile */
-    uint32_t prepare_fails_at; /* BACKEND from weight_prepare */
-    uint32_t copy_fails_at;    /* BACKEND from copy, or the event of copy_async */
-    uint32_t kernel_fails_at;  /* BACKEND from a run's event */
-    uint32_t kernel_hangs_at;  /* until cancelled, released or its stream destroyed */
-    uint32_t lost_at_kernel;   /* the chip is lost while the kernel runs */
-    uint32_t lost_at_call;     /* the chip is lost at a call of any slot that can say so */
-    uint32_t dims_wrong_at;    /* a run that returns dims returns one too many */
-    uint32_t dims_negative_at; /* a run that returns dims returns -1 */
-    uint32_t layout_wrong_at;  /* weight_layout asks for more bytes than there can be */
-    uint32_t ignores_cancel;   /* 1: a hanging kernel does */
-    uint32_t tells_loss;       /* 1: loss is told through host->lost from where it happens */
+    uint32_t alloc_fails_at;     /* OUT_OF_MEMORY from alloc */
+    uint32_t open_fails_at;      /* DEVICE_LOST from device_open */
+    uint32_t compile_fails_at;   /* BACKEND from compile */
+    uint32_t prepare_fails_at;   /* BACKEND from weight_prepare */
+    uint32_t copy_fails_at;      /* BACKEND from copy, or the event of copy_async */
+    uint32_t kernel_fails_at;    /* BACKEND from a run's event */
+    uint32_t kernel_hangs_at;    /* until cancelled, released or its stream destroyed */
+    uint32_t lost_at_kernel;     /* the chip is lost while the kernel runs */
+    uint32_t lost_at_call;       /* the chip is lost at a call of any slot that can say so */
+    uint32_t dims_wrong_at;      /* a run that returns dims returns one too many */
+    uint32_t dims_negative_at;   /* a run that returns dims returns -1 */
+    uint32_t layout_wrong_at;    /* weight_layout asks for more bytes than there can be */
+    uint32_t workspace_wrong_at; /* workspace_bytes wants more than there can be */
+    uint32_t not_ready_at;       /* a run answers NOT_READY, which only events may */
+    uint32_t map_fails_at;       /* BACKEND from map */
+    uint32_t ignores_cancel;     /* 1: a hanging kernel does */
+    uint32_t tells_loss;         /* 1: loss is told through host->lost from where it happens */
 } sim_faults;
 
 typedef struct sim_stats {

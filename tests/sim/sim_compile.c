@@ -185,6 +185,9 @@ sim_workspace_bytes(void *object, void *exec_object, const int64_t *dims, uint64
     fer_status status = feri_kit_plan(
         device->host, exec->graph, exec->lives, exec->life_count, dims, offsets, out_bytes);
     sim_give(device->host, offsets, bytes);
+    if (sim_fault_hits(device->chip, &device->chip->faults.workspace_wrong_at)) {
+        *out_bytes = UINT64_MAX - 5;
+    }
     return status;
 }
 

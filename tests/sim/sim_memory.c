@@ -220,9 +220,15 @@ static fer_status mem_map(void *object, const fer_mem *mem, void **out_host) {
     if (no_map) {
         return FER_UNSUPPORTED;
     }
+    if (sim_fault_hits(device->chip, &device->chip->faults.map_fails_at)) {
+        return sim_fail(device, FER_BACKEND, NULL, "the window does not open");
+    }
     const void *data = sim_address(device, mem, mem->bytes);
-    if (data == NULL || block == NULL || block->window != NULL) {
-        return sim_fail(device, FER_INVALID_ARGUMENT, NULL, "one window per block at a time");
+    if (data == NULL || block == NULL) {
+        return sim_fail(device, FER_INVALID_ARGUMENT, NULL, "no such memory");
+    }
+    if (block->window != NULL) {
+        return FER_UNSUPPORTED; /* one window per block at a time */
     }
     void *window = sim_take(device->host, mem->bytes + 1);
     if (window == NULL) {

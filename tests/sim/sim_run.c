@@ -343,11 +343,20 @@ static fer_status instance_run(void *object, void *instance_object, const fer_ru
     sim_instance *instance = instance_object;
     fer_status status = sim_enter(device);
     run_task *run = NULL;
+    if (sim_fault_hits(device->chip, &device->chip->faults.not_ready_at)) {
+        return FER_NOT_READY;
+    }
     status = status == FER_OK ? run_new(device, instance->exec, instance, args, &run) : status;
     if (status != FER_OK) {
         return status;
     }
-    if (args->out_signal == NULL || args->stream == NULL) {
+    sim_lock();
+    int at_once = device->chip->config.finishes_at_once != 0;
+    sim_unlock();
+    if (args->out_signal == NULL || args->stream == NULL || at_once) {
+        if (args->out_signal != NULL) {
+            *args->out_signal = NULL;
+        }
         return run_at_once(device, run, args);
     }
     if (args->stream != instance->stream) {

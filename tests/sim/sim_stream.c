@@ -265,6 +265,15 @@ static fer_status copy_async(void *object,
     if (status != FER_OK) {
         return status;
     }
+    sim_lock();
+    int at_once = device->chip->config.finishes_at_once != 0;
+    sim_unlock();
+    if (at_once && wait_count == 0) {
+        *out_event = NULL;
+        status = sim_copy_now(device, destination, source, bytes);
+        return status == FER_OK ? FER_OK
+                                : sim_fail(device, status, NULL, "the copy engine stalled");
+    }
     copy_task *copy = sim_take(device->host, sizeof(*copy));
     if (copy == NULL) {
         return FER_OUT_OF_MEMORY;

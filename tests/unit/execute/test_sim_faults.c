@@ -41,6 +41,16 @@ static void a_failing_kernel_is_told(void **state) {
         SAYS("the copy engine stalled");
         OK(run_floats(program, context, NULL, in, 2, out));
     }
+    sim_inject(0, &(sim_faults){.not_ready_at = 1});
+    FAILS(FER_BACKEND, run_floats(program, context, NULL, in, 2, NULL));
+    SAYS("NOT_READY");
+    /* A device whose work is done when the call returns. */
+    sim_configure(0, &(sim_config){.finishes_at_once = 1});
+    OK(run_floats(program, context, NULL, in, 2, out));
+    sim_inject(0, &(sim_faults){.kernel_fails_at = 1});
+    FAILS(FER_BACKEND, run_floats(program, context, NULL, in, 2, NULL));
+    SAYS("the kernel faulted");
+    OK(run_floats(program, context, NULL, in, 2, out));
     /* Without a sentence of the backend's the status is still one of ours, not an older one. */
     sim_configure(0, &(sim_config){.is_silent = 1});
     sim_inject(0, &(sim_faults){.copy_fails_at = 1});
@@ -49,6 +59,19 @@ static void a_failing_kernel_is_told(void **state) {
     FAILS(FER_BACKEND, run_floats(program, context, NULL, in, 2, NULL));
     SAYS("sim:0");
     assert_null(strstr(fer_error_last()->message, "stalled"));
+    fer_tensor *tensor = NULL;
+    float data[2];
+    OK(fer_tensor_create_on(device, FER_F32, 1, (int64_t[]){2}, &tensor));
+    sim_configure(0, &(sim_config){.is_silent = 0});
+    sim_inject(0, &(sim_faults){.copy_fails_at = 1});
+    FAILS(FER_BACKEND, fer_tensor_read(tensor, 0, data, 8));
+    SAYS("stalled");
+    sim_configure(0, &(sim_config){.is_silent = 1});
+    sim_inject(0, &(sim_faults){.copy_fails_at = 1});
+    FAILS(FER_BACKEND, fer_tensor_read(tensor, 0, data, 8));
+    SAYS("sim:0");
+    assert_null(strstr(fer_error_last()->message, "stalled"));
+    fer_tensor_release(tensor);
     assert_int_equal(info_of(device).state, FER_STATE_READY);
     fer_device_release(device);
     fer_program_release(program);
@@ -144,6 +167,8 @@ static void a_failing_compilation_leaves_nothing(void **state) {
     sim_inject(0, &(sim_faults){.layout_wrong_at = 1});
     assert_int_not_equal(compile_on(context, graph, "sim", &program), FER_OK);
     assert_null(program);
+    sim_inject(0, &(sim_faults){.workspace_wrong_at = 1});
+    FAILS(FER_LIMIT, compile_on(context, graph, "sim", &program));
     assert_int_equal(info_of(device).in_use_bytes, 0);
     assert_int_equal(info_of(device).state, FER_STATE_READY);
     /* Out of memory at each alloc there is: told apart from loss, and nothing stays. */

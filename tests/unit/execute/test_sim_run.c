@@ -288,6 +288,25 @@ static void tensors_live_on_devices(void **state) {
     FAILS(FER_INVALID_ARGUMENT, fer_tensor_map(here, &data));
     OK(fer_tensor_unmap(here));
     check_floats(here, (float[]){0, 5, -6, 7}, 4);
+    assert_int_equal(sim_get_stats(0).maps, 1);
+    FAILS(FER_INVALID_ARGUMENT, fer_tensor_unmap(here));
+    sim_configure(0, &(sim_config){.no_map = 1}); /* then by copying */
+    OK(fer_tensor_map(here, &data));
+    ((float *)data)[3] = 8;
+    OK(fer_tensor_unmap(here));
+    check_floats(here, (float[]){0, 5, -6, 8}, 4);
+    sim_configure(0, &(sim_config){.no_map = 0});
+    sim_inject(0, &(sim_faults){.map_fails_at = 1});
+    data = NULL;
+    FAILS(FER_BACKEND, fer_tensor_map(here, &data));
+    SAYS("the window does not open");
+    assert_null(data);
+    OK(fer_tensor_map(here, &data)); /* let go with its tensor */
+    fer_tensor *view = NULL;
+    OK(fer_tensor_view(here, 2, (int64_t[]){2, 2}, &view));
+    fer_tensor_release(here);
+    here = view;
+    OK(fer_tensor_write(here, 12, (float[]){7}, 4));
     /* Between chips: directly, and through the host where the chip cannot. */
     OK(fer_tensor_copy(here, there));
     check_floats(there, (float[]){0, 5, -6, 7}, 4);
