@@ -16,6 +16,8 @@
 /* FERI_OP_ROW(Abs, {...},) is {...}, or nothing where FERI_WITHOUT_Abs is defined, as "~,". */
 #define FERI_OP_ROW(ident, ...)                                                                    \
     FERI_OP_ROW_PICK(FERI_WITHOUT_##ident FERI_OP_ROW_DROP, FERI_OP_ROW_KEEP, ~)(__VA_ARGS__)
+/* 1, or 0 where the op is left out: for code that is an op's own without a table. */
+#define FERI_HAS_OP(ident) FERI_OP_ROW_PICK(FERI_WITHOUT_##ident 0, 1, ~)
 #define FERI_OP_ROW_PICK(...) FERI_OP_ROW_SECOND(__VA_ARGS__)
 #define FERI_OP_ROW_SECOND(first, second, ...) second
 #define FERI_OP_ROW_KEEP(...) __VA_ARGS__

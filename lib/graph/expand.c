@@ -7,6 +7,7 @@
 #include "graph/expand.h"
 
 #include "base/error.h"
+#include "ferrule/op_selection.h"
 #include "graph/expand_scan.h"
 #include "tensor/dtype.h"
 
@@ -507,7 +508,9 @@ static fer_status body_statement(expander *ex, feri_word target) {
     if (!feri_scan_take(&ex->scan, ')')) {
         return bad_text(ex, "')' after a body's operand");
     }
-    FER_TRY(feri_expand_body(ex->graph, ex->node, attr, value, &value));
+    if (FERI_HAS_OP(preview_FlexAttention)) {
+        FER_TRY(feri_expand_body(ex->graph, ex->node, attr, value, &value));
+    }
     return bind(ex, (bound_name){.text = target.text, .length = target.length, .value = value});
 }
 
@@ -567,8 +570,16 @@ static fer_status deliver(expander *ex) {
 
 static fer_status run_text(expander *ex) {
     const feri_gnode *node = ex->node;
-    FER_TRY(bind_operands(ex, feri_op_line(node->op, FERI_LINE_INPUTS), node->inputs, node->formal_count, /*outputs=*/0));
-    FER_TRY(bind_operands(ex, feri_op_line(node->op, FERI_LINE_OUTPUTS), node->outputs, node->output_count, /*outputs=*/1));
+    FER_TRY(bind_operands(ex,
+                          feri_op_line(node->op, FERI_LINE_INPUTS),
+                          node->inputs,
+                          node->formal_count,
+                          /*outputs=*/0));
+    FER_TRY(bind_operands(ex,
+                          feri_op_line(node->op, FERI_LINE_OUTPUTS),
+                          node->outputs,
+                          node->output_count,
+                          /*outputs=*/1));
     for (uint32_t o = 0; o < node->output_count; o++) {
         if (node->outputs[o] != FER_NO_VALUE &&
             ex->graph->values[node->outputs[o]].fact.dtype == FER_DTYPE_NONE) {

@@ -6,6 +6,7 @@
  * becomes unknown. Semantics: the ONNX schemas of If, Loop and Scan (opset 25).
  */
 #include "base/error.h"
+#include "ferrule/op_selection.h"
 #include "graph/infer_walk.h"
 
 #include <string.h>
@@ -459,22 +460,24 @@ static fer_status infer_other(const feri_infer_walk *walk, const feri_gnode *nod
         FER_UNSUPPORTED, "op '%s' (node '%s') is not yet supported", node->op->name, node->name);
 }
 
+typedef fer_status (*infer_fn)(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call);
+/* clang-format off */
+static const infer_fn infers[] = {
+    [FERI_CONTROL_NONE] = NULL,
+    FERI_OP_ROW(If, [FERI_CONTROL_IF] = infer_if, )
+    FERI_OP_ROW(Loop, [FERI_CONTROL_LOOP] = infer_loop, )
+    FERI_OP_ROW(Scan, [FERI_CONTROL_SCAN] = infer_scan, )
+    FERI_OP_ROW(SequenceMap, [FERI_CONTROL_SEQUENCE_MAP] = infer_sequence_map, )
+    [FERI_CONTROL_SEQUENCE_MAP + 1] = NULL
+};
+/* clang-format on */
+
 fer_status feri_infer_walk_control(feri_infer_walk *walk,
                                    fer_graph *graph,
                                    const feri_gnode *node,
                                    feri_infer *call) {
     (void)graph;
     FER_TRY(feri_op_check(call));
-    switch (feri_control_kind(node->op)) {
-    case FERI_CONTROL_IF:
-        return infer_if(walk, node, call);
-    case FERI_CONTROL_LOOP:
-        return infer_loop(walk, node, call);
-    case FERI_CONTROL_SCAN:
-        return infer_scan(walk, node, call);
-    case FERI_CONTROL_SEQUENCE_MAP:
-        return infer_sequence_map(walk, node, call);
-    default:
-        return infer_other(walk, node);
-    }
+    infer_fn infer = infers[feri_control_kind(node->op)];
+    return infer != NULL ? infer(walk, node, call) : infer_other(walk, node);
 }

@@ -5,6 +5,7 @@
  * over bodies only. Called by import/ and the builder before anything else looks at a graph.
  */
 #include "base/error.h"
+#include "ferrule/op_selection.h"
 #include "graph/graph.h"
 #include "tensor/dtype.h"
 
@@ -275,7 +276,7 @@ fer_status feri_graph_check_control(const feri_gnode *node) {
         }
         return check_body_counts(node, "body", node->formal_count, 1);
     case FERI_CONTROL_SCAN:
-        return check_scan(node);
+        return FERI_HAS_OP(Scan) ? check_scan(node) : FER_OK;
     case FERI_CONTROL_SEQUENCE_MAP:
         return check_body_counts(node, "body", node->formal_count, 0);
     default:

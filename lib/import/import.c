@@ -6,6 +6,7 @@
  */
 #include "base/error.h"
 #include "base/fpmode.h"
+#include "ferrule/op_selection.h"
 #include "graph/gradient.h"
 #include "import/importer.h"
 
@@ -152,7 +153,9 @@ static fer_status import_model(feri_importer *im, feri_span message) {
     if (im->is_unordered) {
         FER_TRY(feri_graph_infer_known(im->root));
     }
-    FER_TRY(feri_graph_differentiate(im->root));
+    if (FERI_HAS_OP(training_Gradient)) {
+        FER_TRY(feri_graph_differentiate(im->root));
+    }
     FER_TRY(feri_graph_describe(im->root));
     im->root->is_finished = 1;
     return FER_OK;
