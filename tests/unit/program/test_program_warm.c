@@ -40,7 +40,12 @@ void *aligned_alloc(size_t alignment, size_t size) {
 static uint64_t heap_calls;
 #endif
 
-enum { RUNS = 1000, MOST_SETS = 4 };
+#if defined(__SANITIZE_THREAD__)
+enum { RUNS = 100 };
+#else
+enum { RUNS = 1000 };
+#endif
+enum { MOST_SETS = 4 };
 
 /* The program with each set of tensors in turn: first to warm up, then counted. */
 typedef struct sets {
