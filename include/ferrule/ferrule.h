@@ -433,6 +433,15 @@ FER_API FER_MUST_CHECK fer_status fer_value_map(fer_context *context,
  * OUT_OF_MEMORY. */
 FER_API FER_MUST_CHECK fer_status fer_value_from_onnx(
     fer_context *context, const void *data, uint64_t bytes, int32_t kind, fer_value **out_value);
+/* What fer_value_from_onnx reads: the value as a serialised TensorProto, SequenceProto or
+ * OptionalProto called name (may be NULL), handed to write at once; what write returns is ignored.
+ * Errors: UNSUPPORTED (a kind without such a form), LIMIT (2 GiB), OUT_OF_MEMORY. */
+typedef int32_t (*fer_text_fn)(void *self, const char *text, size_t length);
+FER_API FER_MUST_CHECK fer_status fer_value_to_onnx(fer_context *context,
+                                                    const fer_value *value,
+                                                    const char *name,
+                                                    fer_text_fn write,
+                                                    void *write_self);
 FER_API fer_value *fer_value_retain(fer_value *value);
 FER_API void fer_value_release(fer_value *value);
 FER_API int32_t fer_value_kind(const fer_value *value);
@@ -495,10 +504,16 @@ FER_API FER_MUST_CHECK fer_status fer_graph_output(const fer_graph *graph,
                                                    uint32_t index,
                                                    fer_value_info *out_info);
 /* Readable text, a piece at a time; write returns 0 to go on. */
-typedef int32_t (*fer_text_fn)(void *self, const char *text, size_t length);
 FER_API FER_MUST_CHECK fer_status fer_graph_print(const fer_graph *graph,
                                                   fer_text_fn write,
                                                   void *write_self);
+
+/* The finished graph as a serialised ONNX model: initializers inside, every node in its newest form,
+ * opsets no newer than its nodes need. Handed to write at once. Errors: UNSUPPORTED (variables),
+ * LIMIT (2 GiB), OUT_OF_MEMORY. */
+FER_API FER_MUST_CHECK fer_status fer_graph_write_onnx(const fer_graph *graph,
+                                                       fer_text_fn write,
+                                                       void *write_self);
 
 /* Builder: make, add, finish. Until finished a graph belongs to one thread. */
 typedef uint32_t fer_value_id;
