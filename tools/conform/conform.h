@@ -87,7 +87,7 @@ int32_t expectations_find(expectations *self, const char *name, const char **out
 int expectations_update(expectations *self, const char *path, const campaign *ran);
 void expectations_free(expectations *self);
 
-/* ---- reports (report.c) ---- */
+/* ---- reports ---- */
 
 void report_line(FILE *stream, const tested *one);
 int report_junit(const campaign *self, const char *path);

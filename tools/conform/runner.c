@@ -151,6 +151,18 @@ static fer_status one_go(fer_context *context,
         out->program, &options, inputs, count, out->outputs, output_count);
 }
 
+fer_status
+case_expect(runner *self, const trial *of, const built_case *built, fer_value **out_outputs) {
+    one_run run;
+    fer_status status =
+        one_go(self->context, "ref:0", built, of->output_count, self->timeout_s, &run);
+    for (uint32_t i = 0; status == FER_OK && i < of->output_count; i++) {
+        out_outputs[i] = fer_value_retain(run.outputs[i]);
+    }
+    one_finish(&run);
+    return status;
+}
+
 /* Where the nodes ran. reason: what the device said of those it did not take. */
 static int32_t where_ran(const runner *self, fer_program *program, char *reason, size_t capacity) {
     uint64_t count = 0, native = 0, expanded = 0, elsewhere = 0;

@@ -93,6 +93,8 @@ typedef struct built_case {
 } built_case;
 fer_status case_build(const trial *self, fer_context *context, built_case *out);
 void built_finish(built_case *self);
+/* What ref makes of it. */
+fer_status case_expect(runner *self, const trial *of, const built_case *built, fer_value **out_outputs);
 /* 1 when the device claims the op, or one of its expansion's. */
 int vector_run(runner *self, const char *name, verdict *out);
 
