@@ -42,6 +42,7 @@ fer_status feri_image_tiff(feri_image *image);
 fer_status feri_image_png(feri_image *image);
 fer_status feri_image_jpeg(feri_image *image);
 fer_status feri_image_j2k(feri_image *image);
+fer_status feri_image_webp(feri_image *image);
 
 /* RFC 1950 and 1951: a zlib stream into out, which it must fill; 0 when it is damaged or does not.
  */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * ImageDecoder: finds the format by its first bytes and arranges the channels. A damaged file gives
- * an empty picture and a warning in the log, as the ONNX schema (opset 20) says; a format that is
- * not there is UNSUPPORTED by name. Gray is Y' = 0.299 R + 0.587 G + 0.114 B in 16-bit fractions.
+ * an empty picture and a warning in the log, as the ONNX schema (opset 20) says; what a
+ * decoder here lacks is UNSUPPORTED by name. Gray is Y' = 0.299 R + 0.587 G + 0.114 B in 16-bit
+ * fractions.
  */
 #include "host/image.h"
 #include "tensor/tensor.h"
@@ -45,18 +46,17 @@ typedef struct format {
     uint32_t length;
     uint32_t at;
     fer_status (*decode)(feri_image *image);
-    const char *lacks; /* where decode is NULL */
 } format;
 
 static const format formats[] = {
-    {"BM",                2, 0, feri_image_bmp,  NULL  },
-    {"\x89PNG\r\n\x1a\n", 8, 0, feri_image_png,  NULL  },
-    {"\xff\xd8\xff",      3, 0, feri_image_jpeg, NULL  },
-    {"II*\0",             4, 0, feri_image_tiff, NULL  },
-    {"MM\0*",             4, 0, feri_image_tiff, NULL  },
-    {"jP  \r\n\x87\n",    8, 4, feri_image_j2k,  NULL  },
-    {"\xff\x4f\xff\x51",  4, 0, feri_image_j2k,  NULL  },
-    {"WEBP",              4, 8, NULL,            "WebP"},
+    {"BM",                2, 0, feri_image_bmp },
+    {"\x89PNG\r\n\x1a\n", 8, 0, feri_image_png },
+    {"\xff\xd8\xff",      3, 0, feri_image_jpeg},
+    {"II*\0",             4, 0, feri_image_tiff},
+    {"MM\0*",             4, 0, feri_image_tiff},
+    {"jP  \r\n\x87\n",    8, 4, feri_image_j2k },
+    {"\xff\x4f\xff\x51",  4, 0, feri_image_j2k },
+    {"WEBP",              4, 8, feri_image_webp},
 };
 
 static fer_status decode(feri_image *image) {
@@ -68,7 +68,7 @@ static fer_status decode(feri_image *image) {
         const format *f = &formats[i];
         if (image->bytes >= f->at + f->length &&
             memcmp(image->data + f->at, f->magic, f->length) == 0) {
-            return f->decode ? f->decode(image) : feri_image_lacks(image, f->lacks);
+            return f->decode(image);
         }
     }
     return feri_image_broken(image, "its format is not known");
