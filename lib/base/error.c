@@ -61,8 +61,8 @@ static void copy_text(char *destination, size_t capacity, const char *source) {
     destination[length] = 0;
 }
 
-fer_status
-feri_fail_at(const char *file, uint32_t line, fer_status status, const char *format, ...) {
+fer_status feri_fail_at(const char *file, uint32_t line_status, const char *format, ...) {
+    fer_status status = (fer_status)(line_status & 0xff);
     /* Formatted aside first: an argument may point into the record itself. */
     char message[sizeof last.error.message];
     va_list arguments;
@@ -73,7 +73,7 @@ feri_fail_at(const char *file, uint32_t line, fer_status status, const char *for
     last.error.struct_size = sizeof last.error;
     last.error.status = status == FER_OK ? FER_INTERNAL : status;
     last.error.native_code = 0;
-    last.error.source_line = line;
+    last.error.source_line = line_status >> 8;
     copy_text(last.error.source_file, sizeof last.error.source_file, slash ? slash + 1 : file);
     last.is_fresh = 1;
     last.error.backend[0] = 0;
