@@ -14,13 +14,15 @@ typedef struct feri_image {
     feri_host_call *call;
     const uint8_t *data; /* the file */
     uint64_t bytes;
+    uint32_t dense; /* the most pixels that a byte of this format stands for; 0: any number */
     uint32_t width, height;
     uint8_t *rgb; /* height * width * 3 */
     uint64_t rgb_bytes;
     const char *why; /* what is damaged */
 } feri_image;
 
-/* Sets the size, which must not be 0, and allocates rgb (zeroed); LIMIT beyond max_tensor_bytes. */
+/* Sets the size, which must not be 0 nor more than the file can hold, and allocates rgb (zeroed);
+ * LIMIT beyond max_tensor_bytes. */
 fer_status feri_image_start(feri_image *image, uint64_t width, uint64_t height);
 /* INVALID_INPUT with why remembered. */
 fer_status feri_image_broken(feri_image *image, const char *why);

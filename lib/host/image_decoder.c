@@ -26,6 +26,9 @@ fer_status feri_image_start(feri_image *image, uint64_t width, uint64_t height) 
     if (width == 0 || height == 0 || image->rgb) {
         return feri_image_broken(image, "it has no pixels, or two sizes");
     }
+    if (image->dense && bytes / 3 / image->dense > image->bytes) {
+        return feri_image_broken(image, "it is too short for its size");
+    }
     if (bytes > most || width > INT32_MAX || height > INT32_MAX) {
         return feri_host_fail(image->call,
                               FER_LIMIT,
@@ -45,29 +48,32 @@ typedef struct format {
     const char *magic;
     uint32_t length;
     uint32_t at;
+    uint32_t dense; /* deflate repeats up to 1032 times, a JPEG's block has at least 2 bits */
     fer_status (*decode)(feri_image *image);
 } format;
 
 static const format formats[] = {
-    {"BM",                2, 0, feri_image_bmp },
-    {"\x89PNG\r\n\x1a\n", 8, 0, feri_image_png },
-    {"\xff\xd8\xff",      3, 0, feri_image_jpeg},
-    {"II*\0",             4, 0, feri_image_tiff},
-    {"MM\0*",             4, 0, feri_image_tiff},
-    {"jP  \r\n\x87\n",    8, 4, feri_image_j2k },
-    {"\xff\x4f\xff\x51",  4, 0, feri_image_j2k },
-    {"WEBP",              4, 8, feri_image_webp},
+    {"BM",                2, 0, 8,        feri_image_bmp },
+    {"\x89PNG\r\n\x1a\n", 8, 0, 8 * 1032, feri_image_png },
+    {"\xff\xd8\xff",      3, 0, 256,      feri_image_jpeg},
+    {"II*\0",             4, 0, 8,        feri_image_tiff},
+    {"MM\0*",             4, 0, 8,        feri_image_tiff},
+    {"jP  \r\n\x87\n",    8, 4, 0,        feri_image_j2k },
+    {"\xff\x4f\xff\x51",  4, 0, 0,        feri_image_j2k },
+    {"WEBP",              4, 8, 0,        feri_image_webp},
 };
 
 static fer_status decode(feri_image *image) {
     if (image->bytes > 2 && image->data[0] == 'P' && image->data[1] >= '1' &&
         image->data[1] <= '6') {
+        image->dense = 8;
         return feri_image_pnm(image);
     }
     for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
         const format *f = &formats[i];
         if (image->bytes >= f->at + f->length &&
             memcmp(image->data + f->at, f->magic, f->length) == 0) {
+            image->dense = f->dense;
             return f->decode(image);
         }
     }

@@ -76,6 +76,12 @@ def test_what_is_not_there_is_named(decoder, format, options, name):
     assert caught.value.status == "UNSUPPORTED"
 
 
+def test_a_small_file_cannot_ask_for_much_memory(decoder):
+    data = bytearray(written(picture(19, 21), WRITERS["png"]))
+    data[16:24] = bytes((0, 1, 0, 0, 0, 1, 0, 0))
+    assert decode(decoder, bytes(data)).size == 0
+
+
 @pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
 def test_damaged_files_end_well(decoder, writer):
     """Any picture, an empty one, or a refusal: never a crash, and the next file is read as if nothing had been."""
