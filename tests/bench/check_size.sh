@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # check_size.sh: what libferrule.so weighs at -O2, sections collected, stripped: with the ops of tier T0 (and control flow,
 # LSTM, GRU, NonZero, Compress; tools/oplists/t0.txt), with those of magika and silero-vad, and with all. The small builds
-# must also be right: T0's pass T0's vectors, and say so when a model needs an op that they left out.
+# must also be right: T0's pass T0's vectors, the models' run their models, and they say so when a model needs an op that
+# was left out.
 set -eu
 cd "$(dirname "$0")/../.."
 passed=0 failed=0 skipped=0
@@ -42,6 +43,9 @@ weigh all 1000000 1000000
 
 python=build/venv/bin/python
 $python tests/vectors/run_vectors.py --command build/size-t0/tools/ferrule --tier T0 || failed=$((failed + 1))
+for model in magika silero; do
+    $python tests/models/check_models.py --command build/size-magika_silero/tools/ferrule --only $model || failed=$((failed + 1))
+done
 vectors=$($python -c 'import onnx, pathlib; print(pathlib.Path(onnx.__file__).parent / "backend/test/data/node")')
 if build/size-t0/tools/ferrule inspect "$vectors/test_det_2d/model.onnx" 2>&1 | grep -q "op 'Det' .* is left out of this build"; then
     passed=$((passed + 1))
