@@ -299,6 +299,11 @@ FER_API FER_MUST_CHECK fer_status fer_device_get_info(fer_device *device,
                                                       fer_device_info *out_info);
 FER_API FER_MUST_CHECK fer_status fer_device_get_counters(fer_device *device,
                                                           fer_device_counters *out_counters);
+/* The highest revision of an op (fer_op_info.number) that the device's backend claims: 0 when the op
+ * is not among its claims, UINT32_MAX when it keeps no list and judges node by node. */
+FER_API FER_MUST_CHECK fer_status fer_device_op_claim(fer_device *device,
+                                                      uint32_t op_number,
+                                                      uint32_t *out_revision);
 /* Opens a lost device anew with the next generation: what was made in an earlier one can only be
  * released, and programs rebuild by themselves. A device that is not lost is left as it is. Errors:
  * what the backend answers, DEVICE_LOST above all; the device stays lost then. */

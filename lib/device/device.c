@@ -450,3 +450,23 @@ fer_status fer_device_get_counters(fer_device *device, fer_device_counters *out_
     }
     return status;
 }
+
+fer_status fer_device_op_claim(fer_device *device, uint32_t op_number, uint32_t *out_revision) {
+    if (device == NULL || out_revision == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "device or out_revision is NULL");
+    }
+    feri_session *session = NULL;
+    const fer_op_claim *claims = NULL;
+    uint32_t count = 0;
+    FER_TRY(feri_device_session(device, &session));
+    fer_status status = feri_session_status(
+        session, device->backend->core.op_claims(session->handle, &claims, &count));
+    if (status == FER_OK) {
+        *out_revision = count == 0 ? UINT32_MAX : 0;
+        for (uint32_t i = 0; i < count; i++) {
+            *out_revision = claims[i].op == op_number ? claims[i].revision : *out_revision;
+        }
+    }
+    feri_session_release(session);
+    return status;
+}
