@@ -92,6 +92,9 @@ static uint32_t format_encode(const struct float_format *format, double value) {
     uint32_t sign = value < 0 || (value == 0 && signbit(value)) ? half : 0;
     double magnitude = fabs(value);
     uint32_t low = 0, high = half - 1;
+    if ((format->flags & HAS_INFINITY) != 0) { /* all of the last exponent is infinite or NaN */
+        high = (((1u << format->exponent_bits) - 1) << format->mantissa_bits) - 1;
+    }
     while (high > 0 && !isfinite(format_decode(format, high))) {
         high--;
     }

@@ -162,6 +162,9 @@ static int parts_of(const trial *self, int64_t size, int64_t *out_parts) {
     int64_t sum = 0, each = (size + count - 1) / count;
     for (uint32_t i = 0; i < count; i++) {
         if (arg_text(self, "split") == NULL) {
+            if (each * (count - 1) > size) { /* more parts than it has chunks: left open */
+                return 0;
+            }
             out_parts[i] = sum + each <= size ? each : size - sum;
         }
         if (out_parts[i] < 0) {

@@ -38,7 +38,8 @@ static void axis_line(
                               : expl(x - most) / sum;
         /* x - most is rounded before exp sees it. */
         out->slack[at] =
-            is_lp ? 4 * unit_of(self) * fabsl(out->v[at])
+            is_lp ? unit_of(self) * (4 + (self->dtype == FER_F64 ? (long double)size : 0)) *
+                        fabsl(out->v[at])
             : is_log
                 ? unit_of(self) *
                       (4 + 4 * fabsl(x - most) + (self->dtype == FER_F64 ? (long double)size : 0))

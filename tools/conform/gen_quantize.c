@@ -274,7 +274,10 @@ static int fill_qlinear(trial *self) {
             input_dims(self, 8, 1, &m);
             input_range(self, 8, -50, 50);
         }
-        return arg_text(self, "pads") == NULL || self->rank == 4;
+        int64_t list[8];
+        uint32_t strides = arg_ints(self, "strides", list, 8), pads = arg_ints(self, "pads", list, 8);
+        return (strides == 0 || strides == self->rank - 2) &&
+               (pads == 0 || pads == 2 * (self->rank - 2));
     }
     if (self->rank < 2) {
         return 0;

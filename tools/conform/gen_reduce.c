@@ -88,7 +88,8 @@ static long double slack_of(const trial *self, const reduction *r, long double r
         return unit * (long double)r->count * fabsl(result);
     }
     if (strcmp(op, "LogSumExp") == 0) {
-        return unit * (steps + fabsl(r->most) + fabsl(r->least));
+        return unit * (steps + (self->dtype == FER_F64 ? (long double)r->count : 0) +
+                       fabsl(r->most) + fabsl(r->least));
     }
     if (strcmp(op, "LogSum") == 0) {
         return unit * steps * (r->sum != 0 ? r->size / fabsl(r->sum) : 1);

@@ -24,12 +24,20 @@ fer_status runner_open(runner *self, const char *device) {
     if (status == FER_OK) {
         fer_device *found = NULL;
         status = fer_device_find(self->context, self->device, &found);
-        fer_device_release(found);
+        self->device_handle = found;
     }
     return status;
 }
 
+/* Within the device's claims? Without a list every refusal is one claim less. */
+static int is_claimed(runner *self, const op_row *op) {
+    uint32_t revision = 0;
+    return fer_device_op_claim(self->device_handle, op->number, &revision) == FER_OK &&
+           revision != 0 && revision != UINT32_MAX;
+}
+
 void runner_close(runner *self) {
+    fer_device_release(self->device_handle);
     fer_context_release(self->context);
     self->context = NULL;
 }
@@ -358,8 +366,7 @@ static void run_trial(runner *self, const trial *of, verdict *out) {
     } else if (status != FER_OK) {
         say_error(out, status == FER_DEADLINE ? RESULT_TIMEOUT : RESULT_FAIL, status);
     } else if (out->ran == RAN_NOWHERE) {
-        out->result = strstr(reason, "not among the ops it claims") != NULL ? RESULT_NOT_CLAIMED
-                                                                            : RESULT_UNSUPPORTED;
+        out->result = is_claimed(self, of->op) ? RESULT_UNSUPPORTED : RESULT_NOT_CLAIMED;
         (void)snprintf(out->sentence, sizeof out->sentence, "%s", reason);
     } else if (out->ran == RAN_HOST && !self->is_oracle) {
         out->result = RESULT_NOT_CLAIMED;

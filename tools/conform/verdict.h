@@ -73,6 +73,7 @@ void judge_tensors(const trial *self,
 
 typedef struct runner {
     fer_context *context;
+    fer_device *device_handle;
     char device[64];
     int32_t is_oracle; /* the device is ref itself */
     double timeout_s;

@@ -1,0 +1,141 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The conformance suite held against itself: names remake cases, a sample passes on ref, expectations are judged line by line,
+reports agree with each other, a written case runs, and a plugin that crashes, hangs, leaks or lies gets a whole report."""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+failures = []
+
+
+def check(good, what):
+    if not good:
+        failures.append(what)
+        print("FAIL", what, flush=True)
+
+
+class Suite:
+    def __init__(self, command, folder):
+        self.command, self.folder, self.env = command, Path(folder), dict(os.environ)
+
+    def conform(self, *flags, command="conform"):
+        line = [self.command, command, *map(str, flags)]
+        return subprocess.run(line, capture_output=True, text=True, errors="replace", env=self.env, timeout=600)
+
+    def report(self, *flags):
+        """(exit status, lines by case, sums)"""
+        path = self.folder / "report.jsonl"
+        path.unlink(missing_ok=True)
+        done = self.conform(*flags, "--report", path)
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else [{"sums": {}}]
+        return done, {line["case"]: line for line in lines[:-1]}, lines[-1]["sums"]
+
+
+def check_names(suite):
+    names = suite.conform("--list").stdout.split()
+    check(len(names) >= 20000, f"{len(names)} cases, at least 20000 wanted")
+    check(len(set(names)) == len(names), "two cases have one name")
+    first, again = (suite.report("--case", names[len(names) // 3])[1] for _ in range(2))
+    check([line["result"] for line in first.values()] == ["pass"], f"a case by its name alone: {first}")
+    check(first.keys() == again.keys(), "the same name made another case")
+    for bad, word in (("Conv/f32", "op/dtype"), ("Nope/f32/odd/-/ints/1", "Nope"), ("Abs/f99/odd/-/ints/1", "f99"),
+                      ("Abs/f32/3xx/-/ints/1", "shape"), ("Abs/f32/odd/alpha/ints/1", "key=value"), ("Abs/f32/odd/-/ints/x", "seed")):
+        done = suite.conform("--case", bad)
+        check(done.returncode == 4 and word in done.stderr, f"'{bad}' is no case: {done.returncode} {done.stderr.strip()}")
+
+
+def check_sample(suite):
+    done, lines, sums = suite.report("--sample", 100)
+    bad = [name for name, line in lines.items() if line["result"] != "pass"]
+    check(done.returncode == 0 and not bad, f"of a sample on ref {len(bad)} did not pass: {bad[:5]} {done.stderr[-300:]}")
+    check(sums.get("cases") == len(lines) and sums["pass"] == len(lines) - len(bad), f"the sums are not those of the lines: {sums}")
+
+
+def check_expectations(suite):
+    path = suite.folder / "expectations.txt"
+    path.write_text("# comment\nAbs f32 odd/* fail it never does\nAbs f32 odd/*\nNope f32 * fail no such op\nAbs f32 * pass never\n")
+    done = suite.conform("--op", "Abs", "--dtype", "f32", "--expectations", path)
+    check(done.returncode == 4, f"malformed expectations end with {done.returncode}")
+    for line in (3, 4, 5):
+        check(f"{path}:{line}: expected" in done.stderr, f"line {line} is not named: {done.stderr}")
+    check("it passes, yet the expectations say fail" in done.stdout, "an unexpected pass is no failure")
+    path.write_text("Abs f32 odd/* fail it never does\n")
+    done = suite.conform("--op", "Abs", "--dtype", "f32", "--expectations", path, "--update-expectations")
+    check(path.read_text() == "", f"--update-expectations kept a line that does not hold: {path.read_text()!r}")
+
+
+def check_reports(suite):
+    junit, badge = suite.folder / "junit.xml", suite.folder / "badge.svg"
+    done, lines, _ = suite.report("--op", "N*", "--dtype", "f32", "--junit", junit, "--badge", badge, "--tap")
+    tree = xml.etree.ElementTree.parse(junit).getroot()
+    check(int(tree.get("tests")) == len(lines) == len(tree.findall("testcase")), "JUnit has other cases")
+    check(f"1..{len(lines)}" in done.stdout and done.stdout.count("\nok ") == len(lines), "TAP has other cases")
+    xml.etree.ElementTree.parse(badge)
+    check(f"passed {len(lines)}/{len(lines)}" in badge.read_text(), "the badge has other numbers")
+
+
+def check_repro(suite):
+    for case in ("Conv/f32/image/group=2,M=6,pads=1:1:1:1/uniform/18", "Where/str/odd/bcast=b/bits/4", "Cast/f32/odd/to=i4/uniform/3",
+                 "TopK/f16/odd/K=3:/ints/7"):
+        folder = suite.folder / "repro"
+        done = suite.conform("--repro", case, "--output", folder)
+        data = folder / "test_data_set_0"
+        ran = suite.conform(folder / "model.onnx", "--device", "ref", "--data", data, "--expect", data, command="run")
+        check(done.returncode == 0 and ran.returncode == 0, f"{case} written and run: {done.stderr} {ran.stderr}")
+
+
+def build_plugins(suite, include, compiler):
+    """One module each; a folder with their manifests becomes the backend path."""
+    for mode in ("right", "crash", "hang", "leak", "lie"):
+        name = "five" if mode == "right" else mode
+        module = suite.folder / f"libferrule-{name}.so"
+        subprocess.run([*compiler, "-shared", "-fPIC", "-O1", "-std=c11", f"-I{include}", f"-DPLUGIN_MODE={mode}",
+                        f'-DPLUGIN_NAME="{name}"', HERE / "plugins/bad_plugin.c", "-o", module], check=True)
+        (suite.folder / f"{name}.backend").write_text(f"name={name}\nmodule={module}\nabi_min=1\nabi_max=1\noptions=\n")
+    suite.env["FERRULE_BACKEND_PATH"] = str(suite.folder)
+
+
+def check_plugins(suite):
+    flags = ("--op", "[AMNRS]*[dlgub]", "--dtype", "f32", "--case", "*/odd/*", "--timeout", "2")
+    done, lines, sums = suite.report("--device", "five", *flags)
+    claimed = [line for line in lines.values() if line["op"] in ("Add", "Sub", "Mul", "Neg", "Relu")]
+    check(sums.get("fail") == 0 and sums["pass"] > 0 and sums["native"] == sums["pass"], f"five right ops: {sums} {done.stderr}")
+    check(sums.get("not-claimed") == len(lines) - len(claimed), f"what it does not claim: {sums}")
+    check(all(line["result"] in ("pass", "unsupported") for line in claimed), "a claimed op is neither right nor refused")
+    for name, result, least in (("crash", "crash", 1), ("hang", "timeout", 1), ("leak", "fail", 1), ("lie", "fail", 1)):
+        done, lines, sums = suite.report("--device", name, *flags, "--case", "*/odd/-/ints/*")
+        bad = [line for line in lines.values() if line["result"] == result]
+        check(done.returncode == 1 and len(bad) >= least and {line["op"] for line in bad} == {"Mul"},
+              f"{name}: {done.returncode} {sums} {[line['case'] for line in bad]} {done.stderr[-200:]}")
+        check(all(line["result"] != "not run" for line in lines.values()), f"{name}: the report is not whole")
+        check(sums.get("pass", 0) > 0, f"{name}: nothing else passed")
+    done = suite.conform("--device", "nobody")
+    check(done.returncode == 6, f"a device that is not there: {done.returncode}")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--command", default="build/tools/ferrule")
+    parser.add_argument("--include", default="include")
+    parser.add_argument("compiler", nargs="*", default=["cc"])
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ferrule-conform-") as folder:
+        suite = Suite(args.command, folder)
+        suite.env["FERRULE_BACKEND_PATH"] = folder
+        for one in (check_names, check_sample, check_expectations, check_reports, check_repro):
+            one(suite)
+        build_plugins(suite, args.include, args.compiler)
+        check_plugins(suite)
+    print(f"{len(failures)} failed")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
