@@ -16,6 +16,9 @@ static const case_family *const families[] = {
     &cases_conv,
     &cases_norm,
     &cases_quantize,
+    &cases_recurrent,
+    &cases_random,
+    &cases_resize,
 };
 
 const case_family *case_family_at(uint32_t index) {
