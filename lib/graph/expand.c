@@ -37,13 +37,14 @@ typedef struct expander {
     bound_name names[MOST_NAMES];
 } expander;
 
-static fer_status bad_text(const expander *ex, const char *what) {
+/* Where reading stopped tells what was expected there. */
+static fer_status bad_text(const expander *ex) {
     return feri_fail(FER_INTERNAL,
-                     "the expansion of %s (node '%s') is wrong in line %u: %s",
+                     "the expansion of %s (node '%s') is wrong in line %u, at '%.40s'",
                      ex->node->op->name,
                      ex->node->name,
                      ex->scan.line,
-                     what);
+                     ex->scan.at);
 }
 
 /* ---- names ---- */
@@ -52,7 +53,7 @@ static int is_half(fer_dtype dtype) { return dtype == FER_F16 || dtype == FER_BF
 
 static fer_status bind(expander *ex, bound_name name) {
     if (ex->count == MOST_NAMES) {
-        return bad_text(ex, "too many names");
+        return bad_text(ex);
     }
     ex->names[ex->count++] = name;
     return FER_OK;
@@ -134,7 +135,7 @@ append_cast(expander *ex, fer_value_id from, fer_dtype to, fer_value_id *in_out_
                         .attrs = &attr,
                         .attr_count = 1};
     if (draft.op == NULL) {
-        return bad_text(ex, "there is no Cast");
+        return bad_text(ex);
     }
     return append(ex, &draft);
 }
@@ -143,7 +144,7 @@ append_cast(expander *ex, fer_value_id from, fer_dtype to, fer_value_id *in_out_
 static fer_status use_name(expander *ex, feri_word word, fer_value_id *out_value) {
     bound_name *name = find_name(ex, word);
     if (name == NULL || (name->is_output && name->value == FER_NO_VALUE)) {
-        return bad_text(ex, "a name is used before it is assigned");
+        return bad_text(ex);
     }
     if (name->is_raw && name->value != FER_NO_VALUE && !ex->is_exact &&
         is_half(ex->graph->values[name->value].fact.dtype)) {
@@ -177,7 +178,7 @@ static fer_status word_dtype(expander *ex, feri_word word, fer_dtype *out_dtype)
         memcpy(text, word.text, word.length);
     }
     *out_dtype = fer_dtype_from_name(text);
-    return *out_dtype != FER_DTYPE_NONE ? FER_OK : bad_text(ex, "a dtype is unknown");
+    return *out_dtype != FER_DTYPE_NONE ? FER_OK : bad_text(ex);
 }
 
 /* ---- constants ---- */
@@ -185,7 +186,7 @@ static fer_status word_dtype(expander *ex, feri_word word, fer_dtype *out_dtype)
 static fer_status own_attr(expander *ex, feri_word word, const fer_attr **out_attr) {
     char text[64] = "";
     if (word.length == 0 || word.length >= sizeof(text)) {
-        return bad_text(ex, "the name of an attribute");
+        return bad_text(ex);
     }
     memcpy(text, word.text, word.length);
     *out_attr = feri_attr_find(ex->node->attrs, ex->node->attr_count, text);
@@ -196,15 +197,15 @@ static fer_status own_attr(expander *ex, feri_word word, const fer_attr **out_at
 static fer_status number_or_attr(expander *ex, feri_number *out) {
     const fer_attr *attr = NULL;
     if (!feri_scan_take(&ex->scan, '@')) {
-        return feri_scan_number(&ex->scan, out) ? FER_OK : bad_text(ex, "a number");
+        return feri_scan_number(&ex->scan, out) ? FER_OK : bad_text(ex);
     }
     FER_TRY(own_attr(ex, feri_scan_word(&ex->scan), &attr));
     int has_other = feri_scan_take(&ex->scan, '|');
     if (has_other && !feri_scan_number(&ex->scan, out)) {
-        return bad_text(ex, "a number after |");
+        return bad_text(ex);
     }
     if (attr == NULL) {
-        return has_other ? FER_OK : bad_text(ex, "the attribute of a constant is absent");
+        return has_other ? FER_OK : bad_text(ex);
     }
     out->is_float = attr->type == FER_ATTR_FLOAT;
     out->f = attr->type == FER_ATTR_FLOAT ? (double)attr->value.f : (double)attr->value.i;
@@ -277,17 +278,17 @@ static fer_status constant(expander *ex, fer_value_id *out_value) {
         ex->scan.at = word.text;
         FER_TRY(number_or_attr(ex, &numbers[count++]));
         if (!feri_scan_take(&ex->scan, ':')) {
-            return bad_text(ex, "':' in a constant");
+            return bad_text(ex);
         }
         FER_TRY(word_dtype(ex, feri_scan_word(&ex->scan), &dtype));
         if (!feri_scan_take(&ex->scan, '}')) {
-            return bad_text(ex, "'}' after a constant");
+            return bad_text(ex);
         }
         return make_constant(ex, dtype, numbers, count, /*is_scalar=*/1, out_value);
     }
     FER_TRY(word_dtype(ex, word, &dtype));
     if (!feri_scan_take(&ex->scan, ':')) {
-        return bad_text(ex, "':' in a constant");
+        return bad_text(ex);
     }
     FER_TRY(list_constant(ex, dtype, out_value));
     if (*out_value != FER_NO_VALUE) {
@@ -295,14 +296,14 @@ static fer_status constant(expander *ex, fer_value_id *out_value) {
     }
     while (!feri_scan_take(&ex->scan, '}')) {
         if (count == MOST_OPERANDS) {
-            return bad_text(ex, "a constant is too long");
+            return bad_text(ex);
         }
         FER_TRY(number_or_attr(ex, &numbers[count++]));
         (void)feri_scan_take(&ex->scan, ',');
     }
     int is_scalar = feri_scan_take(&ex->scan, '\'');
     if (is_scalar && count != 1) {
-        return bad_text(ex, "a scalar has one number");
+        return bad_text(ex);
     }
     return make_constant(ex, dtype, numbers, count, is_scalar, out_value);
 }
@@ -315,7 +316,7 @@ static fer_status list_attr(expander *ex, fer_attr *attr) {
     int any_float = 0;
     while (!feri_scan_take(&ex->scan, ']')) {
         if (count == MOST_OPERANDS) {
-            return bad_text(ex, "a list is too long");
+            return bad_text(ex);
         }
         FER_TRY(number_or_attr(ex, &numbers[count]));
         any_float |= numbers[count++].is_float;
@@ -358,7 +359,7 @@ static fer_status copied_attr(expander *ex, fer_attr *attr, int *out_present) {
     int has_other = feri_scan_take(&ex->scan, '|');
     if (has_other) {
         if (!feri_scan_number(&ex->scan, &number)) {
-            return bad_text(ex, "a number after |");
+            return bad_text(ex);
         }
         number_attr(attr, number);
     }
@@ -401,7 +402,7 @@ static fer_status attribute(expander *ex, feri_word name, fer_attr *attr, int *o
     feri_number number;
     ex->scan.at = word.text;
     if (!feri_scan_number(&ex->scan, &number)) {
-        return bad_text(ex, "the value of an attribute");
+        return bad_text(ex);
     }
     number_attr(attr, number);
     return FER_OK;
@@ -414,8 +415,7 @@ static fer_status call(expander *ex, feri_word op, fer_value_id *outputs, uint32
 static fer_status operand(expander *ex, feri_word word, fer_value_id *out_value) {
     *out_value = FER_NO_VALUE;
     if (word.length == 0) {
-        return feri_scan_take(&ex->scan, '{') ? constant(ex, out_value)
-                                              : bad_text(ex, "an operand");
+        return feri_scan_take(&ex->scan, '{') ? constant(ex, out_value) : bad_text(ex);
     }
     if (feri_word_is(word, "_")) {
         return FER_OK;
@@ -435,31 +435,31 @@ static fer_status call(expander *ex, feri_word op, fer_value_id *outputs, uint32
         .inputs = inputs, .outputs = outputs, .output_count = output_count, .attrs = attrs};
     char name[64] = "";
     if (op.length >= sizeof(name) || ex->nested++ >= MOST_NESTED) {
-        return bad_text(ex, "a call is too long or nested too deeply");
+        return bad_text(ex);
     }
     memcpy(name, op.text, op.length);
     draft.op = feri_op_find("", name);
     if (draft.op == NULL) {
-        return bad_text(ex, "an op is not known");
+        return bad_text(ex);
     }
     while (!feri_scan_take(&ex->scan, ')')) {
         feri_word word = feri_scan_word(&ex->scan);
         if (word.length > 0 && feri_scan_take(&ex->scan, '=')) {
             int present = 0;
             if (draft.attr_count == 16) {
-                return bad_text(ex, "too many attributes");
+                return bad_text(ex);
             }
             FER_TRY(attribute(ex, word, &attrs[draft.attr_count], &present));
             draft.attr_count += (uint32_t)present;
         } else if (draft.input_count == MOST_OPERANDS) {
-            return bad_text(ex, "too many operands");
+            return bad_text(ex);
         } else {
             FER_TRY(operand(ex, word, &inputs[draft.input_count]));
             draft.input_count++;
         }
         (void)feri_scan_take(&ex->scan, ',');
         if (feri_scan_at_end(&ex->scan)) {
-            return bad_text(ex, "')' is missing");
+            return bad_text(ex);
         }
     }
     while (draft.input_count > 0 && inputs[draft.input_count - 1] == FER_NO_VALUE) {
@@ -479,7 +479,7 @@ static fer_status assign(expander *ex, feri_word word, fer_value_id *out_value) 
     }
     bound_name *name = find_name(ex, word);
     if (name != NULL && (!name->is_output || name->value != FER_NO_VALUE)) {
-        return bad_text(ex, "a name is assigned twice");
+        return bad_text(ex);
     }
     int is_own = name != NULL && name->result != FER_NO_VALUE &&
                  (ex->is_exact || !is_half(ex->graph->values[name->result].fact.dtype));
@@ -501,12 +501,12 @@ static fer_status body_statement(expander *ex, feri_word target) {
     fer_value_id value = FER_NO_VALUE;
     feri_word word = feri_scan_word(&ex->scan);
     if (word.length >= sizeof(attr) || !feri_scan_take(&ex->scan, '(')) {
-        return bad_text(ex, "a body's name and '('");
+        return bad_text(ex);
     }
     memcpy(attr, word.text, word.length);
     FER_TRY(use_name(ex, feri_scan_word(&ex->scan), &value));
     if (!feri_scan_take(&ex->scan, ')')) {
-        return bad_text(ex, "')' after a body's operand");
+        return bad_text(ex);
     }
     if (FERI_HAS_OP(preview_FlexAttention)) {
         FER_TRY(feri_expand_body(ex->graph, ex->node, attr, value, &value));
@@ -520,15 +520,15 @@ static fer_status statement(expander *ex) {
     uint32_t count = 0;
     do {
         if (count == MOST_OPERANDS) {
-            return bad_text(ex, "too many outputs");
+            return bad_text(ex);
         }
         targets[count] = feri_scan_word(&ex->scan);
         if (targets[count++].length == 0) {
-            return bad_text(ex, "a name to assign");
+            return bad_text(ex);
         }
     } while (feri_scan_take(&ex->scan, ','));
     if (!feri_scan_take(&ex->scan, '=')) {
-        return bad_text(ex, "'=' after the names");
+        return bad_text(ex);
     }
     if (count == 1 && feri_scan_take(&ex->scan, '{')) {
         fer_value_id value = FER_NO_VALUE;
@@ -541,7 +541,7 @@ static fer_status statement(expander *ex) {
     }
     feri_word op = feri_scan_word(&ex->scan);
     if (op.length == 0 || !feri_scan_take(&ex->scan, '(')) {
-        return bad_text(ex, "a call after '='");
+        return bad_text(ex);
     }
     for (uint32_t t = 0; t < count; t++) {
         FER_TRY(assign(ex, targets[t], &values[t]));
@@ -557,7 +557,7 @@ static fer_status deliver(expander *ex) {
             continue;
         }
         if (name->value == FER_NO_VALUE) {
-            return bad_text(ex, "an output is not assigned");
+            return bad_text(ex);
         }
         if (name->value != name->result) {
             fer_value_id result = name->result;
@@ -595,7 +595,7 @@ static fer_status run_text(expander *ex) {
     while (feri_scan_next_line(&ex->scan)) {
         FER_TRY(statement(ex));
         if (!feri_scan_line_is_over(&ex->scan)) {
-            return bad_text(ex, "more than one statement in a line");
+            return bad_text(ex);
         }
     }
     return deliver(ex);

@@ -108,7 +108,7 @@ fer_status feri_expand_simplified_norm(const feri_infer *call, feri_text *out_bo
     if (rank < 0) {
         return refuse(call, "its expansion needs the rank of X");
     }
-    FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", -1), rank, &axis));
+    FER_TRY(feri_infer_axis_attr(call, -1, rank, &axis));
     feri_text_add(out_body, "x = Identity(X)\naxes = {i64:");
     for (int32_t i = axis; i < rank; i++) {
         feri_text_add(out_body, " %d", (int)i);

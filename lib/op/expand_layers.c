@@ -26,7 +26,7 @@ add_axes_from(const feri_infer *call, feri_text *out_body, int64_t absent, const
     if (x->rank < 0) {
         return unknown(call, "the rank of X");
     }
-    FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", absent), x->rank, &axis));
+    FER_TRY(feri_infer_axis_attr(call, absent, x->rank, &axis));
     feri_text_add(out_body, "axes = {i64:");
     for (int32_t i = axis; i < x->rank; i++) {
         feri_text_add(out_body, " %d", (int)i);

@@ -65,6 +65,11 @@ fer_status feri_infer_axis(
     return FER_OK;
 }
 
+fer_status
+feri_infer_axis_attr(const feri_infer *call, int64_t absent, int32_t rank, int32_t *out) {
+    return feri_infer_axis(call, "axis", feri_infer_int(call, "axis", absent), rank, out);
+}
+
 fer_status feri_infer_rank(const feri_infer *call, uint32_t index, int32_t least, int32_t most) {
     const feri_fact *fact = feri_infer_in(call, index);
     if (!fact || fact->rank < 0 || (fact->rank >= least && fact->rank <= most)) {

@@ -32,6 +32,8 @@ fer_status feri_infer_dtype_attr(
 /* axis in [-rank, rank) made nonnegative. */
 fer_status
 feri_infer_axis(const feri_infer *call, const char *what, int64_t axis, int32_t rank, int32_t *out);
+/* The attribute axis, made nonnegative. */
+fer_status feri_infer_axis_attr(const feri_infer *call, int64_t absent, int32_t rank, int32_t *out);
 /* Operand index must have this rank, when its rank is known. */
 fer_status feri_infer_rank(const feri_infer *call, uint32_t index, int32_t least, int32_t most);
 /* Dims a and b must be equal; what names them in the sentence. */

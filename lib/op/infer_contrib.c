@@ -148,7 +148,7 @@ fer_status feri_infer_qlinear_concat(feri_infer *call) {
         if (rank < 0) {
             rank = in->rank;
             memcpy(dims, in->dims, (size_t)rank * sizeof(*dims));
-            FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", 0), rank, &axis));
+            FER_TRY(feri_infer_axis_attr(call, 0, rank, &axis));
         }
         FER_TRY(feri_infer_rank(call, i, rank, rank));
         for (int32_t d = 0; d < rank; d++) {
@@ -222,7 +222,7 @@ fer_status feri_infer_simplified_norm(feri_infer *call) {
     if (x->rank < 0) {
         return FER_OK;
     }
-    FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", -1), x->rank, &axis));
+    FER_TRY(feri_infer_axis_attr(call, -1, x->rank, &axis));
     for (int32_t i = 0; i < x->rank; i++) {
         dims[i] = i < axis ? x->dims[i] : feri_sym_number(1);
     }

@@ -72,7 +72,7 @@ static fer_status set_chosen(const feri_infer *call, feri_sym dim, feri_sym flat
     }
     int32_t axis;
     feri_sym dims[FER_MAX_RANK];
-    FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", 0), in->rank, &axis));
+    FER_TRY(feri_infer_axis_attr(call, 0, in->rank, &axis));
     memcpy(dims, in->dims, (size_t)in->rank * sizeof(*dims));
     dims[axis] = dim;
     return feri_infer_set(call, 0, in->rank, dims);
@@ -94,7 +94,7 @@ fer_status feri_infer_unique(feri_infer *call) {
     if (!feri_attr_find(call->attrs, call->attr_count, "axis")) {
         dim = feri_fact_count(in, call->terms);
     } else if (in->rank >= 0) {
-        FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", 0), in->rank, &axis));
+        FER_TRY(feri_infer_axis_attr(call, 0, in->rank, &axis));
         dim = in->dims[axis];
     }
     return feri_infer_set(call, 2, 1, &dim);
@@ -131,7 +131,7 @@ static fer_status bound_compress(const feri_infer *call) {
     feri_sym dim = flat;
     if (feri_attr_find(call->attrs, call->attr_count, "axis") && in->rank > 0) {
         int32_t axis;
-        FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", 0), in->rank, &axis));
+        FER_TRY(feri_infer_axis_attr(call, 0, in->rank, &axis));
         dim = in->dims[axis];
     }
     if (condition->rank == 1) {
@@ -147,7 +147,7 @@ static fer_status bound_unique(const feri_infer *call) {
     feri_sym dim = flat;
     if (feri_attr_find(call->attrs, call->attr_count, "axis") && in->rank > 0) {
         int32_t axis;
-        FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", 0), in->rank, &axis));
+        FER_TRY(feri_infer_axis_attr(call, 0, in->rank, &axis));
         dim = in->dims[axis];
     }
     FER_TRY(set_chosen(call, dim, flat));

@@ -70,7 +70,7 @@ fer_status feri_infer_gather(feri_infer *call) {
     if (data->rank < 0) {
         return FER_OK;
     }
-    FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", 0), data->rank, &axis));
+    FER_TRY(feri_infer_axis_attr(call, 0, data->rank, &axis));
     if (indices->rank < 0) {
         return FER_OK;
     }
@@ -133,7 +133,7 @@ element_axis(const feri_infer *call, const feri_fact *data, int32_t *out_axis, i
     if (data->rank < 0) {
         return FER_OK;
     }
-    FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", 0), data->rank, out_axis));
+    FER_TRY(feri_infer_axis_attr(call, 0, data->rank, out_axis));
     if (indices->rank >= 0 && indices->rank != data->rank) {
         return feri_infer_fail(call,
                                "data has rank %d and indices %d; they must be equal",
@@ -382,8 +382,7 @@ fer_status feri_infer_one_hot(feri_infer *call) {
         dim = feri_infer_cast(feri_infer_in(call, 1)->dtype, FER_I64, dim);
     }
     FER_TRY(feri_infer_check_dim(call, dim, "depth"));
-    FER_TRY(
-        feri_infer_axis(call, "axis", feri_infer_int(call, "axis", -1), indices->rank + 1, &axis));
+    FER_TRY(feri_infer_axis_attr(call, -1, indices->rank + 1, &axis));
     if (indices->rank + 1 > FER_MAX_RANK) {
         return feri_infer_set(call, 0, indices->rank + 1, /*dims=*/NULL);
     }

@@ -121,7 +121,7 @@ fer_status feri_infer_split(feri_infer *call) {
     if (in->rank < 0 || call->out_count == 0) {
         return FER_OK;
     }
-    FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", 0), in->rank, &axis));
+    FER_TRY(feri_infer_axis_attr(call, 0, in->rank, &axis));
     feri_sym *sizes = FERI_BUMP_ARRAY(call->bump, feri_sym, call->out_count);
     if (!sizes) {
         return fer_error_last()->status;

@@ -97,7 +97,7 @@ fer_status feri_infer_layer_norm(feri_infer *call) {
     if (x->rank < 0) {
         return FER_OK;
     }
-    FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", -1), x->rank, &axis));
+    FER_TRY(feri_infer_axis_attr(call, -1, x->rank, &axis));
     FER_TRY(fits_x(call, 1));
     FER_TRY(fits_x(call, 2));
     for (int32_t i = 0; i < x->rank; i++) {
@@ -116,7 +116,7 @@ fer_status feri_infer_rms_norm(feri_infer *call) {
             call, "stash_type is %lld, it must be a float dtype", (long long)stash);
     }
     if (x->rank >= 0) {
-        FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", -1), x->rank, &axis));
+        FER_TRY(feri_infer_axis_attr(call, -1, x->rank, &axis));
         FER_TRY(fits_x(call, 1));
     }
     return feri_infer_set_like(call, 0, x);

@@ -45,7 +45,7 @@ static fer_status check_scale(const feri_infer *call) {
     if (is_single) {
         return FER_OK;
     }
-    FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", 1), x->rank, &axis));
+    FER_TRY(feri_infer_axis_attr(call, 1, x->rank, &axis));
     if (block == 0) {
         FER_TRY(feri_infer_rank(call, 1, 1, 1));
         return feri_infer_equal(

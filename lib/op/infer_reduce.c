@@ -226,7 +226,7 @@ fer_status feri_infer_arg_reduce(feri_infer *call) {
     if (data->rank < 0) {
         return FER_OK;
     }
-    FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", 0), data->rank, &axis));
+    FER_TRY(feri_infer_axis_attr(call, 0, data->rank, &axis));
     marks[axis] = 1;
     if (feri_sym_is_number(data->dims[axis]) && data->dims[axis].number == 0) {
         return feri_infer_fail(call, "axis %d is empty, so there is nothing to choose", (int)axis);
@@ -257,7 +257,7 @@ fer_status feri_infer_top_k(feri_infer *call) {
     if (x->rank < 0) {
         return FER_OK;
     }
-    FER_TRY(feri_infer_axis(call, "axis", feri_infer_int(call, "axis", -1), x->rank, &axis));
+    FER_TRY(feri_infer_axis_attr(call, -1, x->rank, &axis));
     feri_sym dims[FER_MAX_RANK];
     memcpy(dims, x->dims, (size_t)x->rank * sizeof(*dims));
     const feri_sym *k = feri_infer_elements(call, 1, &count);

@@ -21,7 +21,7 @@ fer_status feri_infer_to_sequence(feri_infer *call) {
     if (strcmp(call->op->name, "SplitToSequence") == 0 && in->rank >= 0) {
         int32_t axis;
         FER_TRY(feri_infer_rank(call, 1, 0, 1));
-        return feri_infer_axis(call, "axis", feri_infer_int(call, "axis", 0), in->rank, &axis);
+        return feri_infer_axis_attr(call, 0, in->rank, &axis);
     }
     return FER_OK;
 }
