@@ -92,8 +92,20 @@ static uint32_t format_encode(const struct float_format *format, double value) {
     uint32_t sign = value < 0 || (value == 0 && signbit(value)) ? half : 0;
     double magnitude = fabs(value);
     uint32_t low = 0, high = half - 1;
-    if ((format->flags & HAS_INFINITY) != 0) { /* all of the last exponent is infinite or NaN */
-        high = (((1u << format->exponent_bits) - 1) << format->mantissa_bits) - 1;
+    uint32_t infinite = ((1u << format->exponent_bits) - 1) << format->mantissa_bits;
+    int has_infinity = (format->flags & HAS_INFINITY) != 0;
+    if (isnan(value)) {
+        return has_infinity ? infinite | 1u << (format->mantissa_bits - 1)
+               : (format->flags & NO_NEGATIVE_ZERO) != 0 ? half
+                                                         : half - 1;
+    }
+    if (has_infinity) {
+        high = infinite - 1; /* all of the last exponent is infinite or NaN */
+        double most = format_decode(format, high),
+               next = 2 * most - format_decode(format, high - 1);
+        if (magnitude >= (most + next) / 2) {
+            return sign | infinite;
+        }
     }
     while (high > 0 && !isfinite(format_decode(format, high))) {
         high--;
