@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""An independent check of the oracle: generated cases are written as ONNX tests and ONNX Runtime and onnx.reference are asked.
+
+A case is confirmed when one of the two agrees with what the suite expects, within the op's kind of tolerance; disputed when
+none does and at least one answers; unanswered when neither can run it. Every dispute is printed, by op, with both answers'
+distance; those listed in docs/conformance-disagreements.md (an op, or a pattern of cases, in back quotes) are explained.
+Exit status 1 when a dispute is not explained or fewer than --least percent of the answered cases are confirmed.
+"""
+import argparse
+import fnmatch
+import re
+import subprocess
+import sys
+import tempfile
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy
+import onnx
+import onnx.numpy_helper
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def read_tensor(path):
+    tensor = onnx.TensorProto()
+    tensor.ParseFromString(path.read_bytes())
+    return onnx.numpy_helper.to_array(tensor)
+
+
+def ask_runtime(model, feeds):
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    return session.run(None, feeds)
+
+
+def ask_reference(model, feeds):
+    from onnx.reference import ReferenceEvaluator
+    return ReferenceEvaluator(str(model)).run(None, feeds)
+
+
+def distance(got, want):
+    """0 when equal, else the worst error beside 2e-3 |want| + 1e-6 max |want| (f16: a few units); inf when shapes differ."""
+    got = numpy.asarray(got)
+    if got.shape != want.shape:
+        return float("inf")
+    if want.dtype.kind in "OUS":
+        return 0.0 if [str(x) for x in got.ravel()] == [str(x) for x in want.ravel()] else float("inf")
+    if got.dtype != want.dtype and got.dtype.itemsize == want.dtype.itemsize and want.dtype.kind == "V":
+        got = got.view(want.dtype)
+    if want.dtype.kind in "biu":
+        return float(numpy.max(got.astype("f8") != want.astype("f8"), initial=0))
+    a, b = got.astype("c16" if want.dtype.kind == "c" else "f8"), want.astype("c16" if want.dtype.kind == "c" else "f8")
+    with numpy.errstate(all="ignore"):
+        finite = numpy.isfinite(b)
+        if not numpy.array_equal(numpy.isnan(a), numpy.isnan(b)):
+            return float("inf")
+        same = (a == b) | (numpy.isnan(a) & numpy.isnan(b))
+        size = numpy.max(numpy.abs(b[finite]), initial=0)
+        rate = {2: 4e-3, 4: 1e-4, 8: 1e-9}.get(want.dtype.itemsize, 0.1)
+        if str(want.dtype) == "bfloat16":
+            rate = 2e-2
+        allowed = rate * numpy.abs(b) + rate * 1e-2 * size + 1e-45
+        over = numpy.where(same, 0, numpy.abs(a - b) / allowed)
+    worst = float(numpy.max(numpy.nan_to_num(over, nan=numpy.inf), initial=0))
+    return 0.0 if worst <= 1 else worst
+
+
+def judge(case, command, folder):
+    """(case, 'confirmed' | 'disputed' | 'unanswered', details)"""
+    test = folder / str(abs(hash(case)))
+    done = subprocess.run([command, "conform", "--repro", case, "--output", str(test)], capture_output=True, text=True, timeout=120)
+    if done.returncode != 0:
+        return case, "unwritten", done.stderr.strip()[-160:]
+    model, data = test / "model.onnx", test / "test_data_set_0"
+    answers = []
+    try:
+        names = [value.name for value in onnx.load(str(model)).graph.input]
+        feeds = {name: read_tensor(data / f"input_{i}.pb") for i, name in enumerate(names)}
+        wanted = [read_tensor(path) for path in sorted(data.glob("output_*.pb"))]
+    except Exception as error:
+        return case, "unanswered", f"files: {type(error).__name__} {str(error)[:80]}"
+    for who, ask in (("onnxruntime", ask_runtime), ("onnx.reference", ask_reference)):
+        try:
+            got = ask(model, feeds)
+            worst = max((distance(a, b) for a, b in zip(got, wanted)), default=0.0)
+            answers.append((who, worst))
+            if worst == 0:
+                return case, "confirmed", who
+        except Exception as error:
+            answers.append((who, f"{type(error).__name__} {str(error)[:60]}"))
+    # onnx.reference works in bf16 and f16 step by step: near misses of its own are no answer.
+    is_narrow = case.split("/")[1] in ("bf16", "f16")
+    numbers = [(who, what) for who, what in answers if isinstance(what, float)
+               and not (is_narrow and who == "onnx.reference" and what < float("inf"))]
+    return case, "disputed" if numbers else "unanswered", "; ".join(f"{who}: {what}" for who, what in answers)
+
+
+def explained(case, patterns):
+    return any(fnmatch.fnmatch(case, pattern) or case.split("/")[0] == pattern for pattern in patterns)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--command", default="build/tools/ferrule")
+    parser.add_argument("--op", default="*")
+    parser.add_argument("--sample", type=int, default=20, help="every n-th case")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--least", type=float, default=95)
+    parser.add_argument("--output", help="writes every case and its verdict to this file")
+    args = parser.parse_args()
+    listed = subprocess.run([args.command, "conform", "--list", "--op", args.op], capture_output=True, text=True, check=True)
+    cases = listed.stdout.split()[:: args.sample]
+    document = ROOT / "docs/conformance-disagreements.md"
+    patterns = re.findall(r"^- `([^`]+)`", document.read_text(), re.M) if document.exists() else []
+    with tempfile.TemporaryDirectory(prefix="ferrule-oracle-") as folder, ThreadPoolExecutor(args.jobs) as pool:
+        results = list(pool.map(lambda case: judge(case, args.command, Path(folder)), cases))
+    sums = Counter(verdict for _, verdict, _ in results)
+    disputes = defaultdict(list)
+    for case, verdict, details in results:
+        if verdict == "disputed":
+            disputes[case.split("/")[0]].append((case, details))
+    surprises = 0
+    for op, lines in sorted(disputes.items()):
+        new = [line for line in lines if not explained(line[0], patterns)]
+        surprises += len(new)
+        print(f"{op}: {len(lines)} disputed, {len(new)} of them not explained")
+        for case, details in new[:4]:
+            print(f"  {case}  {details}")
+    if args.output:
+        Path(args.output).write_text("".join(f"{verdict}\t{case}\t{details}\n" for case, verdict, details in results))
+    answered = sums["confirmed"] + sums["disputed"]
+    share = 100 * sums["confirmed"] / max(1, answered)
+    print(f"{len(cases)} cases: {dict(sums)}; {share:.2f} % of those answered are confirmed, {surprises} disputes not explained")
+    return 0 if surprises == 0 and share >= args.least else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
