@@ -6,6 +6,7 @@
  */
 #include "check/check.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,9 +25,23 @@ static void give(const fer_host *host, void *memory, size_t bytes) {
     }
 }
 
+/* 0.001, 1e-3: digits, a point, an exponent. strtod would read the point by the locale. */
 static double option_number(const char *options, const char *name, double otherwise) {
     const char *at = options == NULL ? NULL : strstr(options, name);
-    return at == NULL ? otherwise : strtod(at + strlen(name), NULL);
+    double number = 0, scale = 1;
+    if (at == NULL) {
+        return otherwise;
+    }
+    at += strlen(name);
+    for (int is_after_point = 0; (*at >= '0' && *at <= '9') || *at == '.'; at++) {
+        if (*at == '.') {
+            is_after_point = 1;
+            continue;
+        }
+        number = number * 10 + (*at - '0');
+        scale *= is_after_point ? 10 : 1;
+    }
+    return *at == 'e' ? number / scale * pow(10, strtol(at + 1, NULL, 10)) : number / scale;
 }
 
 /* ---- the backend ---- */

@@ -117,7 +117,7 @@ static fer_status align_region(const region_pool *p, uint64_t r) {
     feri_ref_tensor *y = call->out[0];
     double box[4], image_index;
     uint64_t image = 0;
-    span rows, columns;
+    span rows = {0}, columns = {0};
     feri_ref_load_real(call, call->in[1], r * 4, 1, 4, box);
     feri_ref_load_real(call, call->in[2], r, 1, 1, &image_index);
     fer_status status = find_image(p, image_index, &image);

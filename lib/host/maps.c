@@ -158,7 +158,7 @@ fer_status feri_host_cast_map(feri_host_call *call) {
     int64_t most = feri_host_attr(call, "max_map", 1);
     int is_sparse = strcmp(form, "SPARSE") == 0;
     fer_tensor *out = NULL;
-    map m;
+    map m = {NULL, NULL};
     FER_TRY(read_map(call, &m));
     if (strcmp(to, "TO_STRING") == 0) {
         return feri_host_fail(
@@ -209,7 +209,7 @@ find_key(feri_host_call *call, const map *m, uint64_t index, const fer_attr *wor
 }
 
 fer_status feri_host_dict_vectorizer(feri_host_call *call) {
-    map m;
+    map m = {NULL, NULL};
     fer_tensor *out = NULL;
     FER_TRY(read_map(call, &m));
     int is_text = m.keys->dtype == FER_STRING;

@@ -244,7 +244,7 @@ static fer_status slot_bind(feri_segment *segment, feri_state_slot *slot, feri_e
     return status;
 }
 
-static void wait_a_little(feri_segment *segment) {
+static struct timespec a_little_later(void) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += 1000000;
@@ -252,17 +252,36 @@ static void wait_a_little(feri_segment *segment) {
         until.tv_nsec -= 1000000000;
         until.tv_sec++;
     }
+    return until;
+}
+
+static void wait_a_little(feri_segment *segment) {
+    struct timespec until = a_little_later();
     atomic_fetch_add(&segment->waiters, 1);
     pthread_cond_timedwait(&segment->freed, &segment->lock, &until);
     atomic_fetch_sub(&segment->waiters, 1);
+}
+
+/* Another run may compile under the lock for long: the wait looks at this run's deadline. */
+static fer_status segment_lock(feri_segment *segment, feri_run *run) {
+    while (pthread_mutex_trylock(&segment->lock) != 0) {
+        struct timespec until = a_little_later();
+        if (pthread_mutex_timedlock(&segment->lock, &until) == 0) {
+            break;
+        }
+        FER_TRY(feri_run_check(run));
+    }
+    return FER_OK;
 }
 
 static fer_status slot_miss(feri_segment *segment,
                             feri_run *run,
                             const feri_arg *inputs,
                             feri_state_slot **out_slot) {
-    fer_status status = FER_OK;
-    pthread_mutex_lock(&segment->lock);
+    fer_status status = segment_lock(segment, run);
+    if (status != FER_OK) {
+        return status;
+    }
     while (status == FER_OK && *out_slot == NULL) {
         feri_entry *entry = NULL;
         status = entry_get(segment, run, inputs, &entry);
