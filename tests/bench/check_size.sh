@@ -37,8 +37,8 @@ weigh() {
     fi
 }
 
-weigh t0 300000 390000 -Dops=tools/oplists/t0.txt
-weigh magika_silero 250000 335000 -Dops=tools/oplists/magika_silero.txt
+weigh t0 300000 380000 -Dops=tools/oplists/t0.txt
+weigh magika_silero 250000 320000 -Dops=tools/oplists/magika_silero.txt
 weigh all 1000000 1000000
 
 python=build/venv/bin/python
