@@ -203,6 +203,14 @@ void feri_load_report_add(fer_context *context,
     }
 }
 
+void feri_load_report_drop(fer_context *context) {
+    if (context->load_count > 0) {
+        context->load_count--;
+        feri_free(
+            &context->env, context->load_entries[context->load_count], sizeof(feri_load_entry));
+    }
+}
+
 uint32_t fer_context_load_report_count(fer_context *context) {
     return context == NULL ? 0 : context->load_count;
 }

@@ -113,6 +113,8 @@ void feri_load_report_add(fer_context *context,
                           fer_status status,
                           const char *backend,
                           const char *detail);
+/* Takes the last line back. */
+void feri_load_report_drop(fer_context *context);
 void feri_host_services_init(feri_backend *backend);
 /* Makes the wrapper backend "outer(inner)" and its devices. Context lock held. */
 fer_status feri_backend_wrap(fer_context *context,

@@ -133,7 +133,7 @@ manifest_load(fer_context *context, const char *folder, const char *path, manife
                                       parsed->name,
                                       context->backends[before]->name);
         context->backend_count--;
-        context->load_count -= context->load_count > 0;
+        feri_load_report_drop(context);
         feri_module_finish(context->backends[before]);
         return status;
     }

@@ -50,10 +50,35 @@ static int transpose_oracle(const trial *self, const nd *in, nd *out) {
 
 /* ---- new dims for the same elements ---- */
 
+/* Reshape: 0 copies, -1 is what is left. */
+static int reshaped(
+    const trial *self, uint32_t rank, const int64_t *dims, uint32_t *out_rank, int64_t *out_dims) {
+    int64_t list[FER_MAX_RANK], known = 1, open = -1;
+    uint32_t count = listed(self, "shape", list);
+    for (uint32_t i = 0; i < count; i++) {
+        int copies = list[i] == 0 && arg_int(self, "allowzero", 0) == 0;
+        if (copies && i >= rank) {
+            return 0;
+        }
+        out_dims[i] = copies ? dims[i] : list[i];
+        open = out_dims[i] == -1 ? (int64_t)i : open;
+        known *= out_dims[i] == -1 ? 1 : out_dims[i];
+    }
+    int64_t all = (int64_t)dims_count(rank, dims);
+    if (open >= 0) {
+        if (known == 0 || all % known != 0) {
+            return 0;
+        }
+        out_dims[open] = all / known;
+    }
+    *out_rank = count;
+    return dims_count(count, out_dims) == (uint64_t)all;
+}
+
 static int renamed(
     const trial *self, uint32_t rank, const int64_t *dims, uint32_t *out_rank, int64_t *out_dims) {
     const char *op = self->op->name;
-    int64_t list[FER_MAX_RANK], known = 1, open = -1;
+    int64_t list[FER_MAX_RANK];
     uint32_t count;
     uint8_t is_named[FER_MAX_RANK];
     *out_rank = 0;
@@ -68,26 +93,8 @@ static int renamed(
         *out_rank = 2;
         return 1;
     }
-    if (op[0] == 'R') { /* Reshape: 0 copies, -1 is what is left */
-        count = listed(self, "shape", list);
-        for (uint32_t i = 0; i < count; i++) {
-            int copies = list[i] == 0 && arg_int(self, "allowzero", 0) == 0;
-            if (copies && i >= rank) {
-                return 0;
-            }
-            out_dims[i] = copies ? dims[i] : list[i];
-            open = out_dims[i] == -1 ? (int64_t)i : open;
-            known *= out_dims[i] == -1 ? 1 : out_dims[i];
-        }
-        int64_t all = (int64_t)dims_count(rank, dims);
-        if (open >= 0) {
-            if (known == 0 || all % known != 0) {
-                return 0;
-            }
-            out_dims[open] = all / known;
-        }
-        *out_rank = count;
-        return dims_count(count, out_dims) == (uint64_t)all;
+    if (op[0] == 'R') {
+        return reshaped(self, rank, dims, out_rank, out_dims);
     }
     if (op[0] == 'S') { /* Squeeze */
         if (!axes_of(self, rank, is_named)) {
