@@ -227,7 +227,9 @@ static fer_status make_constant(expander *ex,
     int is_float = feri_dtype_class(dtype) == FERI_CLASS_FLOAT;
     for (uint32_t n = 0; n < count; n++) {
         double real = numbers[n].is_float ? numbers[n].f : (double)numbers[n].i;
-        int64_t whole = numbers[n].is_float ? (int64_t)numbers[n].f : numbers[n].i;
+        /* An attribute's float may be anything: what no integer holds is 0. */
+        int is_whole = !numbers[n].is_float || (real >= -0x1p63 && real < 0x1p63);
+        int64_t whole = !is_whole ? 0 : numbers[n].is_float ? (int64_t)real : numbers[n].i;
         if (is_float) {
             feri_store_run_f64(dtype, data, n, 1, &real, /*saturate=*/1);
         } else {

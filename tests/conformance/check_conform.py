@@ -102,7 +102,7 @@ def build_plugins(suite, include, compiler):
     suite.env["FERRULE_BACKEND_PATH"] = str(suite.folder)
 
 
-def check_plugins(suite):
+def check_plugins(suite, can_leak):
     flags = ("--op", "[AMNRS]*[dlgub]", "--dtype", "f32", "--case", "*/odd/*", "--timeout", "2")
     done, lines, sums = suite.report("--device", "five", *flags)
     claimed = [line for line in lines.values() if line["op"] in ("Add", "Sub", "Mul", "Neg", "Relu")]
@@ -110,6 +110,8 @@ def check_plugins(suite):
     check(sums.get("not-claimed") == len(lines) - len(claimed), f"what it does not claim: {sums}")
     check(all(line["result"] in ("pass", "unsupported") for line in claimed), "a claimed op is neither right nor refused")
     for name, result, least in (("crash", "crash", 1), ("hang", "timeout", 1), ("leak", "fail", 1), ("lie", "fail", 1)):
+        if name == "leak" and not can_leak:
+            continue
         done, lines, sums = suite.report("--device", name, *flags, "--case", "*/odd/-/ints/*")
         bad = [line for line in lines.values() if line["result"] == result]
         check(done.returncode == 1 and len(bad) >= least and {line["op"] for line in bad} == {"Mul"},
@@ -124,6 +126,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--command", default="build/tools/ferrule")
     parser.add_argument("--include", default="include")
+    parser.add_argument("--no-leak", action="store_true", help="the command's allocator does not tell what is in use (ASan's)")
     parser.add_argument("compiler", nargs="*", default=["cc"])
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ferrule-conform-") as folder:
@@ -132,7 +135,7 @@ def main():
         for one in (check_names, check_sample, check_expectations, check_reports, check_repro):
             one(suite)
         build_plugins(suite, args.include, args.compiler)
-        check_plugins(suite)
+        check_plugins(suite, not args.no_leak)
     print(f"{len(failures)} failed")
     return 1 if failures else 0
 
