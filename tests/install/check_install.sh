@@ -48,7 +48,7 @@ ok "pkg-config shared" sh -c "cc -std=c11 '$user' -o '$work/user-shared' \$(pkg-
 ok "run shared" "$work/user-shared"
 ok "pkg-config static" sh -c "cc -std=c11 '$user' -o '$work/user-static' \$(pkg-config --cflags ferrule) '$prefix/lib/libferrule.a' \$(pkg-config --static --libs-only-l ferrule | sed 's/-lferrule//g')"
 ok "run static" "$work/user-static"
-ok "cmake configure" cmake -S "$source/tests/install" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix"
+ok "cmake configure" cmake -G Ninja -S "$source/tests/install" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix"
 ok "cmake build" cmake --build "$work/cmake"
 ok "cmake run" "$work/cmake/user"
 ok "cmake run static" "$work/cmake/user_static"
