@@ -17,7 +17,7 @@ import ferrule
 context = ferrule.Context()
 def private():
     fields = dict(line.split(":") for line in open("/proc/self/smaps_rollup") if ":" in line and "kB" in line)
-    return sum(int(fields[name].split()[0]) for name in ("Private_Dirty",)) * 1024
+    return sum(int(fields[name].split()[0]) for name in ("Anonymous",)) * 1024
 before = private()
 begin = time.perf_counter()
 model = ferrule.load(sys.argv[1], device="ref", map_file=True, context=context)
