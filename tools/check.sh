@@ -8,7 +8,7 @@ root=$PWD
 passed=0 failed=0 skipped=0
 begin_all=$(date +%s)
 wanted=" $* "
-all_stages="deps plain asan tsan clang static fuzz aarch64 install size python vectors models"
+all_stages="deps plain asan tsan clang static fuzz aarch64 install size python vectors conform models"
 mkdir -p build/check
 export PYTHONDONTWRITEBYTECODE=1
 venv=build/venv/bin/python
@@ -85,6 +85,12 @@ stage_python() {
 }
 
 stage_vectors() { ninja -C build && $venv tests/vectors/run_vectors.py --command build/tools/ferrule; }
+stage_conform() {
+    data=$($venv -c 'import onnx, pathlib; print(pathlib.Path(onnx.__file__).parent / "backend/test/data/node")') &&
+        ninja -C build && build/tools/ferrule conform --device ref --sample 5 --report build/check/conform.jsonl &&
+        build/tools/ferrule conform --device ref --suite onnx --onnx "$data" &&
+        $venv tests/conformance/check_oracle.py --command build/tools/ferrule --sample 60
+}
 stage_models() { ninja -C build && $venv tests/models/check_models.py --command build/tools/ferrule; }
 
 # Adds up what meson, pytest and our own scripts count.
