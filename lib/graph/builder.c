@@ -267,23 +267,7 @@ static fer_status check_dtypes(fer_graph *graph, const feri_gnode *node) {
     if (facts == NULL) {
         return fer_error_last()->status;
     }
-    feri_fact **outs = facts + node->input_count;
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        facts[i] = node->inputs[i] != FER_NO_VALUE ? &graph->values[node->inputs[i]].fact : NULL;
-    }
-    for (uint32_t o = 0; o < node->output_count; o++) {
-        outs[o] = &graph->values[node->outputs[o]].fact;
-    }
-    feri_infer call = {.op = node->op,
-                       .node = node->name,
-                       .attrs = node->attrs,
-                       .attr_count = node->attr_count,
-                       .in_count = node->formal_count,
-                       .out_count = node->output_count,
-                       .in = facts,
-                       .out = outs,
-                       .terms = graph->terms,
-                       .bump = &graph->bump};
+    feri_infer call = feri_node_call(graph, node, facts, &graph->bump);
     return feri_op_check(&call);
 }
 

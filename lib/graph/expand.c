@@ -624,21 +624,7 @@ static fer_status write_text(fer_graph *graph, const feri_gnode *node, feri_text
     if (facts == NULL) {
         return fer_error_last()->status;
     }
-    for (uint64_t f = 0; f < count; f++) {
-        fer_value_id id =
-            f < node->input_count ? node->inputs[f] : node->outputs[f - node->input_count];
-        facts[f] = id != FER_NO_VALUE ? &graph->values[id].fact : NULL;
-    }
-    const feri_infer asked = {.op = node->op,
-                              .node = node->name,
-                              .attrs = node->attrs,
-                              .attr_count = node->attr_count,
-                              .in_count = node->formal_count,
-                              .out_count = node->output_count,
-                              .in = facts,
-                              .out = facts + node->input_count,
-                              .terms = graph->terms,
-                              .bump = &graph->bump};
+    const feri_infer asked = feri_node_call(graph, node, facts, &graph->bump);
     FER_TRY(node->op->expand(&asked, body));
     return body->status;
 }

@@ -222,25 +222,8 @@ static int is_float(const reverse *r, fer_value_id id) {
 }
 
 static fer_status write_derivative(reverse *r, const feri_gnode *node, feri_text *text) {
-    feri_fact *in[MOST_OPERANDS], *out[MOST_OPERANDS];
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        fer_value_id id = node->inputs[i];
-        in[i] = id == FER_NO_VALUE ? NULL : &r->graph->values[id].fact;
-    }
-    for (uint32_t o = 0; o < node->output_count; o++) {
-        fer_value_id id = node->outputs[o];
-        out[o] = id == FER_NO_VALUE ? NULL : &r->graph->values[id].fact;
-    }
-    const feri_infer call = {.op = node->op,
-                             .node = node->name,
-                             .attrs = node->attrs,
-                             .attr_count = node->attr_count,
-                             .in_count = node->input_count,
-                             .out_count = node->output_count,
-                             .in = in,
-                             .out = out,
-                             .terms = r->graph->terms,
-                             .bump = &r->graph->bump};
+    feri_fact *facts[2 * MOST_OPERANDS];
+    const feri_infer call = feri_node_call(r->graph, node, facts, &r->graph->bump);
     return feri_derivative(&call, text);
 }
 

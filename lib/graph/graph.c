@@ -400,3 +400,22 @@ feri_graph_append_node(fer_graph *graph, const feri_gnode *template_node, feri_g
     }
     return FER_OK;
 }
+
+feri_infer
+feri_node_call(const fer_graph *graph, const feri_gnode *node, feri_fact **facts, feri_bump *bump) {
+    for (uint64_t f = 0; f < (uint64_t)node->input_count + node->output_count; f++) {
+        fer_value_id id =
+            f < node->input_count ? node->inputs[f] : node->outputs[f - node->input_count];
+        facts[f] = id != FER_NO_VALUE ? &graph->values[id].fact : NULL;
+    }
+    return (feri_infer){.op = node->op,
+                        .node = node->name,
+                        .attrs = node->attrs,
+                        .attr_count = node->attr_count,
+                        .in_count = node->formal_count,
+                        .out_count = node->output_count,
+                        .in = facts,
+                        .out = facts + node->input_count,
+                        .terms = graph->terms,
+                        .bump = bump};
+}

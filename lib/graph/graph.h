@@ -112,6 +112,11 @@ fer_status feri_graph_new_variable(fer_graph *graph,
                                    const char *name,
                                    fer_tensor *initial,
                                    fer_value_id *out_value);
+/* What inference, expansion and estimates of work see of a node. facts has room for its inputs and
+ * outputs, and gets the facts of their values, NULL where one is left out. bump: for what the call
+ * makes. */
+feri_infer
+feri_node_call(const fer_graph *graph, const feri_gnode *node, feri_fact **facts, feri_bump *bump);
 /* A node appended at the end with copies of the arrays in template (name, op, source, revision,
  * counts, inputs, outputs, attrs, bodies). Attribute tensors are retained; bodies become the
  * node's, on success only. LIMIT when max_nodes is reached. */

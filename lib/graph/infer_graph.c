@@ -42,27 +42,12 @@ fer_status feri_infer_walk_node(feri_infer_walk *walk, fer_graph *graph, const f
         }
     }
     walk->spent++;
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        facts[i] = node->inputs[i] != FER_NO_VALUE ? &graph->values[node->inputs[i]].fact : NULL;
-    }
-    feri_fact **outs = facts + node->input_count;
+    feri_infer call = feri_node_call(graph, node, facts, &graph->bump);
     for (uint32_t o = 0; o < node->output_count; o++) {
-        outs[o] = NULL;
-        if (node->outputs[o] != FER_NO_VALUE) {
-            outs[o] = &graph->values[node->outputs[o]].fact;
-            reset_fact(outs[o]);
+        if (call.out[o] != NULL) {
+            reset_fact(call.out[o]);
         }
     }
-    feri_infer call = {.op = node->op,
-                       .node = node->name,
-                       .attrs = node->attrs,
-                       .attr_count = node->attr_count,
-                       .in_count = node->formal_count,
-                       .out_count = node->output_count,
-                       .in = facts,
-                       .out = outs,
-                       .terms = graph->terms,
-                       .bump = &graph->bump};
     fer_status status = feri_control_kind(node->op) != FERI_CONTROL_NONE
                             ? feri_infer_walk_control(walk, graph, node, &call)
                             : ordinary_node(walk, &call);

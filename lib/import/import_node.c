@@ -47,28 +47,12 @@ static void drop_bodies(feri_draft *draft) {
 /* ---- appending ---- */
 
 static fer_status check_types(feri_importer *im, fer_graph *graph, const feri_gnode *node) {
-    uint64_t count = (uint64_t)node->formal_count + node->output_count;
+    uint64_t count = (uint64_t)node->input_count + node->output_count;
     feri_fact **facts = FERI_BUMP_ARRAY(&im->scratch, feri_fact *, count);
     if (facts == NULL) {
         return fer_error_last()->status;
     }
-    feri_fact **outs = facts + node->formal_count;
-    for (uint32_t i = 0; i < node->formal_count; i++) {
-        facts[i] = node->inputs[i] != FER_NO_VALUE ? &graph->values[node->inputs[i]].fact : NULL;
-    }
-    for (uint32_t o = 0; o < node->output_count; o++) {
-        outs[o] = node->outputs[o] != FER_NO_VALUE ? &graph->values[node->outputs[o]].fact : NULL;
-    }
-    feri_infer call = {.op = node->op,
-                       .node = node->name,
-                       .attrs = node->attrs,
-                       .attr_count = node->attr_count,
-                       .in_count = node->formal_count,
-                       .out_count = node->output_count,
-                       .in = facts,
-                       .out = outs,
-                       .terms = graph->terms,
-                       .bump = &graph->bump};
+    feri_infer call = feri_node_call(graph, node, facts, &graph->bump);
     return feri_op_check(&call);
 }
 

@@ -129,23 +129,10 @@ static double node_work(const fer_graph *graph, const feri_gnode *node, feri_bum
     if (facts == NULL || unwanted == NULL) {
         return 0;
     }
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        facts[i] = node->inputs[i] == FER_NO_VALUE ? NULL : &graph->values[node->inputs[i]].fact;
-    }
+    feri_infer call = feri_node_call(graph, node, facts, bump);
     for (uint32_t i = 0; i < node->output_count; i++) {
-        facts[node->input_count + i] =
-            node->outputs[i] == FER_NO_VALUE ? unwanted : &graph->values[node->outputs[i]].fact;
+        facts[node->input_count + i] = call.out[i] == NULL ? unwanted : call.out[i];
     }
-    feri_infer call = {.op = node->op,
-                       .node = node->name,
-                       .attrs = node->attrs,
-                       .attr_count = node->attr_count,
-                       .in_count = node->input_count,
-                       .out_count = node->output_count,
-                       .in = facts,
-                       .out = facts + node->input_count,
-                       .terms = graph->terms,
-                       .bump = bump};
     return feri_op_work(&call);
 }
 

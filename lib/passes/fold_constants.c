@@ -172,24 +172,7 @@ static uint64_t expected_bytes(const fer_graph *graph, const feri_gnode *node) {
 }
 
 static double work_of(const fold *job, const feri_gnode *node) {
-    feri_fact **out = job->facts + node->input_count;
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        job->facts[i] = feri_node_fact(job->graph, node, i);
-    }
-    for (uint32_t o = 0; o < node->output_count; o++) {
-        out[o] =
-            node->outputs[o] == FER_NO_VALUE ? NULL : &job->graph->values[node->outputs[o]].fact;
-    }
-    const feri_infer call = {.op = node->op,
-                             .node = node->name,
-                             .attrs = node->attrs,
-                             .attr_count = node->attr_count,
-                             .in_count = node->input_count,
-                             .out_count = node->output_count,
-                             .in = job->facts,
-                             .out = out,
-                             .terms = job->graph->terms,
-                             .bump = &job->graph->bump};
+    const feri_infer call = feri_node_call(job->graph, node, job->facts, &job->graph->bump);
     return feri_op_work(&call);
 }
 
