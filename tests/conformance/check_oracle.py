@@ -5,7 +5,7 @@
 A case is confirmed when one of the two agrees with what the suite expects, within the op's kind of tolerance; disputed when
 none does and at least one answers; unanswered when neither can run it. Every dispute is printed, by op, with both answers'
 distance; those listed in docs/conformance-disagreements.md (an op, or a pattern of cases, in back quotes) are explained.
-Exit status 1 when a dispute is not explained or fewer than --least percent of the answered cases are confirmed.
+Exit status 1 when a case cannot be written, a dispute is not explained, or fewer than --least percent of all are confirmed.
 """
 import argparse
 import fnmatch
@@ -126,7 +126,14 @@ def main():
     for case, verdict, details in results:
         if verdict == "disputed":
             disputes[case.split("/")[0]].append((case, details))
-    surprises = 0
+    surprises = sums["unwritten"]
+    if args.sample == 1 and args.op == "*":
+        idle = [pattern for pattern in patterns if not any(explained(case, [pattern]) for lines in disputes.values() for case, _ in lines)]
+        surprises += len(idle)
+        print("".join(f"{pattern} explains no dispute: take the line out\n" for pattern in idle), end="")
+    for case, verdict, details in results:
+        if verdict == "unwritten":
+            print(f"{case} cannot be written: {details}")
     for op, lines in sorted(disputes.items()):
         new = [line for line in lines if not explained(line[0], patterns)]
         surprises += len(new)
@@ -137,8 +144,10 @@ def main():
         Path(args.output).write_text("".join(f"{verdict}\t{case}\t{details}\n" for case, verdict, details in results))
     answered = sums["confirmed"] + sums["disputed"]
     share = 100 * sums["confirmed"] / max(1, answered)
-    print(f"{len(cases)} cases: {dict(sums)}; {share:.2f} % of those answered are confirmed, {surprises} disputes not explained")
-    return 0 if surprises == 0 and share >= args.least else 1
+    of_all = 100 * sums["confirmed"] / max(1, len(cases))
+    print(f"{len(cases)} cases: {dict(sums)}; {of_all:.2f} % confirmed ({share:.2f} % of those answered), "
+          f"{surprises} unwritten or disputed without an explanation")
+    return 0 if surprises == 0 and of_all >= args.least else 1
 
 
 if __name__ == "__main__":
