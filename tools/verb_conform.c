@@ -48,10 +48,6 @@ static int add_all(campaign *self) {
     const conform_options *options = self->options;
     const char *suite = options->suite, *pattern = options->filter.pattern;
     int is_all = strcmp(suite, "all") == 0;
-    if (strcmp(suite, "abi") == 0) {
-        return complain(
-            EXIT_UNSUPPORTED, "UNSUPPORTED", "the ABI suite is not part of this command yet");
-    }
     if (pattern != NULL && strncmp(pattern, "vector:", 7) == 0) {
         return campaign_add(self, pattern);
     }

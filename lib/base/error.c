@@ -40,6 +40,15 @@ const char *fer_status_name(fer_status status) {
     return "UNKNOWN";
 }
 
+int feri_status_is_known(fer_status status) {
+    for (size_t i = 0; i < STATUS_COUNT; i++) {
+        if (status_table[i].status == status) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 const char *fer_status_sentence(fer_status status) {
     for (size_t i = 0; i < STATUS_COUNT; i++) {
         if (status_table[i].status == status) {

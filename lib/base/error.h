@@ -25,6 +25,7 @@ fer_status feri_fail_at(const char *file, uint32_t line_status, const char *form
 /* Adds to the last error if the field is still empty; NULL is ignored. */
 void feri_error_set_node(const char *node);
 void feri_error_set_backend(const char *backend, int32_t native_code);
+int feri_status_is_known(fer_status status);
 /* Work that others do begins: feri_error_tells answers whether a failure of this status was
  * recorded since, or an older sentence would stand for it. */
 void feri_error_expect(void);

@@ -37,12 +37,19 @@ fer_status feri_session_lost_error(const feri_session *session) {
 }
 
 fer_status feri_session_status(feri_session *session, fer_status status) {
-    if (status == FER_OK || status == FER_NOT_READY) {
+    if (status == FER_OK) {
         return status;
     }
     fer_device *device = session->device;
-    status = feri_error_why(status);
-    if (!feri_error_tells(status)) {
+    fer_status answer = status;
+    status = feri_error_why(feri_backend_status(answer));
+    if (!feri_error_tells(status) && feri_backend_status(answer) != answer) {
+        status = feri_fail(status,
+                           "device %s answered with status %d (%s), which is no answer here",
+                           device->name,
+                           answer,
+                           fer_status_name(answer));
+    } else if (!feri_error_tells(status)) {
         /* The backend did not say why: a status alone is not an error message. */
         status = feri_fail(status, "device %s: %s", device->name, fer_status_sentence(status));
     }
@@ -102,7 +109,7 @@ static fer_status session_open(fer_device *device) {
     }
     if (status != FER_OK) {
         feri_free(&device->context->env, session, sizeof(*session));
-        status = feri_error_why(status);
+        status = feri_error_why(feri_backend_status(status));
         if (!feri_error_tells(status)) {
             status = feri_fail(status,
                                "device %s cannot be opened: %s",

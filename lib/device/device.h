@@ -130,6 +130,9 @@ fer_status feri_devices_ready(fer_context *context);
 fer_status feri_device_session(fer_device *device, feri_session **out_session);
 feri_session *feri_session_retain(feri_session *session);
 void feri_session_release(feri_session *session);
+/* A failure as a slot may answer it: a number that is no status, and NOT_READY (events are asked
+ * about that before), is a broken contract. */
+fer_status feri_backend_status(fer_status status);
 /* Passes a slot's status on: latches loss, adds the backend's name to the error. */
 fer_status feri_session_status(feri_session *session, fer_status status);
 void feri_session_mark_lost(feri_session *session, const char *reason);

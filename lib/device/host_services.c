@@ -24,6 +24,12 @@ static void service_log(void *self, int32_t level, const char *message) {
     feri_log(env_of(self), level, "%s: %s", ((feri_backend *)self)->name, message);
 }
 
+fer_status feri_backend_status(fer_status status) {
+    return status == FER_OK || status == FER_NOT_READY || !feri_status_is_known(status)
+               ? FER_BACKEND
+               : status;
+}
+
 static fer_status service_fail(
     void *self, fer_status status, int32_t native_code, const char *node, const char *message) {
     message = message == NULL ? "no reason given" : message;
@@ -31,7 +37,7 @@ static fer_status service_fail(
         feri_error_prefix("%s", message); /* and what the host said of its budget */
         status = FER_BUDGET;
     } else {
-        status = feri_fail(status == FER_OK ? FER_BACKEND : status, "%s", message);
+        status = feri_fail(feri_backend_status(status), "%s", message);
     }
     feri_error_set_backend(((feri_backend *)self)->name, native_code);
     feri_error_set_node(node);

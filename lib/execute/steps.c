@@ -178,11 +178,6 @@ static fer_status run_step(feri_run_state *state, feri_run *run, uint32_t index)
     fer_partition_record *part = partition_begin(state, run, step);
     fer_status status =
         session->device->backend->instances.run(session->handle, state->instances[index], args);
-    if (status == FER_NOT_READY) {
-        return feri_fail(FER_BACKEND,
-                         "device %s answered a run with NOT_READY, which only events may",
-                         session->device->name);
-    }
     if (status != FER_OK) {
         return feri_session_status(session, status);
     }

@@ -13,7 +13,7 @@
 typedef struct conform_options {
     const char *device;
     case_filter filter;
-    const char *suite; /* generated, onnx, abi, all */
+    const char *suite; /* generated, onnx, all */
     const char *onnx;  /* folder of vectors */
     const char *report;
     const char *junit;

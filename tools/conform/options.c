@@ -19,7 +19,7 @@ static const struct {
     const char *help;
 } flags[] = {
     {"--device",              "D",                      KIND_TEXT,    AT(device),         "the device to test (default ref)"             },
-    {"--suite",               "generated|onnx|abi|all", KIND_TEXT,    AT(suite),          "what to run (default generated)"              },
+    {"--suite",               "generated|onnx|all",     KIND_TEXT,    AT(suite),          "what to run (default generated)"              },
     {"--op",                  "PATTERN",                KIND_TEXT,    AT(filter.op),      "ops by name, as a shell pattern"              },
     {"--dtype",               "PATTERN",                KIND_TEXT,    AT(filter.dtype),   "dtypes by name: f32, f*, i8, ..."             },
     {"--case",                "NAME|PATTERN",           KIND_TEXT,    AT(filter.pattern), "one case, or all that match"                  },
@@ -88,14 +88,14 @@ static int set_value(conform_options *out, size_t flag, const char *text) {
 }
 
 static int check(conform_options *out) {
-    static const char *const suites[] = {"generated", "onnx", "abi", "all"};
+    static const char *const suites[] = {"generated", "onnx", "all"};
     int known = 0;
-    for (size_t i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof suites / sizeof *suites; i++) {
         known |= strcmp(out->suite, suites[i]) == 0;
     }
     if (!known) {
         return complain(
-            EXIT_USAGE, "USAGE", "--suite takes generated, onnx, abi or all, not '%s'", out->suite);
+            EXIT_USAGE, "USAGE", "--suite takes generated, onnx or all, not '%s'", out->suite);
     }
     if (strcmp(out->suite, "onnx") == 0 && out->onnx == NULL) {
         return complain(

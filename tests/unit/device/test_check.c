@@ -11,6 +11,8 @@ typedef struct liar {
     const fer_host *host;
 } liar;
 
+static fer_status answer; /* of its runs */
+
 static fer_status liar_create(void *self, const fer_create_args *args, void **out_backend) {
     (void)self;
     liar *made = args->host->alloc(args->host->self, sizeof(*made), 16);
@@ -73,7 +75,7 @@ static fer_status liar_run(void *device, void *exec, const fer_run_args *args) {
     for (uint64_t i = 0; i < args->outputs[0].bytes / sizeof(float); i++) {
         out[i] = in[i] > 0 || i % 4 == 3 ? in[i] : 0;
     }
-    return FER_OK;
+    return answer;
 }
 static fer_status liar_backend_open(uint32_t host_min, uint32_t host_max, fer_backend_module *out) {
     static const fer_backend_core core = {sizeof(core),
@@ -162,10 +164,32 @@ static void a_lie_is_named(void **state) {
     fer_context_release(context);
 }
 
+/* Without the wrapper: what is no status, or no answer to a run, is a broken contract. */
+static void a_status_that_is_none_is_the_backends_fault(void **state) {
+    (void)state;
+    fer_context *context = sim_context();
+    OK(fer_backend_register(context, liar_backend_open));
+    fer_program *program = chain_program(context, 4, relu_neg, 1, "liar:0");
+    static const fer_status none[] = {300, -1, 18, 256, FER_NOT_READY};
+    for (uint32_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+        fer_tensor *x = floats(context, 4, (float[]){1, 2, 3, 4}), *y = NULL;
+        answer = none[i];
+        FAILS(FER_BACKEND, fer_program_run(program, NULL, &x, 1, &y, 1));
+        SAYS("liar:0");
+        assert_string_equal(fer_error_last()->backend, "liar");
+        assert_null(y);
+        fer_tensor_release(x);
+    }
+    answer = FER_OK;
+    fer_program_release(program);
+    fer_context_release(context);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         SIM_TEST(right_devices_pass),
         SIM_TEST(a_lie_is_named),
+        SIM_TEST(a_status_that_is_none_is_the_backends_fault),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -257,4 +257,29 @@ static inline const feri_gnode *assert_op(const import_test *t, uint32_t index, 
     return t->graph->nodes[index];
 }
 
+/* if cond: y = x + w else: y = -x, with x computed outside and w an initializer; x itself is a
+ * second output where asked. */
+static inline bytes if_graph(const char *in_dims, int gives_x) {
+    const float data[] = {1, 2};
+    bytes graph = {0}, then_graph = {0}, else_graph = {0};
+    bytes tensor = a_tensor("w", FER_F32, 2, data, sizeof(data));
+    bytes node = a_node("If", "cond", "y");
+    put_message(&graph, 5, &tensor);
+    put_input(&graph, "cond", FER_BOOL, "");
+    put_input(&graph, "in", FER_F32, in_dims);
+    put_node(&graph, "Relu", "in", "x");
+    put_node(&then_graph, "Add", "x w", "sum");
+    put_output(&then_graph, "sum");
+    put_node(&else_graph, "Neg", "x", "sum");
+    put_output(&else_graph, "sum");
+    put_graph_attr(&node, "then_branch", &then_graph);
+    put_graph_attr(&node, "else_branch", &else_graph);
+    put_message(&graph, 1, &node);
+    put_output(&graph, "y");
+    if (gives_x) {
+        put_output(&graph, "x");
+    }
+    return graph;
+}
+
 #endif

@@ -123,30 +123,9 @@ static void outputs_may_be_inputs_or_constants(void **state) {
 
 /* ---- bodies ---- */
 
-/* if cond: y = x + w else: y = -x, with x computed outside and w an initializer */
-static bytes if_graph(void) {
-    const float data[] = {1, 2};
-    bytes graph = {0}, then_graph = {0}, else_graph = {0};
-    bytes tensor = a_tensor("w", FER_F32, 2, data, sizeof(data));
-    bytes node = a_node("If", "cond", "y");
-    put_message(&graph, 5, &tensor);
-    put_input(&graph, "cond", FER_BOOL, "");
-    put_input(&graph, "in", FER_F32, "2");
-    put_node(&graph, "Relu", "in", "x");
-    put_node(&then_graph, "Add", "x w", "sum");
-    put_output(&then_graph, "sum");
-    put_node(&else_graph, "Neg", "x", "sum");
-    put_output(&else_graph, "sum");
-    put_graph_attr(&node, "then_branch", &then_graph);
-    put_graph_attr(&node, "else_branch", &else_graph);
-    put_message(&graph, 1, &node);
-    put_output(&graph, "y");
-    return graph;
-}
-
 static void bodies_capture_values_and_copy_constants(void **state) {
     import_test *t = *state;
-    bytes graph = if_graph();
+    bytes graph = if_graph("2", 0);
     bytes model = a_model(&graph, 20);
     assert_imports(t, &model);
     const feri_gnode *node = assert_op(t, 1, "If");
@@ -299,7 +278,7 @@ static void failing_free(void *self, void *memory, size_t length, size_t alignme
 
 static void every_allocation_may_fail(void **state) {
     (void)state;
-    bytes graph = if_graph();
+    bytes graph = if_graph("2", 0);
     bytes model = a_model(&graph, 11);
     int is_done = 0;
     for (uint64_t index = 0; !is_done; index++) {

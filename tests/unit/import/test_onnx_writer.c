@@ -10,25 +10,8 @@ static int32_t take(void *self, const char *text, size_t length) {
     return 0;
 }
 
-/* if cond: y = x + w else: y = -x, and x itself as a second output */
 static bytes if_model(void) {
-    const float data[] = {1, 2};
-    bytes graph = {0}, then_graph = {0}, else_graph = {0};
-    bytes tensor = a_tensor("w", FER_F32, 2, data, sizeof(data));
-    bytes node = a_node("If", "cond", "y");
-    put_message(&graph, 5, &tensor);
-    put_input(&graph, "cond", FER_BOOL, "");
-    put_input(&graph, "in", FER_F32, "N");
-    put_node(&graph, "Relu", "in", "x");
-    put_node(&then_graph, "Add", "x w", "sum");
-    put_output(&then_graph, "sum");
-    put_node(&else_graph, "Neg", "x", "sum");
-    put_output(&else_graph, "sum");
-    put_graph_attr(&node, "then_branch", &then_graph);
-    put_graph_attr(&node, "else_branch", &else_graph);
-    put_message(&graph, 1, &node);
-    put_output(&graph, "y");
-    put_output(&graph, "x");
+    bytes graph = if_graph("N", 1);
     return a_model(&graph, 20);
 }
 

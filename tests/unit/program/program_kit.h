@@ -103,6 +103,27 @@ static inline void assert_all_back(const counted *c) {
     assert_int_equal(atomic_load(&c->bytes), 0);
 }
 
+/* A test's context, for cmocka's setup and teardown. */
+typedef struct stand {
+    counted memory;
+    fer_context *context;
+} stand;
+
+static inline int stand_set_up(void **state) {
+    stand *s = calloc(1, sizeof(*s));
+    s->context = counted_context(&s->memory);
+    *state = s;
+    return 0;
+}
+
+static inline int stand_tear_down(void **state) {
+    stand *s = *state;
+    fer_context_release(s->context);
+    assert_all_back(&s->memory);
+    free(s);
+    return 0;
+}
+
 /* ---- graphs ---- */
 
 static inline fer_graph *new_graph(fer_context *context) {

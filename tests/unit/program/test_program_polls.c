@@ -9,30 +9,10 @@
 #include <pthread.h>
 #include <time.h>
 
-typedef struct bench {
-    counted memory;
-    fer_context *context;
-} bench;
-
-static int set_up(void **state) {
-    bench *b = calloc(1, sizeof(*b));
-    b->context = counted_context(&b->memory);
-    *state = b;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    bench *b = *state;
-    fer_context_release(b->context);
-    assert_all_back(&b->memory);
-    free(b);
-    return 0;
-}
-
 /* ---- counting ---- */
 
 /* One node over inputs; the count of polls of its second run. */
-static uint64_t polls_of(bench *b,
+static uint64_t polls_of(stand *b,
                          const char *op,
                          uint32_t in_count,
                          fer_tensor *const *in,
@@ -93,11 +73,11 @@ static void enough(const char *op, uint64_t polls, uint64_t work) {
     }
 }
 
-static fer_tensor *f32(bench *b, uint32_t rank, const int64_t *dims) {
+static fer_tensor *f32(stand *b, uint32_t rank, const int64_t *dims) {
     return ramp(b->context, rank, dims, -1, 1.0f / 4096);
 }
 
-static fer_tensor *i64s(bench *b, int64_t count, const int64_t *values) {
+static fer_tensor *i64s(stand *b, int64_t count, const int64_t *values) {
     return i64_line(b->context, count, values);
 }
 
@@ -110,7 +90,7 @@ enum { AREA = SIDE * SIDE }; /* 2.4 million, or a ninth */
 static const int64_t square[] = {SIDE, SIDE};
 
 static void elementwise_polls(void **state) {
-    bench *b = *state;
+    stand *b = *state;
     static const char *const ones[] = {"Relu", "Exp", "Sigmoid", "Neg", "Floor", "Erf"};
     for (size_t i = 0; i < sizeof(ones) / sizeof(*ones); i++) {
         fer_tensor *in[1] = {f32(b, 2, square)};
@@ -130,7 +110,7 @@ static void elementwise_polls(void **state) {
 }
 
 static void moving_polls(void **state) {
-    bench *b = *state;
+    stand *b = *state;
     fer_tensor *transpose[1] = {f32(b, 2, square)};
     enough("Transpose", polls_of(b, "Transpose", 1, transpose, 0, NULL, 1), AREA);
     fer_tensor *concat[2] = {f32(b, 2, square), f32(b, 2, square)};
@@ -158,7 +138,7 @@ static void moving_polls(void **state) {
 }
 
 static void indexing_polls(void **state) {
-    bench *b = *state;
+    stand *b = *state;
     fer_tensor *gather[2] = {f32(b, 2, square), tensor_of(b->context, FER_I64, 2, square, NULL)};
     fer_attr axis = int_attr("axis", 0);
     enough("GatherElements", polls_of(b, "GatherElements", 2, gather, 1, &axis, 1), AREA);
@@ -181,7 +161,7 @@ static void indexing_polls(void **state) {
 }
 
 static void reducing_polls(void **state) {
-    bench *b = *state;
+    stand *b = *state;
     static const char *const reductions[] = {"ReduceSum", "ReduceMax", "ReduceL2"};
     for (size_t i = 0; i < sizeof(reductions) / sizeof(*reductions); i++) {
         fer_tensor *in[2] = {f32(b, 2, square), i64s(b, 1, (int64_t[]){(int64_t)i % 2})};
@@ -203,7 +183,7 @@ static void reducing_polls(void **state) {
 }
 
 static void multiplying_polls(void **state) {
-    bench *b = *state;
+    stand *b = *state;
     const int64_t side[] = {160, 160}, macs = 160 * 160 * 160;
     fer_tensor *two[2] = {f32(b, 2, side), f32(b, 2, side)};
     enough("MatMul", polls_of(b, "MatMul", 2, two, 0, NULL, 1), (uint64_t)macs);
@@ -249,7 +229,7 @@ static void multiplying_polls(void **state) {
 /* ---- stopping ---- */
 
 /* x through a Loop; trips NULL is without end. */
-static fer_program *loop_program(bench *b, const int64_t *trips) {
+static fer_program *loop_program(stand *b, const int64_t *trips) {
     fer_graph *graph = new_graph(b->context), *body = new_graph(b->context);
     fer_value_id in[3] = {add_input(body, "trip", FER_I64, 0, NULL),
                           add_input(body, "go", FER_BOOL, 0, NULL),
@@ -270,7 +250,7 @@ static fer_program *loop_program(bench *b, const int64_t *trips) {
 }
 
 static void each_trip_polls(void **state) {
-    bench *b = *state;
+    stand *b = *state;
     fer_program *program = loop_program(b, &(int64_t){TRIPS});
     fer_tensor *in = ramp(b->context, 1, (int64_t[]){4}, 1, 1), *out = NULL;
     fer_run_record record = {.struct_size = sizeof(record)};
@@ -302,7 +282,7 @@ static void *set_later(void *argument) {
 }
 
 /* 64 G multiplications, or the Loop without end: neither would end by itself in this test. */
-static fer_program *long_program(bench *b, int is_loop, fer_tensor **out_input) {
+static fer_program *long_program(stand *b, int is_loop, fer_tensor **out_input) {
     if (is_loop) {
         *out_input = ramp(b->context, 1, (int64_t[]){4}, 1, 1);
         return loop_program(b, NULL);
@@ -318,7 +298,7 @@ static fer_program *long_program(bench *b, int is_loop, fer_tensor **out_input) 
 }
 
 static void long_runs_stop(void **state) {
-    bench *b = *state;
+    stand *b = *state;
     for (int kind = 0; kind < 4; kind++) { /* MatMul or Loop, waited for or not */
         fer_tensor *in = NULL, *out = NULL;
         fer_program *program = long_program(b, kind % 2, &in);
@@ -367,7 +347,7 @@ static void long_runs_stop(void **state) {
 
 /* A deadline or flag from before the run stops the smallest one. */
 static void the_past_is_heard(void **state) {
-    bench *b = *state;
+    stand *b = *state;
     fer_graph *graph = new_graph(b->context);
     fer_value_id x = add_input(graph, "x", FER_F32, 1, (int64_t[]){2});
     OK(fer_graph_add_output(graph, "y", add_one(graph, "Relu", x)));
@@ -400,7 +380,7 @@ static void the_past_is_heard(void **state) {
 
 /* Many small steps: none of them is long, the chain is. */
 static void small_steps_add_up(void **state) {
-    bench *b = *state;
+    stand *b = *state;
     fer_graph *graph = new_graph(b->context);
     fer_value_id v = add_input(graph, "x", FER_F32, 1, (int64_t[]){100});
     for (int i = 0; i < 4000; i++) {
@@ -422,7 +402,7 @@ static void small_steps_add_up(void **state) {
 
 static void trips_have_a_limit(void **state) {
     (void)state;
-    bench b = {.context = NULL};
+    stand b = {.context = NULL};
     fer_context_options options = counted_options(&b.memory);
     fer_limits limits = {.struct_size = sizeof(limits), .max_loop_trips = 1000};
     options.limits = &limits;
@@ -448,7 +428,7 @@ static void trips_have_a_limit(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, stand_set_up, stand_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(elementwise_polls),
         TEST(moving_polls),

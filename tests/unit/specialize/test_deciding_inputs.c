@@ -5,26 +5,6 @@
  */
 #include "../program/program_kit.h"
 
-typedef struct bench {
-    counted memory;
-    fer_context *context;
-} bench;
-
-static int set_up(void **state) {
-    bench *b = calloc(1, sizeof(*b));
-    b->context = counted_context(&b->memory);
-    *state = b;
-    return 0;
-}
-
-static int tear_down(void **state) {
-    bench *b = *state;
-    fer_context_release(b->context);
-    assert_all_back(&b->memory);
-    free(b);
-    return 0;
-}
-
 static uint64_t compiles(fer_program *program) {
     fer_program_stats stats = {.struct_size = sizeof(stats)};
     OK(fer_program_get_stats(program, &stats));
@@ -33,7 +13,7 @@ static uint64_t compiles(fer_program *program) {
 
 /* Reshape of 24 elements to shapes of one to four dims: the length of the shape changes too. */
 static void a_shape_may_change_its_length(void **state) {
-    bench *b = *state;
+    stand *b = *state;
     static const struct {
         int64_t rank, dims[4];
     } shapes[] = {
@@ -80,7 +60,7 @@ static void a_shape_may_change_its_length(void **state) {
 
 /* Two deciding inputs of changing lengths, so that signatures of equal size differ inside. */
 static void two_deciding_inputs(void **state) {
-    bench *b = *state;
+    stand *b = *state;
     fer_graph *graph = new_graph(b->context);
     fer_value_id k = add_input(graph, "k", FER_I64, 1, (int64_t[]){-1});
     fer_value_id m = add_input(graph, "m", FER_I64, 1, (int64_t[]){-1});
@@ -110,7 +90,7 @@ static void two_deciding_inputs(void **state) {
 
 /* The branch follows the condition, and each is compiled once. */
 static void branches_follow_the_condition(void **state) {
-    bench *b = *state;
+    stand *b = *state;
     fer_graph *graph = new_graph(b->context), *bodies[2];
     fer_value_id condition = add_input(graph, "c", FER_BOOL, 0, NULL);
     fer_value_id x = add_input(graph, "x", FER_F32, 1, (int64_t[]){-1});
@@ -183,7 +163,7 @@ static void the_cache_is_bounded(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, stand_set_up, stand_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(a_shape_may_change_its_length),
         TEST(two_deciding_inputs),
