@@ -8,6 +8,7 @@
 #define FERRULE_COMMAND_H
 
 #include "ferrule/ferrule.h"
+#include "flags.h"
 
 #include <stdio.h>
 
@@ -22,12 +23,6 @@ enum {
 };
 
 /* ---- arguments ---- */
-
-#define LIST_CAPACITY 256
-typedef struct text_list {
-    const char *items[LIST_CAPACITY];
-    uint32_t count;
-} text_list;
 
 typedef struct arguments {
     const char *verb;
@@ -61,9 +56,6 @@ typedef struct arguments {
 /* Fills args from argv after the verb; EXIT_USAGE with a sentence printed on failure. */
 int arguments_parse(arguments *args, int argc, char **argv);
 void arguments_help(const char *verb, FILE *stream);
-/* Splits "NAME=VALUE": the length of NAME and a pointer to VALUE; 0 when there is no '='. The last
- * '=' splits, because names may hold one. */
-int split_pair(const char *pair, size_t *out_name_length, const char **out_value);
 
 /* ---- failing ---- */
 
