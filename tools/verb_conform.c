@@ -71,7 +71,9 @@ static int add_all(campaign *self) {
 static int run_all(const conform_options *options) {
     campaign self = {.options = options, .begin_ms = now_ms()};
     int malformed = EXIT_RIGHT, status = EXIT_RIGHT;
-    if (options->expectations != NULL) {
+    if (options->expectations == NULL) {
+        malformed = known_failures_read(options->device, &self.expected);
+    } else if (strcmp(options->expectations, "none") != 0) {
         malformed = expectations_read(options->expectations, &self.expected);
         if (self.expected == NULL) {
             return malformed;

@@ -80,8 +80,11 @@ int verdict_read(verdict *out, const char *line);
 /* ---- expectations.txt (expectations.c) ---- */
 
 typedef struct expectations expectations;
-/* EXIT_INVALID when a line is malformed (printed with file and line; the others still count). */
-int expectations_read(const char *path, expectations **out);
+/* Adds a file's lines to *io (made when NULL). EXIT_INVALID when a line is malformed (printed with
+ * file and line; the others still count). */
+int expectations_read(const char *path, expectations **io);
+/* The same for what the backends of a device say of themselves (known_failures.c). */
+int known_failures_read(const char *device, expectations **io);
 /* The result expected of a case, RESULT_COUNT when nothing is said. */
 int32_t expectations_find(expectations *self, const char *name, const char **out_reason);
 int expectations_update(expectations *self, const char *path, const campaign *ran);

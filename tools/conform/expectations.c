@@ -98,14 +98,13 @@ static expected_line *line_new(expectations *self, const char *text) {
     return line->text != NULL ? line : NULL;
 }
 
-int expectations_read(const char *path, expectations **out) {
+int expectations_read(const char *path, expectations **io) {
     int status = EXIT_RIGHT;
     FILE *file = fopen(path, "r");
-    *out = NULL;
     if (file == NULL) {
         return complain(EXIT_INVALID, "IO", "%s cannot be read: %s", path, strerror(errno));
     }
-    expectations *self = calloc(1, sizeof *self);
+    expectations *self = *io != NULL ? *io : calloc(1, sizeof *self);
     char text[1200];
     for (uint32_t number = 1; self != NULL && fgets(text, sizeof text, file) != NULL; number++) {
         text[strcspn(text, "\n")] = '\0';
@@ -122,7 +121,7 @@ int expectations_read(const char *path, expectations **out) {
         }
     }
     (void)fclose(file);
-    *out = self;
+    *io = self;
     return self != NULL ? status : complain(EXIT_LIMIT, "OUT_OF_MEMORY", "no memory for %s", path);
 }
 
