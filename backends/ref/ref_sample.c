@@ -17,7 +17,9 @@ typedef struct grid_params {
     uint32_t padding;
     uint32_t is_aligned;
     uint32_t spatial;
-    uint32_t moves; /* by element size, for dtypes without arithmetic */
+    uint32_t moves;  /* by element size: nearest */
+    uint32_t parts;  /* 2 for complex numbers, which are weighed part by part */
+    fer_dtype dtype; /* of a part */
     uint32_t reserved;
 } grid_params;
 
@@ -79,7 +81,9 @@ static void find_taps(const grid_params *p, double normalized, int64_t dim, tap_
         p->is_aligned ? (normalized + 1) / 2 * (length - 1) : ((normalized + 1) * length - 1) / 2;
     x = p->taps == 1 ? rint(x) : x;
     if (p->padding == PAD_BORDER) {
-        x = clamp(x, 0, length - 1);
+        /* Between the border and the middle of the outer element nothing is padded. */
+        int is_inside = x >= edge(p, dim, 0) && x <= edge(p, dim, 1);
+        x = is_inside ? x : clamp(x, 0, length - 1);
     } else if (p->padding == PAD_REFLECTION) {
         x = isfinite(x) ? reflect(x, edge(p, dim, 0), edge(p, dim, 1)) : 0;
     }
@@ -98,10 +102,13 @@ static void find_taps(const grid_params *p, double normalized, int64_t dim, tap_
     }
 }
 
-/* The weighed sum over all combinations of taps, in one channel at start. */
-static double gather(const feri_ref_call *call, const tap_row *rows, uint64_t start) {
+/* The weighed sum over all combinations of taps, in one channel at start, of one part. */
+static double
+gather(const feri_ref_call *call, const tap_row *rows, uint64_t start, uint32_t part) {
     const grid_params *p = call->params;
     const feri_ref_tensor *x = call->in[0];
+    feri_ref_tensor parts = *x;
+    parts.dtype = p->dtype;
     uint32_t at[MOST_SPATIAL] = {0};
     double sum = 0;
     for (;;) {
@@ -119,7 +126,7 @@ static double gather(const feri_ref_call *call, const tap_row *rows, uint64_t st
         }
         if (is_inside) {
             double value;
-            feri_ref_load_f64(call->host, x, start + index, 1, &value);
+            feri_ref_load_f64(call->host, &parts, (start + index) * p->parts + part, 1, &value);
             sum += weight * value;
         }
         uint32_t d = p->spatial;
@@ -144,8 +151,8 @@ static void store(const feri_ref_call *call, uint64_t at, double value) {
                           value < 0 ? zero : call->in[0]->data,
                           value < 0 ? 0 : (uint64_t)value,
                           1);
-    } else if (feri_ref_is_float(y->dtype)) {
-        call->host->store_f64(y->dtype, y->data, at, 1, &value, /*saturate=*/0);
+    } else if (feri_ref_is_float(p->dtype)) {
+        call->host->store_f64(p->dtype, y->data, at, 1, &value, /*saturate=*/0);
     } else {
         int64_t whole = feri_ref_to_i64(value);
         call->host->store_i64(y->dtype, y->data, at, 1, &whole);
@@ -176,7 +183,10 @@ static fer_status grid_run(feri_ref_call *call) {
         }
         for (uint64_t c = 0; c < channels; c++) {
             uint64_t plane = image * channels + c;
-            store(call, plane * points + i % points, gather(call, rows, plane * area));
+            uint64_t to = (plane * points + i % points) * p->parts;
+            for (uint32_t part = 0; part < p->parts; part++) {
+                store(call, to + part, gather(call, rows, plane * area, part));
+            }
             fer_status status = feri_ref_poll(call, combinations);
             if (status != FER_OK) {
                 return status;
@@ -218,11 +228,10 @@ static fer_status grid_bind(feri_ref_call *call) {
         return feri_ref_fail(call, FER_INVALID_MODEL, "mode or padding_mode is not known");
     }
     p->is_aligned = feri_ref_int(call->node, "align_corners", 0) != 0;
-    p->moves = p->taps == 1 && !feri_ref_is_float(x->dtype);
-    if (!p->moves && feri_kit_class(x->dtype) == FERI_KIT_COMPLEX) {
-        return feri_ref_fail(
-            call, FER_UNSUPPORTED, "complex numbers can be sampled with mode nearest only");
-    }
+    p->moves = p->taps == 1;
+    int is_complex = !p->moves && feri_kit_class(x->dtype) == FERI_KIT_COMPLEX;
+    p->parts = is_complex ? 2 : 1;
+    p->dtype = !is_complex ? x->dtype : x->dtype == FER_C64 ? FER_F32 : FER_F64;
     return FER_OK;
 }
 

@@ -68,7 +68,7 @@ typedef struct nd {
     uint32_t rank;
     int64_t dims[FER_MAX_RANK];
     uint64_t count;
-    long double *v;     /* NULL: operand left out */
+    long double *v;     /* NULL: operand left out; of complex ones 2 count numbers */
     long double *slack; /* outputs: absolute error allowed beside the ulps of the op; NULL none */
 } nd;
 
@@ -79,11 +79,12 @@ enum {
     FILL_LIST,     /* the contents are list[] */
     FILL_RANGE,    /* uniform in [low, high]; whole numbers for integers */
     FILL_POSITIVE, /* the family's magnitudes, never 0 */
-    FILL_NONZERO
+    FILL_NONZERO,
+    FILL_WHEEL /* element i is low * i modulo high: each number once when they share no factor */
 };
 
 typedef struct case_arg {
-    char key[24];
+    char key[32];
     char text[CASE_LIST * 2];
 } case_arg;
 
@@ -220,6 +221,8 @@ int dims_broadcast(const nd *const *operands,
 long double number_get(fer_dtype dtype, const void *data, uint64_t index);
 void number_set(fer_dtype dtype, void *data, uint64_t index, long double value);
 int dtype_is_integer(fer_dtype dtype);
+/* What a complex number is made of, twice; any other dtype itself, once. */
+fer_dtype dtype_part(fer_dtype dtype, uint64_t *out_parts);
 int dtype_is_signed(fer_dtype dtype);
 /* Distance of neighbors at value, for float dtypes. */
 long double dtype_ulp(fer_dtype dtype, long double value);

@@ -22,11 +22,11 @@ void nd_make(const trial *self, nd *out, uint32_t rank, const int64_t *dims) {
     for (uint32_t i = 0; i < rank; i++) {
         out->dims[i] = dims[i];
     }
-    out->v = trial_memory(self, (out->count + 1) * sizeof *out->v);
+    out->v = trial_memory(self, (2 * out->count + 1) * sizeof *out->v);
 }
 
 void nd_slack(const trial *self, nd *out) {
-    out->slack = trial_memory(self, (out->count + 1) * sizeof *out->slack);
+    out->slack = trial_memory(self, (2 * out->count + 1) * sizeof *out->slack);
 }
 
 void nd_like(const trial *self, nd *out, const nd *like) {
@@ -109,6 +109,11 @@ void number_set(fer_dtype dtype, void *data, uint64_t index, long double value) 
     } else {
         element_set(dtype, data, index, (double)value);
     }
+}
+
+fer_dtype dtype_part(fer_dtype dtype, uint64_t *out_parts) {
+    *out_parts = dtype == FER_C64 || dtype == FER_C128 ? 2 : 1;
+    return dtype == FER_C64 ? FER_F32 : dtype == FER_C128 ? FER_F64 : dtype;
 }
 
 int dtype_is_signed(fer_dtype dtype) {

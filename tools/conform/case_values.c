@@ -131,9 +131,16 @@ static long double one_value(const trial *self, const case_input *input, uint64_
     return value;
 }
 
-static fer_status string_values(case_input *input, fer_context *context, uint64_t *state) {
-    static const char *const words[] = {
+static fer_status
+string_values(const trial *self, case_input *input, fer_context *context, uint64_t *state) {
+    static const char *const texts[] = {
         "", "a", "chip", "Ferrule", "two words", "\xc3\xa9t\xc3\xa9", "x1", "-3.5"};
+    static const char *const numbers[] = {"0", "17", "-3", "100", "+5", "1", "42", "-0"};
+    static const char *const reals[] = {
+        "3.25", "-0.1", "1e-5", "6.5E2", "INF", "-inf", "NaN", "+Inf"};
+    const char *const *words = strcmp(self->values, "numbers") == 0 ? numbers
+                               : strcmp(self->values, "reals") == 0 ? reals
+                                                                    : texts;
     uint64_t count = dims_count(input->rank, input->dims);
     const char **items = calloc(count + 1, sizeof *items);
     if (items == NULL) {
@@ -157,7 +164,7 @@ static fer_status
 fill_input(const trial *self, case_input *input, uint32_t index, fer_context *context) {
     uint64_t state = name_hash(self->name) + index * 0x9e37u;
     if (input->dtype == FER_STRING) {
-        return string_values(input, context, &state);
+        return string_values(self, input, context, &state);
     }
     fer_status status =
         fer_tensor_create(context, input->dtype, input->rank, input->dims, &input->tensor);
@@ -166,10 +173,8 @@ fill_input(const trial *self, case_input *input, uint32_t index, fer_context *co
     }
     void *data = fer_tensor_data(input->tensor);
     uint64_t count = fer_tensor_element_count(input->tensor);
-    uint64_t parts = input->dtype == FER_C64 || input->dtype == FER_C128 ? 2 : 1;
-    fer_dtype part = input->dtype == FER_C64    ? FER_F32
-                     : input->dtype == FER_C128 ? FER_F64
-                                                : input->dtype;
+    uint64_t parts;
+    fer_dtype part = dtype_part(input->dtype, &parts);
     if (is_raw(self, input)) {
         random_bits(input->dtype, data, count, &state);
         return FER_OK;
@@ -179,6 +184,8 @@ fill_input(const trial *self, case_input *input, uint32_t index, fer_context *co
         if (input->fill == FILL_LIST) {
             value =
                 input->list_count > 0 ? (long double)input->list[i / parts % input->list_count] : 0;
+        } else if (input->fill == FILL_WHEEL) {
+            value = fmodl((long double)i * (long double)input->low, (long double)input->high);
         } else {
             value = one_value(self, input, &state);
         }
@@ -201,10 +208,12 @@ static long double string_number(const fer_tensor *tensor, uint64_t index) {
 static void read_numbers(const trial *self, case_input *input, uint32_t index) {
     nd_make(self, &input->number, input->rank, input->dims);
     const void *data = fer_tensor_data(input->tensor);
-    for (uint64_t i = 0; i < input->number.count; i++) {
+    uint64_t parts;
+    fer_dtype part = dtype_part(input->dtype, &parts);
+    for (uint64_t i = 0; i < input->number.count * (input->is_moved ? 1 : parts); i++) {
         input->number.v[i] = input->is_moved ? (long double)((uint64_t)(index + 1) << 40 | i)
                              : input->dtype == FER_STRING ? string_number(input->tensor, i)
-                                                          : number_get(input->dtype, data, i);
+                                                          : number_get(part, data, i);
     }
 }
 

@@ -19,6 +19,10 @@ static const case_family *const families[] = {
     &cases_recurrent,
     &cases_random,
     &cases_resize,
+    &cases_sample,
+    &cases_signal,
+    &cases_pick,
+    &cases_unfold,
 };
 
 const case_family *case_family_at(uint32_t index) {

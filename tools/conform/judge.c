@@ -162,15 +162,15 @@ static void mistrust(const trial *self, uint64_t zeros, uint64_t count, verdict 
 
 void judge_numbers(
     const trial *self, uint32_t output, fer_tensor *got, const nd *want, verdict *out) {
-    fer_dtype dtype = fer_tensor_dtype(got);
+    uint64_t zeros = 0, parts;
+    fer_dtype dtype = dtype_part(fer_tensor_dtype(got), &parts);
     void *copy = NULL;
     if (!same_shape(output, got, want, out)) {
         return;
     }
     const void *data = contents(got, &copy);
     double ulps = (self->row->flags & ROW_EXACT) != 0 ? 0.5 : limit_ulps(self->op, dtype);
-    uint64_t zeros = 0;
-    for (uint64_t i = 0; data != NULL && i < want->count; i++) {
+    for (uint64_t i = 0; data != NULL && i < want->count * parts; i++) {
         long double value = number_get(dtype, data, i);
         zeros += value == 0 && is_float(dtype);
         judge_one(output,
@@ -185,7 +185,7 @@ void judge_numbers(
     if (data == NULL && want->count > 0) {
         fail(out, output, "cannot be read");
     }
-    mistrust(self, zeros, want->count, out);
+    mistrust(self, zeros, want->count * parts, out);
     free(copy);
 }
 
@@ -269,9 +269,9 @@ void judge_tensors(const trial *self,
     }
     void *copy = NULL, *other_copy = NULL;
     const void *data = contents(got, &copy), *right = contents(want, &other_copy);
-    uint64_t zeros = 0, parts = dtype == FER_C64 || dtype == FER_C128 ? 2 : 1;
-    fer_dtype part = dtype == FER_C64 ? FER_F32 : dtype == FER_C128 ? FER_F64 : dtype;
-    other = other == FER_C64 ? FER_F32 : other == FER_C128 ? FER_F64 : other;
+    uint64_t zeros = 0, parts;
+    other = dtype_part(other, &parts);
+    fer_dtype part = dtype_part(dtype, &parts);
     double ulps = limit_ulps(self->op, part) * factor + (factor > 1 ? 1 : 0);
     for (uint64_t i = 0; data != NULL && right != NULL && i < shape.count * parts; i++) {
         long double value = number_get(part, data, i);

@@ -76,8 +76,10 @@ static void use_scalar(const trial *of, fer_value **outputs) {
             fer_tensor_element_count(tensor) != want[o].count || fer_tensor_dtype(tensor) == FER_STRING) {
             continue;
         }
-        for (uint64_t i = 0; i < want[o].count; i++) {
-            number_set(fer_tensor_dtype(tensor), fer_tensor_data(tensor), i, want[o].v[i]);
+        uint64_t parts;
+        fer_dtype part = dtype_part(fer_tensor_dtype(tensor), &parts);
+        for (uint64_t i = 0; i < want[o].count * parts; i++) {
+            number_set(part, fer_tensor_data(tensor), i, want[o].v[i]);
         }
     }
 }
