@@ -57,11 +57,14 @@ ok "cmake run static" "$work/cmake/user_static"
 cp -r "$source/examples/plugin" "$work/plugin"
 ok "plugin configure" meson setup "$work/plugin/build" "$work/plugin"
 ok "plugin build" ninja -C "$work/plugin/build"
-ok "plugin found by manifest" sh -c "FERRULE_BACKEND_PATH='$work/plugin/build/manifests' '$prefix/bin/ferrule' devices | grep '^twice:0'"
+ok "plugin found by manifest" sh -c "FERRULE_BACKEND_PATH='$work/plugin/build/manifests' '$prefix/bin/ferrule' devices | grep '^five:0'"
+ok "plugin gets its badge" env FERRULE_BACKEND_PATH="$work/plugin/build/manifests" "$prefix/bin/ferrule" conform --device five --op '[AMNRS]*[dlgub]' \
+    --badge "$work/five.svg"
+ok "badge is green" grep -q '#2f8f4e' "$work/five.svg"
 if [ -x build/venv/bin/python ]; then
     build/venv/bin/python "$source/tests/install/make_add.py" "$work/add"
     ok "plugin runs" env FERRULE_BACKEND_PATH="$work/plugin/build/manifests" "$prefix/bin/ferrule" run "$work/add/model.onnx" \
-        --device twice,ref --fallback error --data "$work/add" --expect "$work/add"
+        --device five,ref --fallback error --data "$work/add" --expect "$work/add"
     ok "installed command runs on ref" "$prefix/bin/ferrule" run "$work/add/model.onnx" --device ref --data "$work/add" --expect "$work/add"
 fi
 echo "$passed passed, $failed failed, 0 skipped"

@@ -133,7 +133,7 @@ static void badge_part(FILE *file, int x, int width, const char *color, const ch
 
 int report_badge(const campaign *self, const char *path) {
     uint64_t all = self->count, passed = self->results[RESULT_PASS];
-    uint64_t claimed = all - self->results[RESULT_NOT_CLAIMED];
+    uint64_t claimed = self->done - self->results[RESULT_NOT_CLAIMED];
     char left[64], right[64];
     FILE *file = open_report(path);
     if (file == NULL) {
