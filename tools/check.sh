@@ -87,8 +87,11 @@ stage_python() {
 stage_vectors() { ninja -C build && $venv tests/vectors/run_vectors.py --command build/tools/ferrule; }
 stage_conform() {
     data=$($venv -c 'import onnx, pathlib; print(pathlib.Path(onnx.__file__).parent / "backend/test/data/node")') &&
-        ninja -C build && build/tools/ferrule conform --device ref --sample 5 --report build/check/conform.jsonl &&
-        build/tools/ferrule conform --device ref --suite onnx --onnx "$data" &&
+        ninja -C build && build/tools/ferrule conform --device ref --report build/check/ref.jsonl &&
+        build/tools/ferrule conform --device ref --suite onnx --onnx "$data" --report build/check/vectors.jsonl &&
+        FERRULE_BACKEND_PATH=build/backends/manifests build/tools/ferrule conform --device null --report build/check/null.jsonl &&
+        $venv tools/ops_table.py --device ref=build/check/ref.jsonl --device null=build/check/null.jsonl \
+            --vectors build/check/vectors.jsonl --check &&
         $venv tests/conformance/check_oracle.py --command build/tools/ferrule --sample 60
 }
 stage_models() { ninja -C build && $venv tests/models/check_models.py --command build/tools/ferrule; }

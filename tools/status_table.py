@@ -5,7 +5,7 @@ the committed expectations of ONNX's node vectors. Prints it; --write puts it in
 """
 import re
 import sys
-from collections import Counter
+from collections import Counter, namedtuple
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -13,10 +13,14 @@ BEGIN, END = "<!-- status: made by tools/status_table.py --write -->\n", "<!-- e
 VECTORS = 1765  # node vectors in onnx 1.22.0
 
 
-def op_rows():
+Op = namedtuple("Op", "number ident domain name revision inputs outputs types attrs family infer expand flags")
+
+
+def op_facts():
+    """The rows of the op table."""
     text = re.sub(r"/\*.*?\*/", "", (ROOT / "include/ferrule/op_table.def").read_text(), flags=re.S)
-    for row in re.finditer(r"^FER_OP\((\d+),\s*(\w+),\s*\"([^\"]*)\",.*?\n\s*(\w+),\s*(\w+),\s*(\w+),\s*[^)]*\)\s*$", text, re.M | re.S):
-        yield row.group(2), row.group(4), row.group(6)
+    for row in re.findall(r"^FER_OP\((.*?)\)\s*$", text, re.M | re.S):
+        yield Op(*(field.strip().strip('"') for field in re.findall(r'\s*("[^"]*"|[^,"]+)\s*(?:,|$)', row)))
 
 
 def kernels(folder):
@@ -27,7 +31,7 @@ def kernels(folder):
 
 
 def table():
-    ops = {ident: (family, expansion) for ident, family, expansion in op_rows()}
+    ops = {op.ident: (op.family, op.expand) for op in op_facts()}
     ref = kernels("backends/ref") & set(ops)
     host = (kernels("lib/host") & set(ops)) - ref
     expanded = {ident for ident, (_, expansion) in ops.items() if expansion != "none"} - ref - host
