@@ -205,6 +205,7 @@ static fer_status number_or_attr(expander *ex, feri_number *out) {
         return bad_text(ex);
     }
     if (attr == NULL) {
+        out->f = (double)(float)out->f; /* the default of a float attribute is one of 32 bits */
         return has_other ? FER_OK : bad_text(ex);
     }
     out->is_float = attr->type == FER_ATTR_FLOAT;
