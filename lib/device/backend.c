@@ -187,11 +187,9 @@ fer_status feri_backend_wrap(fer_context *context,
     fer_status status = feri_module_complete(wrapped, feri_adapter_module(outer));
     if (status == FER_OK) {
         feri_backend *reference = backend_named(context, "ref");
-        fer_create_args args = {.struct_size = sizeof(args),
-                                .host = &wrapped->host,
-                                .options = wrapped->options,
-                                .inner = &inner->module,
-                                .reference = reference == NULL ? NULL : &reference->module};
+        feri_adapter_wraps(wrapped, &inner->module, reference == NULL ? NULL : &reference->module);
+        fer_create_args args = {
+            .struct_size = sizeof(args), .host = &wrapped->host, .options = wrapped->options};
         status = wrapped->core.create(wrapped->module.self, &args, &wrapped->handle);
     }
     if (status == FER_OK && wrapped->handle == NULL) {

@@ -14,6 +14,8 @@
 struct feri_adapter {
     fer_backend_module
         original; /* tables point at the copies below, zero where the module's were short */
+    const fer_backend_module *inner; /* of a wrapper in use: what it wraps, whoever creates it */
+    const fer_backend_module *reference;
     fer_backend_core core;
     fer_backend_instances instances;
     fer_backend_memory memory;
@@ -55,9 +57,28 @@ static fer_status made(const fer_host *host, fer_status status, const void *obje
                : host->fail(host->self, FER_BACKEND, 0, NULL, "it answered OK and made nothing");
 }
 
+void feri_adapter_wraps(feri_backend *backend,
+                        const fer_backend_module *inner,
+                        const fer_backend_module *reference) {
+    backend->adapter->inner = inner;
+    backend->adapter->reference = reference;
+}
+
 static fer_status core_create(void *self, const fer_create_args *args, void **out_backend) {
     const struct feri_adapter *adapter = self;
+    if (args->struct_size < sizeof(*args)) {
+        return FER_INVALID_ARGUMENT; /* there is no host to tell */
+    }
     const fer_host *host = args->host;
+    fer_create_args wrapping;
+    if (adapter->inner != NULL) { /* a wrapper around this one cannot know what this one wraps */
+        wrapping = (fer_create_args){.struct_size = sizeof(wrapping),
+                                     .host = host,
+                                     .options = args->options,
+                                     .inner = adapter->inner,
+                                     .reference = adapter->reference};
+        args = &wrapping;
+    }
     a_backend *backend = host->alloc(host->self, sizeof(*backend), 16);
     if (backend == NULL) {
         return FER_OUT_OF_MEMORY;
@@ -240,7 +261,11 @@ static void default_free(void *object, const fer_mem *mem) {
 
 static fer_status
 default_copy(void *object, const fer_mem *destination, const fer_mem *source, uint64_t bytes) {
-    (void)object;
+    const fer_host *host = ((a_device *)object)->host;
+    if (bytes > destination->bytes || bytes > source->bytes) {
+        return host->fail(
+            host->self, FER_INVALID_ARGUMENT, 0, NULL, "a copy is larger than the memory it names");
+    }
     if (bytes > 0) {
         memmove(destination->host, source->host, (size_t)bytes);
     }
@@ -554,7 +579,7 @@ static fer_status stream_wrap(void *object, uint64_t native, void **out_stream) 
 }
 
 static fer_status counters(void *object, fer_device_counters *out_counters) {
-    PASS_OR(observe, counters, FER_OK, out_counters);
+    PASS_OR(observe, counters, FER_OK, out_counters); /* zeroed: nothing is counted */
 }
 
 static fer_status device_clock(void *object, uint64_t *out_device_ns, uint64_t *out_host_ns) {

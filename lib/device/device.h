@@ -96,6 +96,10 @@ fer_status feri_backend_add(fer_context *context,
                             const char *options);
 /* Fills backend's tables from module: what is missing gets the host's default. */
 fer_status feri_module_complete(feri_backend *backend, const fer_backend_module *module);
+/* What the wrapper backend wraps, also for those that wrap it in turn. */
+void feri_adapter_wraps(feri_backend *backend,
+                        const fer_backend_module *inner,
+                        const fer_backend_module *reference);
 void feri_module_finish(feri_backend *backend);
 /* 1 when a list of claims rules a node out: support then says why. No list rules nothing out. */
 int feri_claims_refuse(const fer_op_claim *claims,
