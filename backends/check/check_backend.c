@@ -5,6 +5,7 @@
  * numbers. This file: the entry, core, instances, compiler; check_run.c compares.
  */
 #include "check/check.h"
+#include "kit/sized.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -48,6 +49,9 @@ static double option_number(const char *options, const char *name, double otherw
 
 static fer_status create(void *self, const fer_create_args *args, void **out_backend) {
     (void)self;
+    if (feri_kit_create_is_short(args)) {
+        return FER_INVALID_ARGUMENT;
+    }
     const fer_host *host = args->host;
     if (args->inner == NULL) {
         return host->fail(host->self,
@@ -56,7 +60,7 @@ static fer_status create(void *self, const fer_create_args *args, void **out_bac
                           /*node=*/NULL,
                           "check wraps another device: name it check(cuda:0)");
     }
-    if (args->struct_size < sizeof(*args) || args->reference == NULL) {
+    if (args->reference == NULL) {
         return host->fail(host->self,
                           FER_UNSUPPORTED,
                           /*native_code=*/0,
@@ -75,6 +79,7 @@ static fer_status create(void *self, const fer_create_args *args, void **out_bac
                    option_number(args->options, "atol=", 1e-5)}
     };
     fer_create_args inner = *args;
+    inner.struct_size = sizeof(inner); /* a longer one's tail was not copied */
     inner.inner = NULL;
     inner.options = "";
     fer_status status = args->inner->core->create(args->inner->self, &inner, &backend->handle);
@@ -357,13 +362,21 @@ static fer_status instance_run(void *self, void *object, const fer_run_args *arg
     return status == FER_OK ? feri_check_run(device, instance, args) : status;
 }
 
-/* Level 0's run is never called where instances are there. */
+/* Level 0's run, for hosts that know no instances: by one that lasts as long. */
 static fer_status run(void *self, void *exec, const fer_run_args *args) {
-    (void)exec;
-    (void)args;
-    const fer_host *host = ((feri_check_device *)self)->host;
-    return host->fail(
-        host->self, FER_INTERNAL, 0, NULL, "check runs instances, and was asked to run an exec");
+    const feri_check_device *device = self;
+    if (FERI_KIT_IS_SHORT(args)) {
+        return feri_kit_short(device->host);
+    }
+    fer_instance_args made = {
+        .struct_size = sizeof(made), .weights = args->weights, .stream = args->stream};
+    void *instance = NULL;
+    fer_status status = instance_create(self, exec, &made, &instance);
+    if (status == FER_OK) {
+        status = instance_run(self, instance, args);
+        instance_destroy(self, instance);
+    }
+    return status;
 }
 
 /* ---- compiler ---- */
@@ -445,7 +458,8 @@ static const fer_backend_compiler check_compiler = {.struct_size = sizeof(fer_ba
 
 fer_status fer_check_backend_open(uint32_t host_min, uint32_t host_max, fer_backend_module *out);
 fer_status fer_check_backend_open(uint32_t host_min, uint32_t host_max, fer_backend_module *out) {
-    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN) {
+    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN ||
+        out->struct_size < sizeof(*out)) {
         return FER_VERSION;
     }
     out->abi_version = host_max < FER_BACKEND_ABI_MAX ? host_max : FER_BACKEND_ABI_MAX;

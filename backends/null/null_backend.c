@@ -51,6 +51,18 @@ fail(const null_backend *backend, fer_status status, const char *node, const cha
     return backend->host->fail(backend->host->self, status, /*native_code=*/0, node, message);
 }
 
+/* Structs that the host passes begin with their size. One that ends before what this header has is
+ * refused untouched; a longer one is of a newer host, and what lies behind ours is not looked at.
+ */
+#define IS_SHORT(it) ((it)->struct_size < sizeof(*(it)))
+
+static fer_status fail_short(const null_backend *backend) {
+    return fail(backend,
+                FER_INVALID_ARGUMENT,
+                /*node=*/NULL,
+                "a struct of the call is shorter than ABI version 1 has it");
+}
+
 /* Every allocation goes through the host, so that it counts against the caller's budget, and may
  * fail. The host has recorded the failure when it returns NULL. */
 static void *take(const null_backend *backend, size_t bytes) {
@@ -71,6 +83,9 @@ static void give_back(const null_backend *backend, void *memory, size_t bytes) {
  * for one; device_count is where the driver is first touched. */
 static fer_status create(void *self, const fer_create_args *args, void **out_backend) {
     (void)self; /* the module's self: we gave none */
+    if (IS_SHORT(args) || IS_SHORT(args->host)) {
+        return FER_INVALID_ARGUMENT; /* the one failure without a sentence: there is no host yet */
+    }
     null_backend first = {.host = args->host};
     null_backend *backend = take(&first, sizeof(*backend));
     if (!backend) {
@@ -94,6 +109,9 @@ static fer_status device_count(void *backend, uint32_t *out_count) {
 /* out_info comes zeroed with struct_size set: fill what you know. Two backends that see one chip
  * give the same chip_id, so that the host does not use it twice. */
 static fer_status device_info(void *self, uint32_t index, fer_backend_device_info *out_info) {
+    if (IS_SHORT(out_info)) {
+        return fail_short(self);
+    }
     if (index != 0) {
         return fail(self, FER_NO_DEVICE, /*node=*/NULL, "the null backend has one device, null:0");
     }
@@ -140,7 +158,9 @@ static fer_status op_claims(void *device, const fer_op_claim **out_claims, uint3
  * matters here (dtypes, ranks, attributes): once supported, compile and run must not refuse. */
 static fer_status
 op_supported(void *device, const fer_subgraph *graph, uint32_t index, fer_support *out_support) {
-    (void)device;
+    if (IS_SHORT(graph) || IS_SHORT(out_support)) {
+        return fail_short(device);
+    }
     const fer_node_view *node = graph->nodes[index];
     const char *reason = NULL;
     if (node->input_count != 1 || node->output_count != 1 || node->inputs[0] == FER_NO_VALUE ||
@@ -167,6 +187,9 @@ op_supported(void *device, const fer_subgraph *graph, uint32_t index, fer_suppor
  */
 static fer_status compile(void *device, const fer_subgraph *graph, void **out_exec) {
     const null_backend *backend = device;
+    if (IS_SHORT(graph)) {
+        return fail_short(backend);
+    }
     if (graph->node_count != 1) {
         return fail(backend,
                     FER_UNSUPPORTED,
@@ -224,6 +247,9 @@ static fer_status run_exec(const null_backend *backend,
                            const null_exec *exec,
                            const fer_mem *weights,
                            const fer_run_args *args) {
+    if (IS_SHORT(args)) {
+        return fail_short(backend);
+    }
     const fer_mem *from = exec->is_constant ? &weights[0] : &args->inputs[0];
     const fer_mem *to = &args->outputs[0];
     uint64_t bytes = exec->count * sizeof(float);
@@ -262,11 +288,14 @@ static fer_status run_exec(const null_backend *backend,
 /* Level 0's run. The host serialises runs of one exec; with the instances level below it is used by
  * hosts that do not know instances only. */
 static fer_status run(void *device, void *exec, const fer_run_args *args) {
-    return run_exec(device, exec, args->weights, args);
+    return run_exec(device, exec, IS_SHORT(args) ? NULL : args->weights, args);
 }
 
 static fer_status
 instance_create(void *device, void *exec, const fer_instance_args *args, void **out_instance) {
+    if (IS_SHORT(args)) {
+        return fail_short(device);
+    }
     null_instance *instance = take(device, sizeof(*instance));
     if (!instance) {
         return FER_OUT_OF_MEMORY;
@@ -319,7 +348,8 @@ static const fer_backend_instances instances = {
  * us pass it to fer_backend_register; NEXT: give it your backend's name. */
 fer_status fer_null_backend_open(uint32_t host_min, uint32_t host_max, fer_backend_module *out);
 fer_status fer_null_backend_open(uint32_t host_min, uint32_t host_max, fer_backend_module *out) {
-    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN) {
+    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN ||
+        out->struct_size < sizeof(*out)) {
         return FER_VERSION;
     }
     out->abi_version = host_max < FER_BACKEND_ABI_MAX ? host_max : FER_BACKEND_ABI_MAX;

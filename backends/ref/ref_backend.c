@@ -4,6 +4,7 @@
  * Levels core and instances; the host's defaults serve for the rest. Entry: fer_ref_backend_open
  * for static registration, fer_backend_open when built as a module.
  */
+#include "kit/sized.h"
 #include "ref/ref_exec.h"
 
 #include <stdalign.h>
@@ -20,6 +21,9 @@ typedef struct ref_backend {
 
 static fer_status create(void *self, const fer_create_args *args, void **out_backend) {
     (void)self;
+    if (feri_kit_create_is_short(args)) {
+        return FER_INVALID_ARGUMENT;
+    }
     uint32_t count = feri_ref_op_count();
     uint64_t bytes = sizeof(ref_backend) + count * sizeof(fer_op_claim);
     const fer_host *host = args->host;
@@ -51,6 +55,9 @@ static fer_status device_count(void *backend, uint32_t *out_count) {
 
 static fer_status device_info(void *self, uint32_t index, fer_backend_device_info *out_info) {
     ref_backend *backend = self;
+    if (FERI_KIT_IS_SHORT(out_info)) {
+        return feri_kit_short(backend->host);
+    }
     if (index != 0) {
         return backend->host->fail(backend->host->self,
                                    FER_NO_DEVICE,
@@ -71,7 +78,7 @@ static fer_status device_info(void *self, uint32_t index, fer_backend_device_inf
 }
 
 static fer_status device_open(void *self, uint32_t index, void **out_device) {
-    fer_backend_device_info unused;
+    fer_backend_device_info unused = {.struct_size = sizeof(unused)};
     fer_status status = device_info(self, index, &unused);
     if (status == FER_OK) {
         *out_device = self;
@@ -92,7 +99,9 @@ static int uses_strings(const fer_subgraph *graph, const uint32_t *values, uint3
 
 static fer_status
 op_supported(void *device, const fer_subgraph *graph, uint32_t index, fer_support *out_support) {
-    (void)device;
+    if (FERI_KIT_IS_SHORT(graph) || FERI_KIT_IS_SHORT(out_support)) {
+        return feri_kit_short(((ref_backend *)device)->host);
+    }
     const fer_node_view *node = graph->nodes[index];
     feri_ref_entry entry = feri_ref_find(node->op);
     const feri_ref_kernel *kernel = entry.kernel;
@@ -119,6 +128,9 @@ op_supported(void *device, const fer_subgraph *graph, uint32_t index, fer_suppor
 
 static fer_status compile(void *device, const fer_subgraph *graph, void **out_exec) {
     const ref_backend *backend = device;
+    if (FERI_KIT_IS_SHORT(graph)) {
+        return feri_kit_short(backend->host);
+    }
     feri_ref_exec *exec = NULL;
     fer_status status = feri_ref_compile(backend->host, graph, &exec);
     if (status == FER_OK) {
@@ -154,7 +166,9 @@ workspace_bytes(void *device, void *self, const int64_t *dim_values, uint64_t *o
 
 static fer_status
 instance_create(void *device, void *exec, const fer_instance_args *args, void **out_instance) {
-    (void)device;
+    if (FERI_KIT_IS_SHORT(args)) {
+        return feri_kit_short(((ref_backend *)device)->host);
+    }
     struct feri_ref_instance *instance = NULL;
     fer_status status = feri_ref_instance_create(exec, args->weights, &instance);
     if (status == FER_OK) {
@@ -169,13 +183,15 @@ static void instance_destroy(void *device, void *instance) {
 }
 
 static fer_status instance_run(void *device, void *instance, const fer_run_args *args) {
-    (void)device;
-    return feri_ref_instance_run(instance, args);
+    return FERI_KIT_IS_SHORT(args) ? feri_kit_short(((ref_backend *)device)->host)
+                                   : feri_ref_instance_run(instance, args);
 }
 
 static fer_status run(void *device, void *self, const fer_run_args *args) {
-    (void)device;
     feri_ref_exec *exec = self;
+    if (FERI_KIT_IS_SHORT(args)) {
+        return feri_kit_short(((ref_backend *)device)->host);
+    }
     if (!exec->own) {
         fer_status status = feri_ref_instance_create(exec, /*weights=*/NULL, &exec->own);
         if (status != FER_OK) {
@@ -212,7 +228,8 @@ static const fer_backend_instances instances = {.struct_size = sizeof(instances)
 
 fer_status fer_ref_backend_open(uint32_t host_min, uint32_t host_max, fer_backend_module *out);
 fer_status fer_ref_backend_open(uint32_t host_min, uint32_t host_max, fer_backend_module *out) {
-    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN) {
+    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN ||
+        out->struct_size < sizeof(*out)) {
         return FER_VERSION;
     }
     out->abi_version = host_max < FER_BACKEND_ABI_MAX ? host_max : FER_BACKEND_ABI_MAX;

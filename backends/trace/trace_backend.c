@@ -4,6 +4,7 @@
  * arguments, result and time, through host->log at FER_LOG_INFO. It changes nothing else. This
  * file: the entry, core and instances.
  */
+#include "kit/sized.h"
 #include "trace/trace.h"
 
 #include <stdalign.h>
@@ -35,6 +36,9 @@ void feri_trace_say(const fer_host *host, const char *format, ...) {
 
 static fer_status create(void *self, const fer_create_args *args, void **out_backend) {
     (void)self;
+    if (feri_kit_create_is_short(args)) {
+        return FER_INVALID_ARGUMENT;
+    }
     const fer_host *host = args->host;
     if (!args->inner) {
         return host->fail(host->self,
@@ -50,6 +54,7 @@ static fer_status create(void *self, const fer_create_args *args, void **out_bac
     }
     *backend = (feri_trace_backend){.host = host, .inner = args->inner};
     fer_create_args inner_args = *args;
+    inner_args.struct_size = sizeof(inner_args); /* a longer one's tail was not copied */
     inner_args.inner = NULL;
     fer_status status = args->inner->core->create(args->inner->self, &inner_args, &backend->handle);
     feri_trace_say(host,
@@ -230,6 +235,9 @@ static void say_run(const feri_trace_device *device,
 
 static fer_status run(void *self, void *exec, const fer_run_args *args) {
     const feri_trace_device *device = self;
+    if (FERI_KIT_IS_SHORT(args)) {
+        return feri_kit_short(device->host);
+    }
     uint64_t start = device->host->clock_ns(device->host->self);
     fer_status status = device->inner->core->run(device->handle, exec, args);
     say_run(device, "exec", exec, args, status, start);
@@ -257,6 +265,9 @@ const fer_backend_core feri_trace_core = {
 static fer_status
 instance_create(void *self, void *exec, const fer_instance_args *args, void **out_instance) {
     const feri_trace_device *device = self;
+    if (FERI_KIT_IS_SHORT(args)) {
+        return feri_kit_short(device->host);
+    }
     fer_status status =
         device->inner->instances->instance_create(device->handle, exec, args, out_instance);
     feri_trace_say(device->host,
@@ -278,6 +289,9 @@ static void instance_destroy(void *self, void *instance) {
 
 static fer_status instance_run(void *self, void *instance, const fer_run_args *args) {
     const feri_trace_device *device = self;
+    if (FERI_KIT_IS_SHORT(args)) {
+        return feri_kit_short(device->host);
+    }
     uint64_t start = device->host->clock_ns(device->host->self);
     fer_status status = device->inner->instances->run(device->handle, instance, args);
     say_run(device, "instance", instance, args, status, start);
@@ -295,7 +309,8 @@ const fer_backend_instances feri_trace_instances = {
 
 fer_status fer_trace_backend_open(uint32_t host_min, uint32_t host_max, fer_backend_module *out);
 fer_status fer_trace_backend_open(uint32_t host_min, uint32_t host_max, fer_backend_module *out) {
-    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN) {
+    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN ||
+        out->struct_size < sizeof(*out)) {
         return FER_VERSION;
     }
     out->abi_version = host_max < FER_BACKEND_ABI_MAX ? host_max : FER_BACKEND_ABI_MAX;

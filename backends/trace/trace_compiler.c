@@ -2,6 +2,7 @@
  *
  * trace: the compiler and observe levels. Each slot calls the inner module's and logs one line.
  */
+#include "kit/sized.h"
 #include "trace/trace.h"
 
 #define U64(number) ((unsigned long long)(number))
@@ -113,6 +114,9 @@ const fer_backend_compiler feri_trace_compiler = {
 
 static fer_status counters(void *self, fer_device_counters *out_counters) {
     const feri_trace_device *device = self;
+    if (FERI_KIT_IS_SHORT(out_counters)) {
+        return feri_kit_short(device->host);
+    }
     fer_status status = device->inner->observe->counters(device->handle, out_counters);
     feri_trace_say(device->host,
                    "trace: counters(device %p) -> %s, %llu bytes used, busy %llu ns",

@@ -25,6 +25,24 @@
  * FER_DEVICE_LOST. Loss latches: the host marks the device lost and from then on only destroys what
  * it holds there.
  * - Arrays and strings the host passes in are valid during the call only, except where noted.
+ * Pointers are never NULL, except where noted and for arrays of no elements (weights, dim_values,
+ * waits) and memory of no bytes.
+ * - Structs begin with their size. One that ends before what this header has of it is refused with
+ * INVALID_ARGUMENT (the module struct: VERSION) and nothing behind struct_size is read or written;
+ * a longer one is of a newer host: what lies behind this header's is left alone, whatever it holds.
+ * Out structs come zeroed with struct_size set, which stays.
+ * - What can be seen to be wrong is refused before anything is done: an index beyond the count,
+ * memory without an address or smaller than the dims need, more bytes than there are, dims beyond
+ * their bounds, a handle type or kind that is not known, serialised bytes that were cut, changed or
+ * made from another graph. After a refusal the object works as before; a stream that has failed is
+ * destroyed.
+ * - A failure needs no host->fail where it is only an answer (UNSUPPORTED, NOT_READY, what poll
+ * said), where host->alloc gave NULL, which has told already, and in create with a struct that is
+ * too short to find the host in. A slot that needs memory and gets none keeps nothing, and works
+ * when it is called again.
+ * - Several backends of one module may live at once, and one device may be open several times: they
+ * share nothing that one could destroy for another. After loss the host opens the device anew,
+ * beside what it still holds of the old opening.
  */
 #ifndef FERRULE_BACKEND_H
 #define FERRULE_BACKEND_H
@@ -288,7 +306,8 @@ typedef struct fer_backend_core {
                                   void *exec,
                                   const int64_t *dim_values,
                                   uint64_t *out_bytes);
-    /* Runs to completion. The host serialises runs of one exec. */
+    /* Runs to completion. The host serialises runs of one exec. Works also where the instances
+     * level is there, for hosts that do not know it. */
     fer_status (*run)(void *device, void *exec, const fer_run_args *args);
     /* [optional] The ops claimed, a static list; count 0: ask op_supported about everything. */
     fer_status (*op_claims)(void *device, const fer_op_claim **out_claims, uint32_t *out_count);
@@ -326,6 +345,8 @@ enum { FER_MEM_DEVICE = 0, FER_MEM_STAGING = 1 /* host-visible, for fast copies 
 typedef struct fer_backend_memory {
     uint32_t struct_size;
     uint32_t reserved;
+    /* alignment is a power of two, 4096 at most or what device_info asks for. No bytes are memory
+     * too. */
     fer_status (*alloc)(
         void *device, uint64_t bytes, uint64_t alignment, int32_t kind, fer_mem *out_mem);
     void (*free)(void *device, const fer_mem *mem);
@@ -434,6 +455,7 @@ enum { FER_HANDLE_OPAQUE_FD = 1, FER_HANDLE_DMABUF = 2, FER_HANDLE_NATIVE = 3 };
 typedef struct fer_backend_interop {
     uint32_t struct_size;
     uint32_t reserved;
+    /* What was imported is freed like any other, and lives as long as one of the two does. */
     fer_status (*buffer_import)(
         void *device, int32_t handle_type, uint64_t handle, uint64_t bytes, fer_mem *out_mem);
     fer_status (*buffer_export)(void *device,

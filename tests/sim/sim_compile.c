@@ -4,6 +4,7 @@
  * graph as it came plus where intermediate values live; kernels walk it.
  */
 #include "kit/geometry.h"
+#include "kit/sized.h"
 #include "kit/workspace.h"
 #include "sim_chip.h"
 
@@ -70,7 +71,9 @@ static const char *refusal(const fer_subgraph *graph, const fer_node_view *node)
 fer_status
 sim_op_supported(void *object, const fer_subgraph *graph, uint32_t index, fer_support *out) {
     sim_device *device = object;
-    fer_status status = sim_enter(device);
+    fer_status status = FERI_KIT_IS_SHORT(graph) || FERI_KIT_IS_SHORT(out)
+                            ? feri_kit_short(device->host)
+                            : sim_enter(device);
     if (status != FER_OK) {
         return status;
     }
@@ -155,7 +158,7 @@ static fer_status exec_new(sim_device *device, const fer_subgraph *graph, void *
 
 fer_status sim_compile(void *object, const fer_subgraph *graph, void **out_exec) {
     sim_device *device = object;
-    fer_status status = sim_enter(device);
+    fer_status status = FERI_KIT_IS_SHORT(graph) ? feri_kit_short(device->host) : sim_enter(device);
     if (status != FER_OK) {
         return status;
     }
@@ -204,7 +207,10 @@ weight_layout(void *object, void *exec_object, uint32_t index, fer_weight_layout
     const sim_exec *exec = exec_object;
     if (index >= exec->graph->constant_count) {
         sim_violate("weight %u of %u", index, exec->graph->constant_count);
-        return FER_INVALID_ARGUMENT;
+        return sim_fail(device, FER_INVALID_ARGUMENT, NULL, "there is no such weight");
+    }
+    if (FERI_KIT_IS_SHORT(out_layout)) {
+        return feri_kit_short(device->host);
     }
     if (exec->is_blocked[index]) {
         out_layout->bytes = blocked_bytes(exec->graph->values[exec->graph->constants[index]]);

@@ -3,6 +3,7 @@
  * Backend objects, devices, what can be observed of them, what they share with others, and the
  * module's entries.
  */
+#include "kit/sized.h"
 #include "sim_chip.h"
 
 #include <stdio.h>
@@ -12,6 +13,9 @@
 /* ---- backend ---- */
 
 static fer_status create(void *self, const fer_create_args *args, void **out_backend) {
+    if (feri_kit_create_is_short(args)) {
+        return FER_INVALID_ARGUMENT;
+    }
     sim_backend *backend = sim_take(args->host, sizeof(*backend));
     if (backend == NULL) {
         return FER_OUT_OF_MEMORY;
@@ -34,8 +38,18 @@ static fer_status device_count(void *backend, uint32_t *out_count) {
     return FER_OK;
 }
 
+static fer_status no_chip(const fer_host *host) {
+    return host->fail(host->self, FER_NO_DEVICE, 5, NULL, "there are three simulated chips");
+}
+
 static fer_status device_info(void *object, uint32_t index, fer_backend_device_info *out_info) {
-    (void)object;
+    const fer_host *host = ((sim_backend *)object)->host;
+    if (FERI_KIT_IS_SHORT(out_info)) {
+        return feri_kit_short(host);
+    }
+    if (index >= SIM_CHIPS) {
+        return no_chip(host);
+    }
     sim_lock();
     const sim_config *config = &sim_chip_at(index)->config;
     out_info->memory_bytes = config->memory_bytes == 0 ? 64 << 20 : config->memory_bytes;
@@ -54,6 +68,9 @@ static fer_status device_info(void *object, uint32_t index, fer_backend_device_i
 static fer_status device_open(void *object, uint32_t index, void **out_device) {
     sim_backend *backend = object;
     const fer_host *host = backend->host;
+    if (index >= SIM_CHIPS) {
+        return no_chip(host);
+    }
     sim_chip *chip = sim_chip_at(index);
     if (sim_fault_hits(chip, &chip->faults.open_fails_at)) {
         return host->fail(
@@ -87,7 +104,8 @@ static void device_close(void *object) {
 
 static fer_status counters(void *object, fer_device_counters *out_counters) {
     sim_device *device = object;
-    fer_status status = sim_enter(device);
+    fer_status status =
+        FERI_KIT_IS_SHORT(out_counters) ? feri_kit_short(device->host) : sim_enter(device);
     if (status != FER_OK) {
         return status;
     }
@@ -150,7 +168,7 @@ static fer_status trim(void *object, uint64_t *out_freed_bytes) {
 static fer_status
 event_import(void *object, int32_t handle_type, uint64_t handle, void **out_event) {
     const sim_device *device = object;
-    if (handle_type != FER_HANDLE_NATIVE) {
+    if (handle_type != FER_HANDLE_NATIVE || handle == 0) {
         return sim_fail(device, FER_UNSUPPORTED, NULL, "only native handles");
     }
     *out_event = sim_event_retain((sim_event *)(uintptr_t)handle);
@@ -200,7 +218,8 @@ static const fer_backend_interop interop = {.struct_size = sizeof(interop),
                                             .stream_wrap = sim_stream_wrap};
 
 fer_status sim_backend_open(uint32_t host_min, uint32_t host_max, fer_backend_module *out) {
-    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN) {
+    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN ||
+        out->struct_size < sizeof(*out)) {
         return FER_VERSION;
     }
     out->abi_version = host_max < FER_BACKEND_ABI_MAX ? host_max : FER_BACKEND_ABI_MAX;
@@ -218,7 +237,8 @@ fer_status sim_backend_open(uint32_t host_min, uint32_t host_max, fer_backend_mo
 
 fer_status sim_plain_open(uint32_t host_min, uint32_t host_max, fer_backend_module *out) {
     static const char is_plain = 1;
-    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN) {
+    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN ||
+        out->struct_size < sizeof(*out)) {
         return FER_VERSION;
     }
     out->abi_version = host_max < FER_BACKEND_ABI_MAX ? host_max : FER_BACKEND_ABI_MAX;

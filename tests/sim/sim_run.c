@@ -4,6 +4,7 @@
  * or, where there is none or no event is wanted, at once.
  */
 #include "kit/geometry.h"
+#include "kit/sized.h"
 #include "kit/workspace.h"
 #include "sim_chip.h"
 
@@ -250,7 +251,7 @@ static fer_status run_new(sim_device *device,
         sim_violate("a workspace of %llu bytes where %llu are needed",
                     (unsigned long long)args->workspace.bytes,
                     (unsigned long long)needed);
-        status = FER_BACKEND;
+        status = sim_fail(device, FER_INVALID_ARGUMENT, NULL, "the workspace is too small");
     }
     if (status != FER_OK) {
         sim_give(device->host, run, bytes);
@@ -289,7 +290,7 @@ static fer_status run_at_once(sim_device *device, run_task *run, const fer_run_a
 fer_status sim_run(void *object, void *exec, const fer_run_args *args) {
     sim_device *device = object;
     run_task *run = NULL;
-    fer_status status = sim_enter(device);
+    fer_status status = FERI_KIT_IS_SHORT(args) ? feri_kit_short(device->host) : sim_enter(device);
     status = status == FER_OK ? run_new(device, exec, NULL, args, &run) : status;
     return status == FER_OK ? run_at_once(device, run, args) : status;
 }
@@ -302,7 +303,7 @@ static fer_status instance_create(void *object,
                                   void **out_instance) {
     sim_device *device = object;
     const sim_exec *exec = exec_object;
-    fer_status status = sim_enter(device);
+    fer_status status = FERI_KIT_IS_SHORT(args) ? feri_kit_short(device->host) : sim_enter(device);
     if (status != FER_OK) {
         return status;
     }
@@ -341,7 +342,7 @@ static void instance_destroy(void *object, void *instance_object) {
 static fer_status instance_run(void *object, void *instance_object, const fer_run_args *args) {
     sim_device *device = object;
     sim_instance *instance = instance_object;
-    fer_status status = sim_enter(device);
+    fer_status status = FERI_KIT_IS_SHORT(args) ? feri_kit_short(device->host) : sim_enter(device);
     run_task *run = NULL;
     if (sim_fault_hits(device->chip, &device->chip->faults.not_ready_at)) {
         return FER_NOT_READY;

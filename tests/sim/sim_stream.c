@@ -222,7 +222,9 @@ fer_status sim_stream_native(void *device, void *stream, uint64_t *out_native) {
 
 fer_status sim_stream_wrap(void *device, uint64_t native, void **out_stream) {
     sim_stream *stream = (sim_stream *)(uintptr_t)native;
-    (void)device;
+    if (stream == NULL) {
+        return sim_fail(device, FER_INVALID_ARGUMENT, NULL, "0 is no native stream");
+    }
     atomic_fetch_add(&stream->refs, 1);
     *out_stream = stream;
     return FER_OK;
