@@ -3,6 +3,7 @@
  * `ferrule conform`: runs the suite against a device. This file lists what is to run and hands it
  * to the workers; the rest is in conform/.
  */
+#include "abi.h"
 #include "command.h"
 #include "conform.h"
 
@@ -44,12 +45,32 @@ static int add_named(campaign *self, const char *name) {
     return EXIT_RIGHT;
 }
 
+static int add_attacks(campaign *self) {
+    const char *pattern = self->options->filter.pattern;
+    if (pattern != NULL && strncmp(pattern, "abi/", 4) == 0 && strpbrk(pattern, "*?[") == NULL &&
+        abi_find(pattern + 4) == NULL) {
+        return complain(
+            EXIT_INVALID,
+            "INVALID_INPUT",
+            "--case '%s': no such attack; ferrule conform --suite abi --list names them",
+            pattern);
+    }
+    adding add = {.campaign = self};
+    (void)abi_each(&self->options->filter, add_case, &add);
+    return add.status;
+}
+
 static int add_all(campaign *self) {
     const conform_options *options = self->options;
     const char *suite = options->suite, *pattern = options->filter.pattern;
     int is_all = strcmp(suite, "all") == 0;
     if (pattern != NULL && strncmp(pattern, "vector:", 7) == 0) {
         return campaign_add(self, pattern);
+    }
+    int is_abi_alone =
+        strcmp(suite, "abi") == 0 || (pattern != NULL && strncmp(pattern, "abi/", 4) == 0);
+    if (is_abi_alone) {
+        return add_attacks(self);
     }
     if (strcmp(suite, "generated") == 0 || is_all) {
         int status = pattern != NULL ? add_named(self, pattern) : EXIT_RIGHT;
@@ -63,9 +84,12 @@ static int add_all(campaign *self) {
         }
     }
     if (strcmp(suite, "onnx") == 0 || (is_all && options->onnx != NULL)) {
-        return vectors_add(self, options->onnx);
+        int status = vectors_add(self, options->onnx);
+        if (status != EXIT_RIGHT) {
+            return status;
+        }
     }
-    return EXIT_RIGHT;
+    return is_all ? add_attacks(self) : EXIT_RIGHT;
 }
 
 static int run_all(const conform_options *options) {
@@ -91,7 +115,7 @@ static int run_all(const conform_options *options) {
         }
     }
     if (status == EXIT_RIGHT) {
-        status = pool_run(&self);
+        status = options->in_process ? worker_run_here(&self) : pool_run(&self);
         int finished = campaign_finish(&self);
         status = status != EXIT_RIGHT ? status : finished;
     }
@@ -105,6 +129,16 @@ static int run_all(const conform_options *options) {
 
 static int run_repro(const conform_options *options) {
     runner self;
+    if (strncmp(options->repro, "abi/", 4) == 0) { /* there is no model to write */
+        if (abi_find(options->repro + 4) == NULL) {
+            return complain(
+                EXIT_INVALID, "INVALID_INPUT", "--repro '%s': no such attack", options->repro);
+        }
+        printf("ferrule conform --device '%s' --case '%s' --in-process\n",
+               options->device,
+               options->repro);
+        return EXIT_RIGHT;
+    }
     fer_status status = runner_open(&self, options->device);
     if (status != FER_OK) {
         return complain(EXIT_DEVICE, fer_status_name(status), "%s", fer_error_last()->message);
@@ -139,7 +173,13 @@ int verb_conform(int argc, char **argv) {
         return EXIT_RIGHT;
     }
     if (options.list) {
-        (void)cases_each(&options.filter, print_case, NULL);
+        int is_abi = strcmp(options.suite, "abi") == 0;
+        if (!is_abi) {
+            (void)cases_each(&options.filter, print_case, NULL);
+        }
+        if (is_abi || strcmp(options.suite, "all") == 0) {
+            (void)abi_each(&options.filter, print_case, NULL);
+        }
         return EXIT_RIGHT;
     }
     return options.repro != NULL ? run_repro(&options) : run_all(&options);

@@ -13,7 +13,7 @@
 typedef struct conform_options {
     const char *device;
     case_filter filter;
-    const char *suite; /* generated, onnx, all */
+    const char *suite; /* generated, onnx, abi, all */
     const char *onnx;  /* folder of vectors */
     const char *report;
     const char *junit;
@@ -21,6 +21,7 @@ typedef struct conform_options {
     const char *expectations;
     const char *repro; /* a case, or NULL */
     const char *output;
+    const char *lose; /* options that make a device pretend to be lost */
     int64_t jobs;
     int64_t sample; /* every n-th case */
     double timeout_s;
@@ -29,6 +30,7 @@ typedef struct conform_options {
     int32_t list;
     int32_t limits;
     int32_t worker;
+    int32_t in_process;
     int32_t json;
     int32_t help;
 } conform_options;
@@ -72,6 +74,8 @@ int campaign_finish(campaign *self); /* sums and files; an exit status */
 
 /* Runs all cases in worker processes; an exit status. */
 int pool_run(campaign *self);
+/* Runs them in this process: what crashes takes the command with it. */
+int worker_run_here(campaign *self);
 int worker_main(const conform_options *options);
 /* A verdict as one line without newline, and back (0 when malformed). */
 void verdict_write(const verdict *self, char *out_line, size_t capacity);

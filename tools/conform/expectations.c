@@ -3,6 +3,7 @@
  * expectations.txt: what is known of a device where it differs from the oracle. A line is
  *
  *     op dtype case expected reason...
+ *     abi slot attack expected reason...
  *
  * op and dtype are names or patterns, case a pattern on what follows them in the name, expected a
  * result; '#' begins a comment. A line that is malformed is named and left out. A line that no
@@ -52,12 +53,13 @@ static const char *parse_line(expected_line *line) {
     if ((at = word(at, line->op, sizeof line->op)) == NULL) {
         return "an op";
     }
-    if (strchr("*?[", line->op[0]) == NULL && strncmp(line->op, "vector:", 7) != 0 &&
+    int is_abi = strcmp(line->op, "abi") == 0; /* then dtype is a slot */
+    if (!is_abi && strchr("*?[", line->op[0]) == NULL && strncmp(line->op, "vector:", 7) != 0 &&
         strpbrk(line->op, "*?[") == NULL && op_row_find(line->op, strlen(line->op)) == NULL) {
-        return "an op of the op table, a pattern or vector:";
+        return "an op of the op table, a pattern, abi or vector:";
     }
     if ((at = word(at, line->dtype, sizeof line->dtype)) == NULL ||
-        (strpbrk(line->dtype, "*?[") == NULL &&
+        (!is_abi && strpbrk(line->dtype, "*?[") == NULL &&
          fer_dtype_from_name(line->dtype) == FER_DTYPE_NONE)) {
         return "a dtype or a pattern after the op";
     }

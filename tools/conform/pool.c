@@ -73,6 +73,8 @@ static void child(const conform_options *options, int in, int out) {
                 options->device,
                 "--timeout",
                 timeout,
+                "--lose",
+                options->lose != NULL ? options->lose : "",
                 (char *)NULL);
     _exit(127);
 }

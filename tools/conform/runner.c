@@ -5,6 +5,7 @@
  * op is straight from the specification where the generator has one; else ref, and for ref itself
  * the same graph on inputs widened to f64.
  */
+#include "abi.h"
 #include "command.h"
 #include "verdict.h"
 
@@ -37,6 +38,7 @@ static int is_claimed(runner *self, const op_row *op) {
 }
 
 void runner_close(runner *self) {
+    free(self->abi);
     fer_device_release(self->device_handle);
     fer_context_release(self->context);
     self->context = NULL;
@@ -390,6 +392,10 @@ static void run_named(runner *self, const char *name, verdict *out) {
     memset(out, 0, sizeof *out);
     if (strncmp(name, "vector:", 7) == 0) {
         (void)vector_run(self, name + 7, out);
+        return;
+    }
+    if (strncmp(name, "abi/", 4) == 0) {
+        abi_run(self, name + 4, out);
         return;
     }
     if (!trial_parse(&of, name)) {

@@ -77,6 +77,8 @@ typedef struct runner {
     char device[64];
     int32_t is_oracle; /* the device is ref itself */
     double timeout_s;
+    const char *lose; /* conform_options.lose */
+    struct abi *abi;  /* made by the first case of the ABI suite (abi_suite.c) */
 } runner;
 
 fer_status runner_open(runner *self, const char *device);
@@ -95,7 +97,8 @@ typedef struct built_case {
 fer_status case_build(const trial *self, fer_context *context, built_case *out);
 void built_finish(built_case *self);
 /* What ref makes of it. */
-fer_status case_expect(runner *self, const trial *of, const built_case *built, fer_value **out_outputs);
+fer_status
+case_expect(runner *self, const trial *of, const built_case *built, fer_value **out_outputs);
 /* 1 when the device claims the op, or one of its expansion's. */
 int vector_run(runner *self, const char *name, verdict *out);
 

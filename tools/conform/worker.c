@@ -70,6 +70,7 @@ int worker_main(const conform_options *options) {
         return EXIT_DEVICE;
     }
     self.timeout_s = options->timeout_s;
+    self.lose = options->lose;
     fputs("ready\n", answers);
     (void)fflush(answers);
     char name[1024], line[800];
@@ -81,6 +82,29 @@ int worker_main(const conform_options *options) {
         if (fprintf(answers, "%s\n", line) < 0 || fflush(answers) != 0) {
             break;
         }
+    }
+    runner_close(&self);
+    return EXIT_RIGHT;
+}
+
+int worker_run_here(campaign *work) {
+    runner self;
+    fer_status status = runner_open(&self, work->options->device);
+    if (status != FER_OK) {
+        return complain(EXIT_DEVICE,
+                        "NO_DEVICE",
+                        "the device '%s' cannot be opened: %s: %s",
+                        work->options->device,
+                        fer_status_name(status),
+                        fer_error_last()->message);
+    }
+    self.timeout_s = work->options->timeout_s;
+    self.lose = work->options->lose;
+    for (uint64_t i = 0; i < work->count; i++) {
+        verdict out;
+        campaign_progress(work, work->cases[i].name);
+        runner_run(&self, work->cases[i].name, &out);
+        campaign_take(work, i, &out);
     }
     runner_close(&self);
     return EXIT_RIGHT;
