@@ -34,6 +34,9 @@ void trial_finish(trial *self) {
     for (uint32_t i = 0; i < self->input_count; i++) {
         fer_tensor_release(self->inputs[i].tensor);
     }
+    for (uint32_t i = 0; i < self->held_count; i++) {
+        fer_tensor_release(self->held[i]);
+    }
     for (block *at = self->memory; at != NULL;) {
         block *next = at->next;
         free(at);
@@ -41,6 +44,7 @@ void trial_finish(trial *self) {
     }
     self->memory = NULL;
     self->input_count = 0;
+    self->held_count = 0;
 }
 
 __attribute__((format(printf, 2, 3))) static int refuse(trial *self, const char *format, ...) {

@@ -20,6 +20,9 @@
 #define CASE_LIST 96
 #define CASE_NAME 256
 
+/* Rows leave out the hooks they do not need. */
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+
 /* ---- facts of ops, from the public op table ---- */
 
 typedef struct op_row {
@@ -70,6 +73,10 @@ typedef struct nd {
     uint64_t count;
     long double *v;     /* NULL: operand left out; of complex ones 2 count numbers */
     long double *slack; /* outputs: absolute error allowed beside the ulps of the op; NULL none */
+    fer_dtype dtype;    /* outputs: which it must be; 0 whatever inference says */
+    int32_t kind;       /* outputs: FER_KIND_SEQUENCE, ... of items; 0 is a tensor */
+    struct nd *items;   /* a map's are keys and values */
+    uint32_t item_count;
 } nd;
 
 /* ---- a case ---- */
@@ -100,6 +107,7 @@ typedef struct case_input {
     double low, high;
     uint32_t list_count;
     double list[CASE_LIST];
+    const char *words; /* strings to draw from, joined with ':'; NULL: the family's */
     fer_tensor *tensor;
     nd number;
 } case_input;
@@ -121,8 +129,10 @@ typedef struct trial {
     case_input inputs[CASE_INPUTS];
     uint32_t input_count;
     uint32_t output_count;
-    char sentence[300]; /* why the name is no case */
-    void *memory;       /* freed with the trial */
+    char sentence[300];            /* why the name is no case */
+    void *memory;                  /* freed with the trial */
+    fer_tensor *held[CASE_INPUTS]; /* tensors of attributes, released with it */
+    uint32_t held_count;
 } trial;
 
 enum {
@@ -155,6 +165,13 @@ typedef struct case_row {
                         fer_context *context,
                         const fer_value_id *inputs,
                         fer_value_id *out_outputs);
+    /* For what the builder cannot say (captures, inputs that are no tensors): the whole graph and
+     * what it is fed, in order. The trial's operands are what the oracle sees. */
+    fer_status (*make)(const trial *self,
+                       fer_context *context,
+                       fer_graph **out_graph,
+                       fer_value **out_inputs,
+                       uint32_t *out_count);
 } case_row;
 
 typedef struct case_family {
@@ -198,15 +215,36 @@ void input_dims(trial *self, uint32_t index, uint32_t rank, const int64_t *dims)
 void input_range(trial *self, uint32_t index, double low, double high);
 case_input *input_named(trial *self, const char *name);
 
-/* Attributes for fer_node_desc, in the trial's memory; how many. */
+/* Attributes for fer_node_desc, in the trial's memory; how many. A tensor is written as its dtype
+ * and elements, "value=f32:1:2". */
 uint32_t
 trial_attrs(const trial *self, fer_context *context, fer_attr *out_attrs, uint32_t capacity);
+/* The case's own node, with attributes beside those of the text. */
+fer_status trial_node(const trial *self,
+                      fer_context *context,
+                      fer_graph *graph,
+                      const fer_value_id *inputs,
+                      const fer_attr *more,
+                      uint32_t more_count,
+                      fer_value_id *out_outputs);
+/* A list that is too long for a name: drawn from the name and key, in eighths of [low, high]. */
+float *trial_floats(const trial *self, const char *key, uint32_t count, double low, double high);
+int64_t *trial_ints(const trial *self, const char *key, uint32_t count, int64_t low, int64_t high);
+/* Takes over a tensor that an attribute holds. */
+fer_tensor *trial_hold(const trial *self, fer_tensor *tensor);
+/* Piece of "a:b:c", in the trial's memory; NULL past the last. */
+const char *text_piece(const trial *self, const char *text, uint32_t index);
+uint32_t text_pieces(const char *text);
+/* Equal strings have equal numbers: what oracles see of strings, and give for them. */
+long double text_number(const char *text, size_t length);
 
 /* ---- arrays ---- */
 
 void nd_make(const trial *self, nd *out, uint32_t rank, const int64_t *dims);
 void nd_slack(const trial *self, nd *out);
 void nd_like(const trial *self, nd *out, const nd *like);
+/* A sequence, optional or map of so many items, which the caller makes. */
+void nd_group(const trial *self, nd *out, int32_t kind, uint32_t count);
 uint64_t dims_count(uint32_t rank, const int64_t *dims);
 /* Next index in row-major order; 0 after the last. */
 int index_next(uint32_t rank, const int64_t *dims, int64_t *index);

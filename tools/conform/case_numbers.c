@@ -33,6 +33,12 @@ void nd_like(const trial *self, nd *out, const nd *like) {
     nd_make(self, out, like->rank, like->dims);
 }
 
+void nd_group(const trial *self, nd *out, int32_t kind, uint32_t count) {
+    *out = (nd){.kind = kind, .item_count = count};
+    out->v = trial_memory(self, sizeof *out->v); /* it is known */
+    out->items = trial_memory(self, (count + 1) * sizeof *out->items);
+}
+
 int index_next(uint32_t rank, const int64_t *dims, int64_t *index) {
     for (uint32_t i = rank; i-- > 0;) {
         if (++index[i] < dims[i]) {

@@ -142,12 +142,15 @@ string_values(const trial *self, case_input *input, fer_context *context, uint64
                                : strcmp(self->values, "reals") == 0 ? reals
                                                                     : texts;
     uint64_t count = dims_count(input->rank, input->dims);
+    uint32_t own = input->words != NULL ? text_pieces(input->words) : 0;
     const char **items = calloc(count + 1, sizeof *items);
     if (items == NULL) {
         return FER_OUT_OF_MEMORY;
     }
     for (uint64_t i = 0; i < count; i++) {
-        items[i] = words[next_random(state) >> 61];
+        uint64_t drawn = next_random(state) >> 32;
+        items[i] =
+            own > 0 ? text_piece(self, input->words, (uint32_t)(drawn % own)) : words[drawn >> 29];
     }
     fer_status status =
         fer_tensor_create_strings(context, input->rank, input->dims, items, NULL, &input->tensor);
@@ -194,15 +197,10 @@ fill_input(const trial *self, case_input *input, uint32_t index, fer_context *co
     return FER_OK;
 }
 
-/* Equal strings have equal numbers; that is all an oracle needs of them. */
 static long double string_number(const fer_tensor *tensor, uint64_t index) {
     size_t length = 0;
     const char *text = fer_tensor_string(tensor, index, &length);
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < length; i++) {
-        hash = (hash ^ (unsigned char)text[i]) * 0x100000001b3u;
-    }
-    return (long double)(hash >> 1);
+    return text_number(text, length);
 }
 
 static void read_numbers(const trial *self, case_input *input, uint32_t index) {
@@ -230,79 +228,4 @@ fer_status trial_values(trial *self, fer_context *context) {
         read_numbers(self, input, i);
     }
     return FER_OK;
-}
-
-/* ---- attributes ---- */
-
-static void attr_strings(const trial *self, const case_arg *arg, fer_attr *out) {
-    fer_string *list = trial_memory(self, CASE_LIST * sizeof *list);
-    const char *text = arg->text;
-    while (*text != '\0' && out->count < CASE_LIST) {
-        size_t length = strcspn(text, ":");
-        char *copy = trial_memory(self, length + 1);
-        memcpy(copy, text, length);
-        list[out->count++] = (fer_string){copy, length};
-        text += length + (text[length] == ':');
-    }
-    out->value.strings = list;
-}
-
-static int attr_make(const trial *self, const case_arg *arg, char kind, fer_attr *out) {
-    double list[CASE_LIST];
-    uint32_t count = arg_list(self, arg->key, list, CASE_LIST);
-    *out = (fer_attr){.name = arg->key, .count = 1};
-    switch (kind) {
-    case 'i':
-        out->type = FER_ATTR_INT;
-        out->value.i = count > 0 ? (int64_t)list[0] : 0;
-        return 1;
-    case 'f':
-        out->type = FER_ATTR_FLOAT;
-        out->value.f = strtof(arg->text, NULL);
-        return 1;
-    case 's':
-        out->type = FER_ATTR_STRING;
-        out->value.s = (fer_string){arg->text, strlen(arg->text)};
-        return 1;
-    case 'I':
-    case 'F': {
-        int64_t *ints = trial_memory(self, CASE_LIST * sizeof *ints);
-        float *floats = (float *)ints;
-        out->count = count;
-        for (uint32_t i = 0; i < count; i++) {
-            if (kind == 'I') {
-                ints[i] = (int64_t)list[i];
-            } else {
-                floats[i] = (float)list[i];
-            }
-        }
-        out->type = kind == 'I' ? FER_ATTR_INTS : FER_ATTR_FLOATS;
-        if (kind == 'I') {
-            out->value.ints = ints;
-        } else {
-            out->value.floats = floats;
-        }
-        return 1;
-    }
-    case 'S':
-        out->type = FER_ATTR_STRINGS;
-        out->count = 0;
-        attr_strings(self, arg, out);
-        return 1;
-    default:
-        return 0;
-    }
-}
-
-uint32_t
-trial_attrs(const trial *self, fer_context *context, fer_attr *out_attrs, uint32_t capacity) {
-    (void)context;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < self->arg_count && count < capacity; i++) {
-        char kind = attribute_kind(self->op, self->args[i].key, strlen(self->args[i].key));
-        if (kind != 0 && attr_make(self, &self->args[i], kind, &out_attrs[count])) {
-            count++;
-        }
-    }
-    return count;
 }

@@ -160,12 +160,35 @@ static void mistrust(const trial *self, uint64_t zeros, uint64_t count, verdict 
     }
 }
 
-void judge_numbers(
-    const trial *self, uint32_t output, fer_tensor *got, const nd *want, verdict *out) {
+static void judge_strings(uint32_t output, fer_tensor *got, const nd *want, verdict *out) {
+    for (uint64_t i = 0; i < want->count; i++) {
+        size_t length = 0;
+        const char *text = fer_tensor_string(got, i, &length);
+        if (text_number(text, length) != want->v[i]) {
+            char shown[100];
+            (void)snprintf(shown,
+                           sizeof shown,
+                           "at %llu is '%.*s', which is another string",
+                           (unsigned long long)i,
+                           (int)(length < 40 ? length : 40),
+                           text);
+            out->at = i;
+            fail(out, output, shown);
+            return;
+        }
+    }
+}
+
+static void
+judge_numbers(const trial *self, uint32_t output, fer_tensor *got, const nd *want, verdict *out) {
     uint64_t zeros = 0, parts;
     fer_dtype dtype = dtype_part(fer_tensor_dtype(got), &parts);
     void *copy = NULL;
     if (!same_shape(output, got, want, out)) {
+        return;
+    }
+    if (dtype == FER_STRING) {
+        judge_strings(output, got, want, out);
         return;
     }
     const void *data = contents(got, &copy);
@@ -212,8 +235,8 @@ static int same_string(fer_tensor *got, uint64_t i, fer_tensor *want, uint64_t j
     return a == b && (a == 0 || memcmp(x, y, a) == 0);
 }
 
-void judge_moved(
-    const trial *self, uint32_t output, fer_tensor *got, const nd *want, verdict *out) {
+static void
+judge_moved(const trial *self, uint32_t output, fer_tensor *got, const nd *want, verdict *out) {
     fer_dtype dtype = fer_tensor_dtype(got);
     void *copy = NULL;
     if (!same_shape(output, got, want, out)) {
@@ -244,6 +267,37 @@ void judge_moved(
         }
     }
     free(copy);
+}
+
+static void
+judge_tensor(const trial *self, uint32_t output, fer_tensor *got, const nd *want, verdict *out) {
+    fer_dtype dtype = fer_tensor_dtype(got);
+    if (want->dtype != FER_DTYPE_NONE && dtype != want->dtype) {
+        fail(out, output, "has another dtype");
+    } else if ((self->row->flags & ROW_MOVEMENT) != 0 && (output == 0 || dtype == self->dtype)) {
+        judge_moved(self, output, got, want, out);
+    } else {
+        judge_numbers(self, output, got, want, out);
+    }
+}
+
+void judge_value(const trial *self, uint32_t output, fer_value *got, const nd *want, verdict *out) {
+    int32_t kind = want->kind != 0 ? want->kind : FER_KIND_TENSOR;
+    if (got == NULL || fer_value_kind(got) != kind) {
+        fail(out, output, "is of another kind");
+        return;
+    }
+    if (kind == FER_KIND_TENSOR) {
+        judge_tensor(self, output, fer_value_tensor(got), want, out);
+        return;
+    }
+    if (fer_value_count(got) != want->item_count) {
+        fail(out, output, "has another number of items");
+        return;
+    }
+    for (uint32_t i = 0; i < want->item_count && out->result != RESULT_FAIL; i++) {
+        judge_value(self, output, fer_value_item(got, i), &want->items[i], out);
+    }
 }
 
 void judge_tensors(const trial *self,

@@ -87,11 +87,10 @@ static void use_scalar(const trial *of, fer_value **outputs) {
 static int write_case(runner *self, const trial *of, const built_case *built, const char *folder) {
     fer_value *outputs[CASE_OUTPUTS] = {NULL};
     int result = write_model(built, folder);
-    for (uint32_t i = 0, from = 0; i < of->input_count && result == EXIT_RIGHT; i++) {
-        if (of->inputs[i].is_present && !of->inputs[i].is_constant) {
-            result = write_value(self, folder, "input", from, of->inputs[i].name, built->inputs[from]);
-            from++;
-        }
+    for (uint32_t i = 0; i < built->input_count && result == EXIT_RIGHT; i++) {
+        fer_value_info info = {.struct_size = sizeof info};
+        fer_status status = fer_graph_input(built->graph, i, &info);
+        result = write_value(self, folder, "input", i, status == FER_OK ? info.name : NULL, built->inputs[i]);
     }
     fer_status status = result == EXIT_RIGHT ? case_expect(self, of, built, outputs) : FER_OK;
     if (status != FER_OK) {

@@ -71,27 +71,12 @@ static fer_status add_inputs(const trial *self, built_case *out, fer_value_id *i
     return FER_OK;
 }
 
-static fer_status add_one_node(const trial *self,
-                               fer_context *context,
-                               fer_graph *graph,
-                               const fer_value_id *ids,
-                               fer_value_id *outputs) {
-    fer_attr attrs[CASE_ARGS];
-    fer_node_desc node = {.struct_size = sizeof node,
-                          .input_count = self->input_count,
-                          .domain = self->op->domain,
-                          .op = self->op->name,
-                          .name = "case",
-                          .inputs = ids,
-                          .attrs = attrs,
-                          .attr_count = trial_attrs(self, context, attrs, CASE_ARGS),
-                          .output_count = self->output_count};
-    return fer_graph_add_node(graph, &node, outputs);
-}
-
 fer_status case_build(const trial *self, fer_context *context, built_case *out) {
     fer_value_id ids[CASE_INPUTS], outputs[CASE_OUTPUTS];
     memset(out, 0, sizeof *out);
+    if (self->row->make != NULL) {
+        return self->row->make(self, context, &out->graph, out->inputs, &out->input_count);
+    }
     fer_status status = fer_graph_create(context, &out->graph);
     if (status == FER_OK) {
         status = add_inputs(self, out, ids);
@@ -99,7 +84,7 @@ fer_status case_build(const trial *self, fer_context *context, built_case *out) 
     if (status == FER_OK) {
         status = self->row->build != NULL
                      ? self->row->build(self, out->graph, context, ids, outputs)
-                     : add_one_node(self, context, out->graph, ids, outputs);
+                     : trial_node(self, context, out->graph, ids, NULL, 0, outputs);
     }
     for (uint32_t i = 0; status == FER_OK && i < self->output_count; i++) {
         char name[16];
@@ -216,17 +201,8 @@ static int by_scalar(const trial *self, const one_run *run, verdict *out) {
     }
     (void)snprintf(out->oracle, sizeof out->oracle, "scalar");
     for (uint32_t i = 0; i < run->output_count && out->result != RESULT_FAIL; i++) {
-        fer_tensor *got = fer_value_tensor(run->outputs[i]);
-        if (got == NULL) {
-            out->result = RESULT_FAIL;
-            (void)snprintf(out->sentence, sizeof out->sentence, "output %u is no tensor", i);
-        } else if (want[i].v == NULL) {
-            continue;
-        } else if ((self->row->flags & ROW_MOVEMENT) != 0 &&
-                   (i == 0 || fer_tensor_dtype(got) == self->dtype)) {
-            judge_moved(self, i, got, &want[i], out);
-        } else {
-            judge_numbers(self, i, got, &want[i], out);
+        if (want[i].v != NULL) {
+            judge_value(self, i, run->outputs[i], &want[i], out);
         }
     }
     return 1;

@@ -55,12 +55,10 @@ void limits_print(FILE *stream);
 
 /* ---- comparing (judge.c) ---- */
 
-/* Holds got against exact numbers; sets error, limit, at, and result to PASS, FAIL or MISTRUSTED.
- */
-void judge_numbers(
-    const trial *self, uint32_t output, fer_tensor *got, const nd *want, verdict *out);
-/* Bit by bit: want holds element numbers of inputs, see case_input.is_moved; -1 is zero. */
-void judge_moved(const trial *self, uint32_t output, fer_tensor *got, const nd *want, verdict *out);
+/* Holds got against what the oracle says, as the row's flags tell: exact numbers within the limit,
+ * or bit by bit the elements of inputs (see case_input.is_moved; -1 is zero); of sequences,
+ * optionals and maps each item. Sets error, limit, at, and result to PASS, FAIL or MISTRUSTED. */
+void judge_value(const trial *self, uint32_t output, fer_value *got, const nd *want, verdict *out);
 /* Against another tensor, element by element, with the op's limit times factor. */
 void judge_tensors(const trial *self,
                    uint32_t output,
