@@ -625,7 +625,7 @@ static fer_status write_text(fer_graph *graph, const feri_gnode *node, feri_text
     if (facts == NULL) {
         return fer_error_last()->status;
     }
-    const feri_infer asked = feri_node_call(graph, node, facts, &graph->bump);
+    feri_infer asked = feri_node_call(graph, node, facts, &graph->bump);
     FER_TRY(node->op->expand(&asked, body));
     return body->status;
 }

@@ -32,7 +32,7 @@ static fer_dtype inner_dtype(const feri_fact *fact) {
 }
 
 /* 1 when both are known to have as many heads. */
-static int has_no_groups(const feri_infer *call) {
+static int has_no_groups(feri_infer *call) {
     const feri_fact *q = call->in[0], *k = call->in[1];
     int64_t heads = feri_infer_int(call, "q_num_heads", 0);
     if (q->rank == 3 || k->rank == 3) {
@@ -42,7 +42,7 @@ static int has_no_groups(const feri_infer *call) {
 }
 
 /* s = scaled product of q [B, H, L, E] and k [B, G, S, E], [B, H, L, S] */
-static void add_scores(const feri_infer *call, feri_text *out_body) {
+static void add_scores(feri_infer *call, feri_text *out_body) {
     int has_scale = feri_attr_find(call->attrs, call->attr_count, "scale") != NULL;
     feri_text_add(out_body,
                   has_scale ? "qs = Mul(q, {@scale: q})\n"
@@ -61,7 +61,7 @@ static void add_scores(const feri_infer *call, feri_text *out_body) {
 }
 
 /* y = p [B, H, L, S] times v [B, G, S, F], [B, H, L, F] */
-static void add_product(const feri_infer *call, feri_text *out_body, const char *p) {
+static void add_product(feri_infer *call, feri_text *out_body, const char *p) {
     if (has_no_groups(call)) {
         feri_text_add(out_body, "y = MatMul(%s, v)\n", p);
         return;
@@ -73,7 +73,7 @@ static void add_product(const feri_infer *call, feri_text *out_body, const char 
                   p);
 }
 
-static fer_status check_known(const feri_infer *call) {
+static fer_status check_known(feri_infer *call) {
     for (uint32_t i = 0; i < 3; i++) {
         if (call->in[i]->rank < 0 || call->in[i]->dtype == FER_DTYPE_NONE) {
             fer_status status = feri_fail(FER_UNSUPPORTED,
@@ -93,7 +93,7 @@ static fer_status check_known(const feri_infer *call) {
 
 /* m = s with attn_mask: -inf where a bool mask says no, else the mask is added. A mask that is
  * shorter than the keys masks the rest. */
-static void add_mask(const feri_infer *call, feri_text *out_body) {
+static void add_mask(feri_infer *call, feri_text *out_body) {
     const feri_fact *mask = feri_infer_in(call, 3);
     if (!mask) {
         feri_text_add(out_body, "m = Identity(c)\n");
@@ -110,7 +110,7 @@ static void add_mask(const feri_infer *call, feri_text *out_body) {
 }
 
 /* n = m, masked beyond the diagonal and beyond the lengths of nonpad_kv_seqlen. */
-static void add_limits(const feri_infer *call, feri_text *out_body) {
+static void add_limits(feri_infer *call, feri_text *out_body) {
     int is_causal = feri_infer_int(call, "is_causal", 0) != 0;
     int has_lengths = feri_infer_in(call, 6) != NULL;
     if (is_causal || has_lengths) {
@@ -135,7 +135,7 @@ static void add_limits(const feri_infer *call, feri_text *out_body) {
                               : "n = Identity(d)\n");
 }
 
-fer_status feri_expand_attention(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_attention(feri_infer *call, feri_text *out_body) {
     static const char *const modes[] = {"s", "c", "n", "p"};
     FER_TRY(check_known(call));
     const feri_fact *q = call->in[0], *k = call->in[1], *v = call->in[2];
@@ -177,7 +177,7 @@ fer_status feri_expand_attention(const feri_infer *call, feri_text *out_body) {
 }
 
 /* The body's own f32 is at least the softmax precision of half operands. */
-fer_status feri_expand_flex_attention(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_flex_attention(feri_infer *call, feri_text *out_body) {
     FER_TRY(check_known(call));
     fer_dtype precision = (fer_dtype)feri_infer_int(call, "softmax_precision", 0);
     int has_score = feri_attr_find(call->attrs, call->attr_count, "score_mod") != NULL;

@@ -8,13 +8,13 @@
 #include <string.h>
 
 #define PLAIN(name, text)                                                                          \
-    fer_status feri_expand_##name(const feri_infer *call, feri_text *out_body) {                   \
+    fer_status feri_expand_##name(feri_infer *call, feri_text *out_body) {                         \
         (void)call;                                                                                \
         feri_text_add(out_body, "%s", text);                                                       \
         return out_body->status;                                                                   \
     }
 
-static fer_status refuse(const feri_infer *call, const char *what) {
+static fer_status refuse(feri_infer *call, const char *what) {
     fer_status status = feri_fail(
         FER_UNSUPPORTED, "%s '%s': %s", call->op->name, call->node ? call->node : "", what);
     feri_error_set_node(call->node);
@@ -25,7 +25,7 @@ PLAIN(ms_gelu, "Y = Gelu(X)\n")
 PLAIN(bias_gelu, "C = Gelu(Add(A, B))\n")
 PLAIN(quick_gelu, "Y = Mul(X, Sigmoid(Mul({@alpha|1.702: X}, X)))\n")
 
-fer_status feri_expand_fast_gelu(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_fast_gelu(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body,
                   "Y = Gelu(%s, approximate='tanh')\n",
                   feri_infer_in(call, 1) ? "Add(X, bias)" : "X");
@@ -34,7 +34,7 @@ fer_status feri_expand_fast_gelu(const feri_infer *call, feri_text *out_body) {
 
 /* name turned as the product wants it. */
 static void add_turned(
-    const feri_infer *call, feri_text *out_body, uint32_t index, const char *name, const char *as) {
+    feri_infer *call, feri_text *out_body, uint32_t index, const char *name, const char *as) {
     int32_t rank = call->in[index]->rank;
     char attr[16] = "transBatch?", last[8] = "trans?";
     attr[10] = last[5] = index == 0 ? 'A' : 'B';
@@ -59,7 +59,7 @@ static void add_turned(
     feri_text_add(out_body, "])\n");
 }
 
-fer_status feri_expand_fused_matmul(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_fused_matmul(feri_infer *call, feri_text *out_body) {
     if (call->in[0]->rank < 2 || call->in[1]->rank < 2) {
         return refuse(call, "its expansion needs the ranks of A and B, at least 2");
     }
@@ -71,7 +71,7 @@ fer_status feri_expand_fused_matmul(const feri_infer *call, feri_text *out_body)
 
 /* ---- norms ---- */
 
-fer_status feri_expand_skip_norm(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_skip_norm(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body,
                   "s0 = Add(input, skip)\n"
                   "s = %s\n"
@@ -88,7 +88,7 @@ static const char root_mean_square[] = "u = Mul(x, x)\n"
                                        "inv = Reciprocal(Sqrt(Add(ReduceMean(u, axes, keepdims=1), "
                                        "{@epsilon|1e-5: x})))\n";
 
-fer_status feri_expand_skip_simplified_norm(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_skip_simplified_norm(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body,
                   "s0 = Add(input, skip)\n"
                   "x = %s\n"
@@ -103,12 +103,13 @@ fer_status feri_expand_skip_simplified_norm(const feri_infer *call, feri_text *o
     return out_body->status;
 }
 
-fer_status feri_expand_simplified_norm(const feri_infer *call, feri_text *out_body) {
-    int32_t axis, rank = call->in[0]->rank;
+fer_status feri_expand_simplified_norm(feri_infer *call, feri_text *out_body) {
+    int32_t rank = call->in[0]->rank;
     if (rank < 0) {
         return refuse(call, "its expansion needs the rank of X");
     }
-    FER_TRY(feri_infer_axis_attr(call, -1, rank, &axis));
+    int32_t axis = feri_infer_axis_attr(call, -1, rank);
+    FER_TRY(call->status);
     feri_text_add(out_body, "x = Identity(X)\naxes = {i64:");
     for (int32_t i = axis; i < rank; i++) {
         feri_text_add(out_body, " %d", (int)i);
@@ -121,7 +122,7 @@ fer_status feri_expand_simplified_norm(const feri_infer *call, feri_text *out_bo
     return out_body->status;
 }
 
-fer_status feri_expand_embed_norm(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_embed_norm(feri_infer *call, feri_text *out_body) {
     int has_segments = feri_infer_in(call, 1) && feri_infer_in(call, 4);
     feri_text_add(out_body,
                   "w = Gather(word_embedding, input_ids)\n"
@@ -155,12 +156,12 @@ static fer_status add_pair(feri_text *out_body, const char *op) {
     return out_body->status;
 }
 
-fer_status feri_expand_qlinear_add(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_qlinear_add(feri_infer *call, feri_text *out_body) {
     (void)call;
     return add_pair(out_body, "Add");
 }
 
-fer_status feri_expand_qlinear_mul(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_qlinear_mul(feri_infer *call, feri_text *out_body) {
     (void)call;
     return add_pair(out_body, "Mul");
 }
@@ -173,7 +174,7 @@ PLAIN(qlinear_leaky_relu,
       "Y = QuantizeLinear(LeakyRelu(x, alpha=@alpha|0.01), Y_scale, Y_zero_point, "
       "output_dtype=X)\n")
 
-fer_status feri_expand_qlinear_pool(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_qlinear_pool(feri_infer *call, feri_text *out_body) {
     int32_t rank = call->in[0]->rank;
     int is_last = feri_infer_int(call, "channels_last", 0) != 0;
     if (rank < 0) {
@@ -189,7 +190,7 @@ fer_status feri_expand_qlinear_pool(const feri_infer *call, feri_text *out_body)
     return out_body->status;
 }
 
-fer_status feri_expand_qlinear_concat(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_qlinear_concat(feri_infer *call, feri_text *out_body) {
     uint32_t tensors = (call->in_count - 2) / 3;
     for (uint32_t i = 0; i < tensors; i++) {
         feri_text_add(out_body,
@@ -218,7 +219,7 @@ add_whole(feri_text *out_body, const char *name, int turns, const char *zero, co
     feri_text_add(out_body, "%s = Sub(%s0, Cast(%s, to=i32))\n", as, as, zero);
 }
 
-fer_status feri_expand_qgemm(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_qgemm(feri_infer *call, feri_text *out_body) {
     add_whole(out_body, "A", feri_infer_int(call, "transA", 0) != 0, "a_zero_point", "a");
     add_whole(out_body, "B", feri_infer_int(call, "transB", 0) != 0, "b_zero_point", "b");
     feri_text_add(out_body,
@@ -233,7 +234,7 @@ fer_status feri_expand_qgemm(const feri_infer *call, feri_text *out_body) {
     return out_body->status;
 }
 
-fer_status feri_expand_matmul_integer_to_float(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_matmul_integer_to_float(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body,
                   "i = MatMulInteger(A, B, a_zero_point, b_zero_point)\n"
                   "f = Mul(Cast(i, to=a_scale), Mul(a_scale, b_scale))\n"
@@ -242,7 +243,7 @@ fer_status feri_expand_matmul_integer_to_float(const feri_infer *call, feri_text
     return out_body->status;
 }
 
-fer_status feri_expand_dynamic_quantize_matmul(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_dynamic_quantize_matmul(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body,
                   "q, s, z = DynamicQuantizeLinear(A)\n"
                   "i = MatMulInteger(q, B, z, b_zero_point)\n"
@@ -272,7 +273,7 @@ static void add_unpacked(feri_text *out_body, const char *name, int64_t bits, co
 }
 
 /* B [N, blocks, bytes]: weights of a block share a scale and a zero point. */
-fer_status feri_expand_matmul_nbits(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_matmul_nbits(feri_infer *call, feri_text *out_body) {
     long long k = feri_infer_int(call, "K", 0), n = feri_infer_int(call, "N", 0);
     long long block = feri_infer_int(call, "block_size", 32), blocks = (k + block - 1) / block;
     int64_t bits = feri_infer_int(call, "bits", 4);

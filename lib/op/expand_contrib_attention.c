@@ -9,14 +9,14 @@
 
 #include <string.h>
 
-static fer_status refuse(const feri_infer *call, const char *what) {
+static fer_status refuse(feri_infer *call, const char *what) {
     fer_status status = feri_fail(
         FER_UNSUPPORTED, "%s '%s': %s", call->op->name, call->node ? call->node : "", what);
     feri_error_set_node(call->node);
     return status;
 }
 
-static int32_t rank_of(const feri_infer *call, uint32_t index) {
+static int32_t rank_of(feri_infer *call, uint32_t index) {
     const feri_fact *in = feri_infer_in(call, index);
     return in ? in->rank : -1;
 }
@@ -31,7 +31,7 @@ static void add_heads(feri_text *out_body, const char *name, long long heads, co
 }
 
 /* s = scaled q k^T; columns and rows number the keys and, from where the past ends, the queries. */
-static void add_scores(const feri_infer *call, feri_text *out_body, const char *past) {
+static void add_scores(feri_infer *call, feri_text *out_body, const char *past) {
     const fer_attr *scale = feri_attr_find(call->attrs, call->attr_count, "scale");
     feri_text_add(out_body,
                   scale && scale->value.f != 0
@@ -49,7 +49,7 @@ static void add_scores(const feri_infer *call, feri_text *out_body, const char *
 /* to = from, with the mask operand: 1 where a key counts, else mask_filter_value is added. Ranks: 1
  * lengths, or ends and starts; 2 [B, T]; 3 [B, S, T]; 4 a square of which the last rows are used.
  */
-static fer_status add_padding(const feri_infer *call,
+static fer_status add_padding(feri_infer *call,
                               feri_text *out_body,
                               uint32_t index,
                               const char *name,
@@ -106,8 +106,8 @@ static void add_output(feri_text *out_body, const char *from) {
                   from);
 }
 
-static void add_bias(
-    const feri_infer *call, feri_text *out_body, uint32_t index, const char *from, const char *to) {
+static void
+add_bias(feri_infer *call, feri_text *out_body, uint32_t index, const char *from, const char *to) {
     feri_text_add(out_body,
                   feri_infer_in(call, index) ? "%s = Add(%s, attention_bias)\n"
                                              : "%s = Identity(%s)\n",
@@ -115,8 +115,7 @@ static void add_bias(
                   from);
 }
 
-static void
-add_causal(const feri_infer *call, feri_text *out_body, const char *from, const char *to) {
+static void add_causal(feri_infer *call, feri_text *out_body, const char *from, const char *to) {
     feri_text_add(out_body,
                   feri_infer_int(call, "unidirectional", 0)
                       ? "sees = LessOrEqual(columns, Unsqueeze(rows, {i64: 1}))\n"
@@ -128,7 +127,7 @@ add_causal(const feri_infer *call, feri_text *out_body, const char *from, const 
 
 /* ---- Attention ---- */
 
-fer_status feri_expand_ms_attention(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_ms_attention(feri_infer *call, feri_text *out_body) {
     uint32_t count;
     const int64_t *sizes = feri_infer_ints(call, "qkv_hidden_sizes", &count);
     long long heads = feri_infer_int(call, "num_heads", 1);
@@ -182,7 +181,7 @@ static void add_unpacked_heads(feri_text *out_body, const char *part, const char
 }
 
 /* q1, k1, v1, each [B, N, L, H], with the bias where they come as rank 3. */
-static fer_status add_operands(const feri_infer *call, feri_text *out_body, long long heads) {
+static fer_status add_operands(feri_infer *call, feri_text *out_body, long long heads) {
     int32_t q_rank = rank_of(call, 0), k_rank = rank_of(call, 1);
     int has_bias = feri_infer_in(call, 3) != NULL;
     if (q_rank == 5) {
@@ -226,7 +225,7 @@ static fer_status add_operands(const feri_infer *call, feri_text *out_body, long
     return out_body->status;
 }
 
-fer_status feri_expand_multi_head(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_multi_head(feri_infer *call, feri_text *out_body) {
     int has_past = feri_infer_in(call, 6) != NULL;
     if (feri_infer_in(call, 8) || feri_infer_in(call, 9)) {
         return refuse(call, "past_sequence_length and cache_indirection are not there");
@@ -257,7 +256,7 @@ static void add_positions(feri_text *out_body) {
                   "pos = Add(pl, Range({i64: 0}', Squeeze(n, {i64: 0}), {i64: 1}'))\n");
 }
 
-static fer_status add_rotation(const feri_infer *call, feri_text *out_body) {
+static fer_status add_rotation(feri_infer *call, feri_text *out_body) {
     const feri_fact *cos = feri_infer_in(call, 7), *out = feri_infer_out(call, 1);
     if (!feri_infer_int(call, "do_rotary", 0)) {
         feri_text_add(out_body, "q = Identity(q1)\nfresh = Identity(k1)\n");
@@ -306,7 +305,7 @@ add_cache(feri_text *out_body, const char *past, const char *fresh, const char *
                   fresh);
 }
 
-static void add_caches(const feri_infer *call, feri_text *out_body) {
+static void add_caches(feri_infer *call, feri_text *out_body) {
     int has_past = feri_infer_in(call, 3) != NULL;
     feri_text_add(out_body,
                   "past_n = %s\n"
@@ -323,7 +322,7 @@ static void add_caches(const feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body, "present_key = Identity(kc)\npresent_value = Identity(vc)\n");
 }
 
-static void add_group_masks(const feri_infer *call, feri_text *out_body) {
+static void add_group_masks(feri_infer *call, feri_text *out_body) {
     long long window = feri_infer_int(call, "local_window_size", -1);
     float cap = feri_attr_float(call->attrs, call->attr_count, "softcap", 0);
     feri_text_add(out_body,
@@ -341,7 +340,7 @@ static void add_group_masks(const feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body, "m = Where(sees, b, {-inf: s})\n");
 }
 
-fer_status feri_expand_group_query(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_group_query(feri_infer *call, feri_text *out_body) {
     long long heads = feri_infer_int(call, "num_heads", 1);
     long long groups = feri_infer_int(call, "kv_num_heads", 1);
     const fer_attr *scale = feri_attr_find(call->attrs, call->attr_count, "scale");
@@ -390,7 +389,7 @@ fer_status feri_expand_group_query(const feri_infer *call, feri_text *out_body) 
 
 /* ---- RotaryEmbedding ---- */
 
-fer_status feri_expand_ms_rotary(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_ms_rotary(feri_infer *call, feri_text *out_body) {
     const feri_fact *x = call->in[0], *cos = call->in[2];
     float scale = feri_attr_float(call->attrs, call->attr_count, "scale", 1);
     long long heads = feri_infer_int(call, "num_heads", 0);

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-static fer_status unknown(const feri_infer *call, const char *what) {
+static fer_status unknown(feri_infer *call, const char *what) {
     fer_status status = feri_fail(FER_UNSUPPORTED,
                                   "%s '%s': its expansion needs %s, which is not known; give the "
                                   "input fixed dims",
@@ -21,12 +21,12 @@ static fer_status unknown(const feri_infer *call, const char *what) {
 
 /* "name = {i64: axis ... rank-1}" */
 static fer_status
-add_axes_from(const feri_infer *call, feri_text *out_body, int64_t absent, const feri_fact *x) {
-    int32_t axis;
+add_axes_from(feri_infer *call, feri_text *out_body, int64_t absent, const feri_fact *x) {
     if (x->rank < 0) {
         return unknown(call, "the rank of X");
     }
-    FER_TRY(feri_infer_axis_attr(call, absent, x->rank, &axis));
+    int32_t axis = feri_infer_axis_attr(call, absent, x->rank);
+    FER_TRY(call->status);
     feri_text_add(out_body, "axes = {i64:");
     for (int32_t i = axis; i < x->rank; i++) {
         feri_text_add(out_body, " %d", (int)i);
@@ -35,12 +35,12 @@ add_axes_from(const feri_infer *call, feri_text *out_body, int64_t absent, const
     return out_body->status;
 }
 
-static const char *stash_name(const feri_infer *call) {
+static const char *stash_name(feri_infer *call) {
     return fer_dtype_name((fer_dtype)feri_infer_int(call, "stash_type", FER_F32));
 }
 
 /* The body casts by itself: to stash_type for the statistics, back before the scale. */
-fer_status feri_expand_rms_norm(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_rms_norm(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body, "exact\n");
     FER_TRY(add_axes_from(call, out_body, -1, call->in[0]));
     feri_text_add(out_body,
@@ -52,7 +52,7 @@ fer_status feri_expand_rms_norm(const feri_infer *call, feri_text *out_body) {
     return out_body->status;
 }
 
-fer_status feri_expand_layer_norm(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_layer_norm(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body, "exact\n");
     FER_TRY(add_axes_from(call, out_body, -1, call->in[0]));
     feri_text_add(out_body,
@@ -68,7 +68,7 @@ fer_status feri_expand_layer_norm(const feri_infer *call, feri_text *out_body) {
     return out_body->status;
 }
 
-fer_status feri_expand_group_norm(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_group_norm(feri_infer *call, feri_text *out_body) {
     const feri_fact *x = call->in[0];
     if (x->rank < 0) {
         return unknown(call, "the rank of X");
@@ -92,7 +92,7 @@ fer_status feri_expand_group_norm(const feri_infer *call, feri_text *out_body) {
     return out_body->status;
 }
 
-fer_status feri_expand_mean_variance_norm(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_mean_variance_norm(feri_infer *call, feri_text *out_body) {
     uint32_t count;
     const int64_t *axes = feri_infer_ints(call, "axes", &count);
     feri_text_add(out_body, "axes = {i64:");
@@ -112,7 +112,7 @@ fer_status feri_expand_mean_variance_norm(const feri_infer *call, feri_text *out
 
 /* Depthwise: as many groups as channels. The state is the last k - 1 of what the convolution saw.
  */
-fer_status feri_expand_causal_conv(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_causal_conv(feri_infer *call, feri_text *out_body) {
     const feri_fact *input = call->in[0];
     const feri_fact *weight = call->in[1];
     const char *activation = feri_infer_string(call, "activation", "none");
@@ -142,7 +142,7 @@ fer_status feri_expand_causal_conv(const feri_infer *call, feri_text *out_body) 
 /* ---- RotaryEmbedding ---- */
 
 /* The caches as [B, S, 1, r/2]. */
-static void add_caches(const feri_infer *call, feri_text *out_body, int64_t part) {
+static void add_caches(feri_infer *call, feri_text *out_body, int64_t part) {
     static const char *const names[2][2] = {
         {"cos_cache", "c"},
         {"sin_cache", "s"}
@@ -170,7 +170,7 @@ static void add_caches(const feri_infer *call, feri_text *out_body, int64_t part
 
 /* Works on [B, S, heads, head size]: halves, or every other entry, are rotated pairwise; what lies
  * beyond rotary_embedding_dim stays. */
-fer_status feri_expand_rotary(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_rotary(feri_infer *call, feri_text *out_body) {
     const feri_fact *x = call->in[0];
     int64_t part = feri_infer_int(call, "rotary_embedding_dim", 0);
     int is_interleaved = feri_infer_int(call, "interleaved", 0) != 0;
@@ -217,7 +217,7 @@ fer_status feri_expand_rotary(const feri_infer *call, feri_text *out_body) {
 /* ---- CenterCropPad ---- */
 
 /* Pads to the larger of both, then crops to shape, both around the center. */
-fer_status feri_expand_center_crop_pad(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_center_crop_pad(feri_infer *call, feri_text *out_body) {
     const feri_fact *in = call->in[0];
     uint32_t count;
     const int64_t *axes = feri_infer_ints(call, "axes", &count);

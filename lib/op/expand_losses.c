@@ -9,7 +9,7 @@
 
 /* The loss from log-probabilities. Where a target is ignored, class 0 is read in its place and
  * neither the score nor its weight counts. */
-static fer_status add_loss(const feri_infer *call,
+static fer_status add_loss(feri_infer *call,
                            feri_text *out_body,
                            const char *scores,
                            const char *target,
@@ -51,12 +51,12 @@ static fer_status add_loss(const feri_infer *call,
     return out_body->status;
 }
 
-fer_status feri_expand_nll_loss(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_nll_loss(feri_infer *call, feri_text *out_body) {
     return add_loss(
         call, out_body, "input", "target", feri_infer_in(call, 2) ? "weight" : NULL, "loss");
 }
 
-fer_status feri_expand_cross_entropy(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_cross_entropy(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body, "log_prob = LogSoftmax(scores, axis=1)\n");
     return add_loss(
         call, out_body, "log_prob", "labels", feri_infer_in(call, 2) ? "weights" : NULL, "output");

@@ -8,19 +8,19 @@
 
 #include <string.h>
 
-static uint32_t list_count(const feri_infer *call, const char *name) {
+static uint32_t list_count(feri_infer *call, const char *name) {
     const fer_attr *attr = feri_attr_find(call->attrs, call->attr_count, name);
     return attr ? attr->count : 0;
 }
 
-fer_status feri_expand_binarizer(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_binarizer(feri_infer *call, feri_text *out_body) {
     (void)call;
     feri_text_add(out_body,
                   "exact\nY = Cast(Greater(Cast(X, to=f64), {@threshold|0: f64}), to=X)\n");
     return out_body->status;
 }
 
-fer_status feri_expand_feature_extractor(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_feature_extractor(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body,
                   "exact\n"
                   "x = %s\n"
@@ -29,7 +29,7 @@ fer_status feri_expand_feature_extractor(const feri_infer *call, feri_text *out_
     return out_body->status;
 }
 
-fer_status feri_expand_scaler(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_scaler(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body,
                   "x = Cast(X, to=f64)\n%s%sY = Cast(s, to=f32)\n",
                   list_count(call, "offset") ? "d = Sub(x, {f64: @offset})\n" : "d = Identity(x)\n",
@@ -38,7 +38,7 @@ fer_status feri_expand_scaler(const feri_infer *call, feri_text *out_body) {
 }
 
 /* A row of zeros stays. */
-fer_status feri_expand_normalizer(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_normalizer(feri_infer *call, feri_text *out_body) {
     const char *norm = feri_infer_string(call, "norm", "MAX");
     const char *sum = strcmp(norm, "L1") == 0   ? "ReduceL1"
                       : strcmp(norm, "L2") == 0 ? "ReduceL2"
@@ -52,7 +52,7 @@ fer_status feri_expand_normalizer(const feri_infer *call, feri_text *out_body) {
     return out_body->status;
 }
 
-fer_status feri_expand_imputer(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_imputer(feri_infer *call, feri_text *out_body) {
     int is_float = list_count(call, "imputed_value_floats") > 0;
     float replaced = feri_attr_float(call->attrs, call->attr_count, "replaced_value_float", 0);
     if (is_float && replaced != replaced) {
@@ -67,7 +67,7 @@ fer_status feri_expand_imputer(const feri_infer *call, feri_text *out_body) {
 }
 
 /* Each operand as a matrix, cut or filled with zeros to its width. */
-fer_status feri_expand_feature_vectorizer(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_feature_vectorizer(feri_infer *call, feri_text *out_body) {
     uint32_t count;
     const int64_t *widths = feri_infer_ints(call, "inputdimensions", &count);
     for (uint32_t i = 0; i < count; i++) {
@@ -101,7 +101,7 @@ fer_status feri_expand_feature_vectorizer(const feri_infer *call, feri_text *out
 
 /* ---- models ---- */
 
-static void add_rows(const feri_infer *call, feri_text *out_body) {
+static void add_rows(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body,
                   call->in[0]->rank == 1 ? "x = Unsqueeze(Cast(X, to=f64), {i64: 0})\n"
                                          : "x = Cast(X, to=f64)\n");
@@ -109,7 +109,7 @@ static void add_rows(const feri_infer *call, feri_text *out_body) {
 
 /* z = s as post_transform says, along rows. PROBIT is the inverse of the normal distribution by
  * Winitzki's approximation, as in ONNX Runtime. */
-static fer_status add_post_transform(const feri_infer *call, feri_text *out_body) {
+static fer_status add_post_transform(feri_infer *call, feri_text *out_body) {
     const char *kind = feri_infer_string(call, "post_transform", "NONE");
     static const char *const texts[][2] = {
         {"NONE",         "z = Identity(s)\n"                           },
@@ -136,7 +136,7 @@ static fer_status add_post_transform(const feri_infer *call, feri_text *out_body
     return feri_infer_fail(call, "post_transform '%s' is not known", kind);
 }
 
-fer_status feri_expand_linear_regressor(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_linear_regressor(feri_infer *call, feri_text *out_body) {
     add_rows(call, out_body);
     feri_text_add(out_body,
                   "w = Reshape({f64: @coefficients}, {i64: @targets|1 -1})\n"
@@ -149,7 +149,7 @@ fer_status feri_expand_linear_regressor(const feri_infer *call, feri_text *out_b
     return out_body->status;
 }
 
-fer_status feri_expand_linear_classifier(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_linear_classifier(feri_infer *call, feri_text *out_body) {
     const feri_fact *x = call->in[0];
     uint32_t labels = list_count(call, "classlabels_ints");
     int64_t features =
@@ -193,7 +193,7 @@ fer_status feri_expand_linear_classifier(const feri_infer *call, feri_text *out_
 }
 
 /* k = the kernel of each row against each support vector */
-static fer_status add_kernel(const feri_infer *call, feri_text *out_body) {
+static fer_status add_kernel(feri_infer *call, feri_text *out_body) {
     const char *kind = feri_infer_string(call, "kernel_type", "LINEAR");
     int has_params = list_count(call, "kernel_params") >= 3;
     feri_text_add(out_body,
@@ -223,7 +223,7 @@ static fer_status add_kernel(const feri_infer *call, feri_text *out_body) {
     return out_body->status;
 }
 
-fer_status feri_expand_svm_regressor(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_svm_regressor(feri_infer *call, feri_text *out_body) {
     int64_t supports = feri_infer_int(call, "n_supports", 0);
     add_rows(call, out_body);
     if (supports > 0) {

@@ -15,7 +15,7 @@ static fer_status add(feri_text *out_body, const char *text) {
 
 /* An expansion that is the same for every node. */
 #define PLAIN(name, text)                                                                          \
-    fer_status feri_expand_##name(const feri_infer *call, feri_text *out_body) {                   \
+    fer_status feri_expand_##name(feri_infer *call, feri_text *out_body) {                         \
         (void)call;                                                                                \
         return add(out_body, text);                                                                \
     }
@@ -42,7 +42,7 @@ PLAIN(cast_like,
       "exact\n"
       "output = Cast(input, to=target_type, saturate=@saturate, round_mode=@round_mode)\n")
 
-fer_status feri_expand_gelu(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_gelu(feri_infer *call, feri_text *out_body) {
     if (feri_infer_string(call, "approximate", "none")[0] == 't') {
         return add(out_body,
                    "cube = Mul(X, Mul(X, X))\n"
@@ -54,7 +54,7 @@ fer_status feri_expand_gelu(const feri_infer *call, feri_text *out_body) {
                "Y = Mul(Mul({0.5: X}, X), Add({1: X}, t))\n");
 }
 
-fer_status feri_expand_clip(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_clip(feri_infer *call, feri_text *out_body) {
     int has_min = feri_infer_in(call, 1) != NULL;
     int has_max = feri_infer_in(call, 2) != NULL;
     return add(out_body,
@@ -65,7 +65,7 @@ fer_status feri_expand_clip(const feri_infer *call, feri_text *out_body) {
 }
 
 /* Integer operands take bias and lambd cut to integers, as ONNX's CastLike does. */
-fer_status feri_expand_shrink(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_shrink(feri_infer *call, feri_text *out_body) {
     int32_t dtype_class = feri_dtype_class(call->in[0]->dtype);
     if (dtype_class == FERI_CLASS_FLOAT) {
         return add(out_body,
@@ -105,9 +105,9 @@ PLAIN(reduce_l1, "reduced = ReduceSum(Abs(data), axes, " REDUCE_ATTRS ")\n")
 PLAIN(reduce_sum_square, "reduced = ReduceSum(Mul(data, data), axes, " REDUCE_ATTRS ")\n")
 
 /* Whether operand 0 has a float dtype; the others go through f64. */
-static int is_float_call(const feri_infer *call) { return feri_infer_is_float(call->in[0]->dtype); }
+static int is_float_call(feri_infer *call) { return feri_infer_is_float(call->in[0]->dtype); }
 
-fer_status feri_expand_reduce_l2(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_reduce_l2(feri_infer *call, feri_text *out_body) {
     return add(out_body,
                is_float_call(call) ? "reduced = Sqrt(ReduceSum(Mul(data, data), axes, " REDUCE_ATTRS
                                      "))\n"
@@ -115,7 +115,7 @@ fer_status feri_expand_reduce_l2(const feri_infer *call, feri_text *out_body) {
                                      "reduced = Cast(Sqrt(Cast(s, to=f64)), to=data)\n");
 }
 
-fer_status feri_expand_reduce_log_sum(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_reduce_log_sum(feri_infer *call, feri_text *out_body) {
     return add(out_body,
                is_float_call(call) ? "reduced = Log(ReduceSum(data, axes, " REDUCE_ATTRS "))\n"
                                    : "s = ReduceSum(data, axes, " REDUCE_ATTRS ")\n"
@@ -124,7 +124,7 @@ fer_status feri_expand_reduce_log_sum(const feri_infer *call, feri_text *out_bod
 
 /* log(sum(e^x)) = m + log(sum(e^(x - m))), m the largest, kept finite so that infinities do not
  * make NaNs. */
-fer_status feri_expand_reduce_log_sum_exp(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_reduce_log_sum_exp(feri_infer *call, feri_text *out_body) {
     int is_float = is_float_call(call);
     int is_f64 = !is_float || call->in[0]->dtype == FER_F64;
     const char *bound = is_f64 ? "1.0e308" : "3.0e38";
@@ -146,7 +146,7 @@ fer_status feri_expand_reduce_log_sum_exp(const feri_infer *call, feri_text *out
 
 /* ---- softmax ---- */
 
-static fer_status softmax(const feri_infer *call, feri_text *out_body, const char *rest) {
+static fer_status softmax(feri_infer *call, feri_text *out_body, const char *rest) {
     feri_text_add(out_body,
                   "axes = {i64: %lld}\n"
                   "d = Sub(input, ReduceMax(input, axes, keepdims=1))\n"
@@ -158,18 +158,18 @@ static fer_status softmax(const feri_infer *call, feri_text *out_body, const cha
     return out_body->status;
 }
 
-fer_status feri_expand_softmax(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_softmax(feri_infer *call, feri_text *out_body) {
     return softmax(call, out_body, "output = Div(e, s)\n");
 }
 
-fer_status feri_expand_log_softmax(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_log_softmax(feri_infer *call, feri_text *out_body) {
     return softmax(call, out_body, "output = Sub(d, Log(s))\n");
 }
 
 /* ---- windows ---- */
 
 /* terms gives the window from a, the angle of every entry. */
-static fer_status window(const feri_infer *call, feri_text *out_body, const char *terms) {
+static fer_status window(feri_infer *call, feri_text *out_body, const char *terms) {
     int64_t dtype = feri_infer_int(call, "output_datatype", FER_F32);
     int is_periodic = feri_infer_int(call, "periodic", 1) != 0;
     feri_text_add(out_body,
@@ -185,16 +185,16 @@ static fer_status window(const feri_infer *call, feri_text *out_body, const char
     return out_body->status;
 }
 
-fer_status feri_expand_hann_window(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_hann_window(feri_infer *call, feri_text *out_body) {
     return window(call, out_body, "Sub({0.5: a}, Mul({0.5: a}, Cos(a)))");
 }
 
-fer_status feri_expand_hamming_window(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_hamming_window(feri_infer *call, feri_text *out_body) {
     return window(
         call, out_body, "Sub({0.543478260869565217: a}, Mul({0.456521739130434783: a}, Cos(a)))");
 }
 
-fer_status feri_expand_blackman_window(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_blackman_window(feri_infer *call, feri_text *out_body) {
     return window(call,
                   out_body,
                   "Add(Sub({0.42: a}, Mul({0.5: a}, Cos(a))), "

@@ -7,7 +7,7 @@
 #include "op/infer.h"
 #include "tensor/dtype.h"
 
-fer_status feri_expand_dynamic_quantize(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_dynamic_quantize(feri_infer *call, feri_text *out_body) {
     (void)call;
     feri_text_add(out_body,
                   "low = Min(ReduceMin(x, keepdims=0), {0: x})\n"
@@ -52,7 +52,7 @@ static void add_centered(feri_text *out_body,
 
 static int is_vector(const feri_fact *fact) { return fact && fact->rank >= 1; }
 
-fer_status feri_expand_matmul_integer(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_matmul_integer(feri_infer *call, feri_text *out_body) {
     const feri_fact *a = call->in[0];
     /* A of rank 1 has no rows to count. */
     add_centered(
@@ -69,7 +69,7 @@ static void add_range(feri_text *out_body, const feri_fact *zero) {
                                                 : "low = {f64: 0}'\nhigh = {f64: 255}'\n");
 }
 
-fer_status feri_expand_qlinear_matmul(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_qlinear_matmul(feri_infer *call, feri_text *out_body) {
     const feri_fact *a = call->in[0];
     int has_rows = is_vector(a) && a->rank > 1;
     feri_text_add(out_body, "exact\n");
@@ -98,8 +98,7 @@ fer_status feri_expand_qlinear_matmul(const feri_infer *call, feri_text *out_bod
 /* ---- convolutions: sums of products stay below 2^53, so f64 is exact ---- */
 
 /* {i64: -1 1 1 ...}: the vector of what counts filters against W's rank. */
-static fer_status
-add_filter_shape(const feri_infer *call, feri_text *out_body, const feri_fact *w) {
+static fer_status add_filter_shape(feri_infer *call, feri_text *out_body, const feri_fact *w) {
     if (w->rank < 0) {
         return feri_fail(FER_UNSUPPORTED,
                          "%s '%s': its expansion needs the rank of w, which is not known; give the "
@@ -119,7 +118,7 @@ add_filter_shape(const feri_infer *call, feri_text *out_body, const feri_fact *w
     "auto_pad=@auto_pad, dilations=@dilations, group=@group, kernel_shape=@kernel_shape, "         \
     "pads=@pads, strides=@strides"
 
-fer_status feri_expand_conv_integer(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_conv_integer(feri_infer *call, feri_text *out_body) {
     FER_TRY(add_filter_shape(call, out_body, call->in[1]));
     feri_text_add(out_body,
                   "%s%sy = Cast(Conv(fx, fw, " CONV_ATTRS "), to=i32)\n",
@@ -131,7 +130,7 @@ fer_status feri_expand_conv_integer(const feri_infer *call, feri_text *out_body)
     return out_body->status;
 }
 
-fer_status feri_expand_qlinear_conv(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_qlinear_conv(feri_infer *call, feri_text *out_body) {
     const feri_fact *w = call->in[3];
     FER_TRY(add_filter_shape(call, out_body, w));
     feri_text_add(out_body, "one = {i64: 1 -1");

@@ -8,41 +8,39 @@
 #include <string.h>
 
 /* How many tensors are optimised: per tensor so many operands and results. */
-static uint32_t tensor_count(const feri_infer *call, uint32_t operands) {
+static uint32_t tensor_count(feri_infer *call, uint32_t operands) {
     return call->in_count > 2 ? (call->in_count - 2) / operands : 0;
 }
 
-static fer_status infer_update(const feri_infer *call, uint32_t operands) {
+static void infer_update(feri_infer *call, uint32_t operands) {
     uint32_t n = tensor_count(call, operands);
     if (n == 0 || call->in_count != 2 + n * operands || call->out_count > n * (operands - 1)) {
-        return feri_infer_fail(call,
-                               "%u operands and %u results; each tensor takes %u and gives %u, "
-                               "beside R and T",
-                               call->in_count,
-                               call->out_count,
-                               operands,
-                               operands - 1);
+        feri_infer_fail(call,
+                        "%u operands and %u results; each tensor takes %u and gives %u, beside R "
+                        "and T",
+                        call->in_count,
+                        call->out_count,
+                        operands,
+                        operands - 1);
+        return;
     }
-    FER_TRY(feri_infer_rank(call, 0, 0, 1));
-    FER_TRY(feri_infer_rank(call, 1, 0, 1));
+    feri_infer_rank(call, 0, 0, 1);
+    feri_infer_rank(call, 1, 0, 1);
     for (uint32_t i = 0; i < call->out_count; i++) {
         const feri_fact *x = call->in[2 + i % n];
         const feri_fact *same = call->in[2 + (i < n ? i : i + n)];
-        feri_fact *out = feri_infer_out(call, i);
         if (!x || !same) {
-            return feri_infer_fail(call, "a tensor is left out");
+            feri_infer_fail(call, "a tensor is left out");
+            return;
         }
-        if (out) {
-            out->dtype = same->dtype;
-        }
-        FER_TRY(feri_infer_set_like(call, i, x));
+        feri_infer_set_dtype(call, i, same->dtype);
+        feri_infer_set_like(call, i, x);
     }
-    return FER_OK;
 }
 
-fer_status feri_infer_adagrad(feri_infer *call) { return infer_update(call, 3); }
-fer_status feri_infer_momentum(feri_infer *call) { return infer_update(call, 3); }
-fer_status feri_infer_adam(feri_infer *call) { return infer_update(call, 4); }
+void feri_infer_adagrad(feri_infer *call) { infer_update(call, 3); }
+void feri_infer_momentum(feri_infer *call) { infer_update(call, 3); }
+void feri_infer_adam(feri_infer *call) { infer_update(call, 4); }
 
 /* A name of tensor i's operand or result group. */
 #define NAME(group) ((group)*n + i)
@@ -67,8 +65,8 @@ static void add_start(feri_text *out_body, uint32_t n, uint32_t i) {
 }
 
 /* Results that nobody wants are not assigned by name. */
-static void add_result(
-    const feri_infer *call, feri_text *out_body, uint32_t index, const char *name, uint32_t i) {
+static void
+add_result(feri_infer *call, feri_text *out_body, uint32_t index, const char *name, uint32_t i) {
     if (feri_infer_out(call, index)) {
         feri_text_add(out_body, "outputs%u = Identity(%s%u)\n", index, name, i);
     }
@@ -85,7 +83,7 @@ static void add_numbered(feri_text *out_body, const char *text, uint32_t i) {
     }
 }
 
-fer_status feri_expand_adagrad(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_adagrad(feri_infer *call, feri_text *out_body) {
     uint32_t n = tensor_count(call, 3);
     for (uint32_t i = 0; i < n; i++) {
         add_start(out_body, n, i);
@@ -102,7 +100,7 @@ fer_status feri_expand_adagrad(const feri_infer *call, feri_text *out_body) {
     return out_body->status;
 }
 
-fer_status feri_expand_adam(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_adam(feri_infer *call, feri_text *out_body) {
     uint32_t n = tensor_count(call, 4);
     for (uint32_t i = 0; i < n; i++) {
         add_start(out_body, n, i);
@@ -130,7 +128,7 @@ fer_status feri_expand_adam(const feri_infer *call, feri_text *out_body) {
     return out_body->status;
 }
 
-fer_status feri_expand_momentum(const feri_infer *call, feri_text *out_body) {
+fer_status feri_expand_momentum(feri_infer *call, feri_text *out_body) {
     uint32_t n = tensor_count(call, 3);
     int is_nesterov = strcmp(feri_infer_string(call, "mode", ""), "nesterov") == 0;
     for (uint32_t i = 0; i < n; i++) {

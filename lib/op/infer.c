@@ -10,16 +10,21 @@
 #include <stdio.h>
 #include <string.h>
 
-fer_status feri_infer_fail(const feri_infer *call, const char *format, ...) {
-    char message[640];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(message, sizeof(message), format, arguments);
-    va_end(arguments);
-    fer_status status = feri_fail(
-        FER_INVALID_MODEL, "%s '%s': %s", call->op->name, call->node ? call->node : "", message);
-    feri_error_set_node(call->node);
-    return status;
+fer_status feri_infer_fail(feri_infer *call, const char *format, ...) {
+    if (call->status == FER_OK) {
+        char message[640];
+        va_list arguments;
+        va_start(arguments, format);
+        vsnprintf(message, sizeof(message), format, arguments);
+        va_end(arguments);
+        call->status = feri_fail(FER_INVALID_MODEL,
+                                 "%s '%s': %s",
+                                 call->op->name,
+                                 call->node ? call->node : "",
+                                 message);
+        feri_error_set_node(call->node);
+    }
+    return call->status;
 }
 
 feri_fact *feri_infer_in(const feri_infer *call, uint32_t index) {
@@ -29,6 +34,16 @@ feri_fact *feri_infer_in(const feri_infer *call, uint32_t index) {
 feri_fact *feri_infer_out(const feri_infer *call, uint32_t index) {
     return index < call->out_count ? call->out[index] : NULL;
 }
+
+feri_sym feri_infer_dim(const feri_fact *fact, int32_t index) {
+    if (!fact) {
+        return feri_sym_unknown();
+    }
+    index += index < 0 ? fact->rank : 0;
+    return index >= 0 && index < fact->rank ? fact->dims[index] : feri_sym_unknown();
+}
+
+/* ---- attributes ---- */
 
 int64_t feri_infer_int(const feri_infer *call, const char *name, int64_t absent) {
     return feri_attr_int(call->attrs, call->attr_count, name, absent);
@@ -48,158 +63,298 @@ const int64_t *feri_infer_ints(const feri_infer *call, const char *name, uint32_
     return attr->value.ints;
 }
 
+int64_t feri_infer_positive(feri_infer *call, const char *name, int64_t absent) {
+    int64_t given = feri_infer_int(call, name, absent);
+    if (given < 1) {
+        feri_infer_fail(call, "%s is %lld, it must be positive", name, (long long)given);
+        return 1;
+    }
+    return given;
+}
+
+uint32_t feri_infer_find_choice(const char *choices,
+                                const char *text,
+                                int (*compare)(const char *, const char *, size_t)) {
+    size_t length = strlen(text);
+    for (uint32_t i = 0;; i++) {
+        size_t own = strcspn(choices, ",");
+        if (own == length && compare(choices, text, length) == 0) {
+            return i;
+        }
+        if (choices[own] == '\0') {
+            return UINT32_MAX;
+        }
+        choices += own + 2;
+    }
+}
+
+uint32_t feri_infer_choice(feri_infer *call, const char *name, const char *choices) {
+    const char *given = feri_infer_string(call, name, NULL);
+    uint32_t place = given ? feri_infer_find_choice(choices, given, strncmp) : 0;
+    if (place == UINT32_MAX) {
+        feri_infer_fail(call, "%s is '%s', it must be one of %s", name, given, choices);
+        return 0;
+    }
+    return place;
+}
+
+fer_dtype
+feri_infer_dtype_attr(feri_infer *call, const char *name, fer_dtype absent, uint32_t allowed) {
+    int64_t number = feri_infer_int(call, name, absent);
+    int is_dtype = number > 0 && number < FER_DTYPE_COUNT;
+    if (!is_dtype || !(allowed & (1u << number))) {
+        feri_infer_fail(call,
+                        "attribute '%s' is %lld (%s), which it cannot produce",
+                        name,
+                        (long long)number,
+                        is_dtype ? fer_dtype_name((fer_dtype)number) : "no dtype");
+        return FER_DTYPE_NONE;
+    }
+    return (fer_dtype)number;
+}
+
 /* ---- checks ---- */
 
-fer_status feri_infer_axis(
-    const feri_infer *call, const char *what, int64_t axis, int32_t rank, int32_t *out) {
+int32_t feri_infer_axis(feri_infer *call, const char *what, int64_t axis, int32_t rank) {
     if (axis < -(int64_t)rank || axis >= rank) {
-        return feri_infer_fail(call,
-                               "%s is %lld, for rank %d it must lie in [%d, %d]",
-                               what,
-                               (long long)axis,
-                               (int)rank,
-                               -(int)rank,
-                               (int)rank - 1);
+        feri_infer_fail(call,
+                        "%s is %lld, for rank %d it must lie in [%d, %d]",
+                        what,
+                        (long long)axis,
+                        (int)rank,
+                        -(int)rank,
+                        (int)rank - 1);
+        return 0;
     }
-    *out = (int32_t)(axis < 0 ? axis + rank : axis);
-    return FER_OK;
+    return (int32_t)(axis < 0 ? axis + rank : axis);
 }
 
-fer_status
-feri_infer_axis_attr(const feri_infer *call, int64_t absent, int32_t rank, int32_t *out) {
-    return feri_infer_axis(call, "axis", feri_infer_int(call, "axis", absent), rank, out);
+int32_t feri_infer_axis_attr(feri_infer *call, int64_t absent, int32_t rank) {
+    return feri_infer_axis(call, "axis", feri_infer_int(call, "axis", absent), rank);
 }
 
-fer_status feri_infer_rank(const feri_infer *call, uint32_t index, int32_t least, int32_t most) {
+uint32_t feri_infer_axes(
+    feri_infer *call, const int64_t *given, uint32_t count, int32_t rank, int32_t *axes) {
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < count && call->status == FER_OK; i++) {
+        int32_t axis = feri_infer_axis(call, "an axis", given ? given[i] : (int64_t)i, rank);
+        if (seen & (1u << axis)) {
+            feri_infer_fail(call, "axis %d is given twice", (int)axis);
+            break; /* so that axes is never written beyond rank */
+        }
+        seen |= 1u << axis;
+        if (axes) {
+            axes[i] = axis;
+        }
+    }
+    return seen;
+}
+
+int feri_infer_axes_operand(feri_infer *call,
+                            uint32_t index,
+                            int32_t rank,
+                            int32_t *axes,
+                            int32_t *out_count,
+                            uint32_t *out_set) {
     const feri_fact *fact = feri_infer_in(call, index);
-    if (!fact || fact->rank < 0 || (fact->rank >= least && fact->rank <= most)) {
-        return FER_OK;
+    int64_t numbers[FER_MAX_RANK];
+    uint32_t known;
+    feri_sym count = fact ? feri_fact_count(fact, call->terms) : feri_sym_number(0);
+    feri_infer_rank(call, index, 0, 1);
+    *out_set = 0;
+    *out_count = -1;
+    if (feri_sym_is_number(count)) {
+        *out_count = (int32_t)count.number;
+        if (count.number > rank) {
+            feri_infer_fail(call,
+                            "it has %lld axes for a tensor of rank %d",
+                            (long long)count.number,
+                            (int)rank);
+            *out_count = 0;
+        }
     }
-    if (least == most) {
-        return feri_infer_fail(call,
-                               "operand %u has rank %d, it must have rank %d",
-                               index,
-                               (int)fact->rank,
-                               (int)least);
+    if (fact && !feri_infer_numbers(call, index, numbers, FER_MAX_RANK, &known)) {
+        return 0;
     }
-    return feri_infer_fail(call,
-                           "operand %u has rank %d, it must lie in [%d, %d]",
-                           index,
-                           (int)fact->rank,
-                           (int)least,
-                           (int)most);
+    *out_set = feri_infer_axes(call, numbers, (uint32_t)*out_count, rank, axes);
+    return 1;
 }
 
-fer_status feri_infer_equal(const feri_infer *call, feri_sym a, feri_sym b, const char *what) {
-    if (feri_terms_require_equal(call->terms, a, b)) {
-        return FER_OK;
+int feri_infer_rank(feri_infer *call, uint32_t index, int32_t least, int32_t most) {
+    const feri_fact *fact = feri_infer_in(call, index);
+    if (!fact || fact->rank < 0) {
+        return 0;
+    }
+    if (fact->rank < least || fact->rank > most) {
+        feri_infer_fail(call,
+                        least == most ? "operand %u has rank %d, it must have rank %d"
+                                      : "operand %u has rank %d, it must lie in [%d, %d]",
+                        index,
+                        (int)fact->rank,
+                        (int)least,
+                        (int)most);
+        return 0;
+    }
+    return 1;
+}
+
+void feri_infer_equal(feri_infer *call, feri_sym a, feri_sym b, const char *what) {
+    if (call->status != FER_OK || feri_terms_require_equal(call->terms, a, b)) {
+        return;
     }
     char left[96];
     char right[96];
     feri_sym_print(call->terms, a, left, sizeof(left));
     feri_sym_print(call->terms, b, right, sizeof(right));
-    return feri_infer_fail(call, "%s must be equal, they are %s and %s", what, left, right);
+    feri_infer_fail(call, "%s must be equal, they are %s and %s", what, left, right);
 }
 
-fer_status feri_infer_add(const feri_infer *call, feri_sym a, feri_sym b, feri_sym *out) {
-    *out = feri_sym_add(call->terms, a, b);
-    if (feri_sym_is_unknown(*out) && feri_sym_is_number(a) && feri_sym_is_number(b)) {
-        return feri_infer_fail(call, "a dim is larger than 2^63 - 1");
+feri_sym feri_infer_same(feri_infer *call, feri_sym a, feri_sym b, const char *what) {
+    feri_infer_equal(call, a, b, what);
+    return feri_sym_is_unknown(a) || feri_sym_is_number(b) ? b : a;
+}
+
+/* result, which must not be unknown where both operands are numbers. */
+static feri_sym fitting(feri_infer *call, feri_sym a, feri_sym b, feri_sym result) {
+    if (feri_sym_is_unknown(result) && feri_sym_is_number(a) && feri_sym_is_number(b)) {
+        feri_infer_fail(call, "a dim is larger than 2^63 - 1");
     }
-    return FER_OK;
+    return result;
 }
 
-fer_status feri_infer_mul(const feri_infer *call, feri_sym a, feri_sym b, feri_sym *out) {
-    *out = feri_sym_mul(call->terms, a, b);
-    if (feri_sym_is_unknown(*out) && feri_sym_is_number(a) && feri_sym_is_number(b)) {
-        return feri_infer_fail(call, "a dim is larger than 2^63 - 1");
+feri_sym feri_infer_add(feri_infer *call, feri_sym a, feri_sym b) {
+    return fitting(call, a, b, feri_sym_add(call->terms, a, b));
+}
+
+feri_sym feri_infer_mul(feri_infer *call, feri_sym a, feri_sym b) {
+    return fitting(call, a, b, feri_sym_mul(call->terms, a, b));
+}
+
+/* The dim of a shape that is right-aligned with one of this rank, 1 in front of it. */
+static feri_sym aligned(int32_t own_rank, const feri_sym *dims, int32_t i, int32_t rank) {
+    i -= rank - own_rank;
+    return i >= 0 ? dims[i] : feri_sym_number(1);
+}
+
+void feri_infer_check_dim(feri_infer *call, feri_sym dim, const char *what) {
+    if (feri_sym_is_number(dim) && dim.number < 0) {
+        feri_infer_fail(call, "%s is %lld, it must not be negative", what, (long long)dim.number);
     }
-    return FER_OK;
 }
 
-fer_status feri_infer_broadcast(const feri_infer *call,
-                                int32_t a_rank,
-                                const feri_sym *a,
-                                int32_t b_rank,
-                                const feri_sym *b,
-                                int32_t *out_rank,
-                                feri_sym *out) {
+int32_t feri_infer_broadcast(feri_infer *call,
+                             int32_t a_rank,
+                             const feri_sym *a,
+                             int32_t b_rank,
+                             const feri_sym *b,
+                             feri_sym *out) {
     int32_t rank = a_rank > b_rank ? a_rank : b_rank;
     feri_sym result[FER_MAX_RANK];
     for (int32_t i = 0; i < rank; i++) {
-        int32_t ai = i - (rank - a_rank);
-        int32_t bi = i - (rank - b_rank);
-        feri_sym left = ai >= 0 ? a[ai] : feri_sym_number(1);
-        feri_sym right = bi >= 0 ? b[bi] : feri_sym_number(1);
-        if (feri_sym_is_number(left) && feri_sym_is_number(right) && left.number != right.number &&
-            left.number != 1 && right.number != 1) {
-            return feri_infer_fail(call,
-                                   "axis %d of the shapes does not broadcast: %lld and %lld must "
-                                   "be equal or one of them 1",
-                                   (int)i,
-                                   (long long)left.number,
-                                   (long long)right.number);
-        }
+        feri_sym left = aligned(a_rank, a, i, rank);
+        feri_sym right = aligned(b_rank, b, i, rank);
         result[i] = feri_sym_broadcast(call->terms, left, right);
+        /* Numbers that broadcast give a number. */
+        if (feri_sym_is_unknown(result[i]) && feri_sym_is_number(left) &&
+            feri_sym_is_number(right)) {
+            feri_infer_fail(call,
+                            "axis %d of the shapes does not broadcast: %lld and %lld must be equal "
+                            "or one of them 1",
+                            (int)i,
+                            (long long)left.number,
+                            (long long)right.number);
+        }
     }
-    *out_rank = rank;
     memcpy(out, result, (size_t)rank * sizeof(*out));
-    return FER_OK;
+    return rank;
 }
 
-fer_status feri_infer_check_dim(const feri_infer *call, feri_sym dim, const char *what) {
-    if (feri_sym_is_number(dim) && dim.number < 0) {
-        return feri_infer_fail(
-            call, "%s is %lld, it must not be negative", what, (long long)dim.number);
+void feri_infer_fits(feri_infer *call, uint32_t index, int32_t rank, const feri_sym *dims) {
+    const feri_fact *own = feri_infer_in(call, index);
+    feri_sym both[FER_MAX_RANK];
+    if (!own || own->rank < 0 || rank < 0) {
+        return;
     }
-    return FER_OK;
+    if (own->rank > rank) {
+        feri_infer_fail(call,
+                        "operand %u has rank %d and does not broadcast to rank %d",
+                        index,
+                        (int)own->rank,
+                        (int)rank);
+        return;
+    }
+    feri_infer_broadcast(call, rank, dims, own->rank, own->dims, both);
+    for (int32_t i = 0; i < rank; i++) {
+        feri_infer_equal(call, both[i], dims[i], "the dims of an operand and of what it goes with");
+    }
 }
 
 /* ---- results ---- */
 
-fer_status
-feri_infer_set(const feri_infer *call, uint32_t index, int32_t rank, const feri_sym *dims) {
+void feri_infer_set(feri_infer *call, uint32_t index, int32_t rank, const feri_sym *dims) {
     feri_fact *fact = feri_infer_out(call, index);
-    if (!fact) {
-        return FER_OK;
-    }
-    if (rank > FER_MAX_RANK) {
-        fer_status status = feri_fail(FER_LIMIT,
-                                      "%s '%s': its result has rank %d; Ferrule allows %d",
-                                      call->op->name,
-                                      call->node ? call->node : "",
-                                      (int)rank,
-                                      FER_MAX_RANK);
-        feri_error_set_node(call->node);
-        return status;
+    if (!fact || call->status != FER_OK) {
+        return;
     }
     int64_t count = 1;
     int is_too_large = 0;
     int is_empty = 0;
-    for (int32_t i = 0; i < rank && dims; i++) {
+    for (int32_t i = 0; i < rank && i < FER_MAX_RANK && dims; i++) {
         if (!feri_sym_is_number(dims[i])) {
             continue;
         }
-        if (dims[i].number < 0) {
-            return feri_infer_fail(call,
-                                   "dim %d of its result %u would be %lld; the operands are too "
-                                   "small or an attribute is wrong",
-                                   (int)i,
-                                   index,
-                                   (long long)dims[i].number);
+        int64_t dim = dims[i].number;
+        if (dim < 0) {
+            feri_infer_fail(call,
+                            "dim %d of its result %u would be %lld; the operands are too small or "
+                            "an attribute is wrong",
+                            (int)i,
+                            index,
+                            (long long)dim);
         }
-        is_empty |= dims[i].number == 0;
-        is_too_large |= !is_empty && __builtin_mul_overflow(count, dims[i].number, &count);
+        is_empty |= dim == 0;
+        is_too_large |= __builtin_mul_overflow(count, dim, &count);
     }
     if (is_too_large && !is_empty) {
-        return feri_infer_fail(call, "its result %u has more than 2^63 - 1 elements", index);
+        feri_infer_fail(call, "its result %u has more than 2^63 - 1 elements", index);
     }
-    FER_TRY(feri_fact_set_dims(fact, call->bump, rank, dims));
-    return feri_terms_status(call->terms);
+    if (call->status == FER_OK) {
+        call->status = feri_fact_set_dims(fact, call->bump, rank, dims);
+        if (call->status == FER_LIMIT) {
+            feri_error_prefix("%s '%s'", call->op->name, call->node ? call->node : "");
+            feri_error_set_node(call->node);
+        }
+    }
+    if (call->status == FER_OK) {
+        call->status = feri_terms_status(call->terms);
+    }
 }
 
-fer_status feri_infer_set_like(const feri_infer *call, uint32_t index, const feri_fact *like) {
-    return like ? feri_infer_set(call, index, like->rank, like->dims) : FER_OK;
+void feri_infer_set_like(feri_infer *call, uint32_t index, const feri_fact *like) {
+    if (like) {
+        feri_infer_set(call, index, like->rank, like->dims);
+    }
+}
+
+void feri_infer_set_dtype(feri_infer *call, uint32_t index, fer_dtype dtype) {
+    feri_fact *fact = feri_infer_out(call, index);
+    if (fact) {
+        fact->dtype = dtype;
+    }
+}
+
+const feri_sym *feri_infer_shape_operand(feri_infer *call, uint32_t index, int32_t *out_count) {
+    uint32_t count;
+    *out_count = -1;
+    if (!feri_infer_rank(call, index, 1, 1)) {
+        return NULL;
+    }
+    feri_sym length = call->in[index]->dims[0];
+    if (feri_sym_is_number(length)) {
+        *out_count = length.number > FER_MAX_RANK ? FER_MAX_RANK + 1 : (int32_t)length.number;
+    }
+    const feri_sym *elements = feri_infer_elements(call, index, &count);
+    return count <= FER_MAX_RANK ? elements : NULL;
 }
 
 /* ---- small values ---- */
@@ -256,6 +411,20 @@ const feri_sym *feri_infer_elements(const feri_infer *call, uint32_t index, uint
     }
     *out_count = count;
     return elements;
+}
+
+feri_sym feri_infer_one(feri_infer *call, uint32_t index) {
+    const feri_fact *fact = feri_infer_in(call, index);
+    uint32_t count;
+    feri_infer_rank(call, index, 0, 1);
+    if (fact) {
+        feri_infer_equal(call,
+                         feri_fact_count(fact, call->terms),
+                         feri_sym_number(1),
+                         "the elements of an operand that has one and 1");
+    }
+    const feri_sym *elements = feri_infer_elements(call, index, &count);
+    return count == 1 ? elements[0] : feri_sym_unknown();
 }
 
 int feri_infer_numbers(
@@ -376,13 +545,30 @@ feri_sym feri_infer_cast(fer_dtype from, fer_dtype to, feri_sym element) {
 }
 
 void feri_infer_strides(int32_t rank, const feri_sym *dims, int64_t *out_strides) {
-    int64_t stride = 1;
+    uint64_t stride = 1; /* wraps for values that are not small, where nobody asks */
     for (int32_t i = rank - 1; i >= 0; i--) {
-        out_strides[i] = stride;
-        if (__builtin_mul_overflow(stride, dims[i].number, &stride)) {
-            stride = 0;
-        }
+        out_strides[i] = (int64_t)stride;
+        stride *= (uint64_t)dims[i].number;
     }
+}
+
+void feri_infer_spread_strides(const feri_fact *in, const feri_fact *out, int64_t *out_strides) {
+    uint64_t stride = 1; /* wraps for values that are not small, where nobody asks */
+    for (int32_t i = out->rank - 1; i >= 0; i--) {
+        uint64_t dim = (uint64_t)aligned(in->rank, in->dims, i, out->rank).number;
+        out_strides[i] = dim == 1 ? 0 : (int64_t)stride;
+        stride *= dim;
+    }
+}
+
+int64_t feri_infer_offset(const feri_fact *shape, uint32_t entry, const int64_t *strides) {
+    int64_t at = 0;
+    for (int32_t d = shape->rank - 1; d >= 0; d--) {
+        uint32_t dim = (uint32_t)shape->dims[d].number;
+        at += (int64_t)(entry % dim) * strides[d];
+        entry /= dim;
+    }
+    return at;
 }
 
 void feri_infer_view(
@@ -391,21 +577,20 @@ void feri_infer_view(
     uint32_t out_count;
     const feri_sym *source = feri_infer_elements(call, in, &in_count);
     feri_sym *target = source ? feri_infer_new_elements(call, out, &out_count) : NULL;
-    if (!target) {
-        return;
-    }
-    const feri_fact *fact = feri_infer_out(call, out);
-    for (uint32_t i = 0; i < out_count; i++) {
-        int64_t at = offset;
-        uint32_t rest = i;
-        for (int32_t d = fact->rank - 1; d >= 0; d--) {
-            uint32_t dim = (uint32_t)fact->dims[d].number;
-            at += (int64_t)(rest % dim) * strides[d];
-            rest /= dim;
-        }
+    for (uint32_t i = 0; target && i < out_count; i++) {
+        int64_t at = offset + feri_infer_offset(call->out[out], i, strides);
         target[i] = at >= 0 && at < in_count ? source[at] : feri_sym_unknown();
     }
     feri_infer_trim_elements(call, out);
+}
+
+void feri_infer_spread(const feri_infer *call, uint32_t in) {
+    int64_t strides[FER_MAX_RANK];
+    const feri_fact *out = feri_infer_out(call, 0);
+    if (feri_infer_is_small(out)) {
+        feri_infer_spread_strides(call->in[in], out, strides);
+        feri_infer_view(call, 0, in, 0, strides);
+    }
 }
 
 void feri_infer_pass_elements(const feri_infer *call, uint32_t out, uint32_t in) {

@@ -16,54 +16,55 @@ static int is_one(const feri_fact *fact) {
 }
 
 /* The scale's shape against x: one element, dims[axis] of them, or blocks along axis. */
-static fer_status check_scale(const feri_infer *call) {
+static void check_scale(feri_infer *call) {
     const feri_fact *x = feri_infer_in(call, 0);
     const feri_fact *scale = feri_infer_in(call, 1);
     const feri_fact *zero = feri_infer_in(call, 2);
     int64_t block = feri_infer_int(call, "block_size", 0);
     int32_t axis = 0;
     if (block < 0) {
-        return feri_infer_fail(
-            call, "block_size is %lld, it must not be negative", (long long)block);
+        feri_infer_fail(call, "block_size is %lld, it must not be negative", (long long)block);
+        return;
     }
     if (zero && zero->rank >= 0 && scale->rank >= 0 && zero->rank != scale->rank &&
         !(is_one(zero) && is_one(scale))) {
-        return feri_infer_fail(call,
-                               "the scale has rank %d and the zero point %d; they must be equal",
-                               (int)scale->rank,
-                               (int)zero->rank);
+        feri_infer_fail(call,
+                        "the scale has rank %d and the zero point %d; they must be equal",
+                        (int)scale->rank,
+                        (int)zero->rank);
+        return;
     }
     for (int32_t i = 0; zero && zero->rank == scale->rank && i < zero->rank; i++) {
-        FER_TRY(feri_infer_equal(
+        FERI_STEP(feri_infer_equal(
             call, zero->dims[i], scale->dims[i], "the dims of scale and zero point"));
     }
     if (x->rank < 0 || scale->rank <= 0) {
-        return FER_OK;
+        return;
     }
     int is_single =
         scale->rank == 1 && feri_sym_is_number(scale->dims[0]) && scale->dims[0].number == 1;
     if (is_single) {
-        return FER_OK;
+        return;
     }
-    FER_TRY(feri_infer_axis_attr(call, 1, x->rank, &axis));
+    FERI_STEP(axis = feri_infer_axis_attr(call, 1, x->rank));
     if (block == 0) {
-        FER_TRY(feri_infer_rank(call, 1, 1, 1));
-        return feri_infer_equal(
+        FERI_STEP(feri_infer_rank(call, 1, 1, 1));
+        feri_infer_equal(
             call, scale->dims[0], x->dims[axis], "the count of scales and the axis of x");
+        return;
     }
-    FER_TRY(feri_infer_rank(call, 1, x->rank, x->rank));
+    FERI_STEP(feri_infer_rank(call, 1, x->rank, x->rank));
     for (int32_t i = 0; i < x->rank; i++) {
         feri_sym want = x->dims[i];
         if (i == axis) {
             feri_sym up = feri_sym_add(call->terms, want, feri_sym_number(block - 1));
             want = feri_sym_div(call->terms, up, feri_sym_number(block));
         }
-        FER_TRY(feri_infer_equal(call, scale->dims[i], want, "the scale's dims and x's blocks"));
+        FERI_STEP(feri_infer_equal(call, scale->dims[i], want, "the scale's dims and x's blocks"));
     }
-    return FER_OK;
 }
 
-fer_status feri_infer_quantize_linear(feri_infer *call) {
+void feri_infer_quantize_linear(feri_infer *call) {
     const feri_fact *zero = feri_infer_in(call, 2);
     feri_fact *out = feri_infer_out(call, 0);
     int64_t asked = feri_infer_int(call, "output_dtype", 0);
@@ -72,42 +73,41 @@ fer_status feri_infer_quantize_linear(feri_infer *call) {
                        BIT(FER_F4E2M1) | BIT(FER_I8) | BIT(FER_I16) | BIT(FER_U8) | BIT(FER_U16);
     fer_dtype dtype = zero && zero->dtype ? zero->dtype : FER_U8;
     if (asked != 0) {
-        FER_TRY(feri_infer_dtype_attr(call, "output_dtype", FER_DTYPE_NONE, allowed, &dtype));
+        FERI_STEP(dtype = feri_infer_dtype_attr(call, "output_dtype", FER_DTYPE_NONE, allowed));
         if (zero && zero->dtype && zero->dtype != dtype) {
-            return feri_infer_fail(call,
-                                   "output_dtype is %s, but the zero point is %s",
-                                   fer_dtype_name(dtype),
-                                   fer_dtype_name(zero->dtype));
+            feri_infer_fail(call,
+                            "output_dtype is %s, but the zero point is %s",
+                            fer_dtype_name(dtype),
+                            fer_dtype_name(zero->dtype));
+            return;
         }
     }
     if (out) {
         out->dtype = dtype;
     }
-    FER_TRY(check_scale(call));
-    return feri_infer_set_like(call, 0, feri_infer_in(call, 0));
+    FERI_STEP(check_scale(call));
+    feri_infer_set_like(call, 0, feri_infer_in(call, 0));
 }
 
-fer_status feri_infer_dequantize_linear(feri_infer *call) {
+void feri_infer_dequantize_linear(feri_infer *call) {
     feri_fact *out = feri_infer_out(call, 0);
     const feri_fact *scale = feri_infer_in(call, 1);
     int64_t asked = feri_infer_int(call, "output_dtype", 0);
     fer_dtype dtype = scale->dtype;
     if (asked != 0 || (dtype && dtype == FER_F8E8M0)) {
-        FER_TRY(feri_infer_dtype_attr(call,
-                                      "output_dtype",
-                                      FER_DTYPE_NONE,
-                                      BIT(FER_F32) | BIT(FER_F16) | BIT(FER_BF16),
-                                      &dtype));
+        FERI_STEP(
+            dtype = feri_infer_dtype_attr(
+                call, "output_dtype", FER_DTYPE_NONE, BIT(FER_F32) | BIT(FER_F16) | BIT(FER_BF16)));
     }
     if (out) {
         out->dtype = dtype;
     }
-    FER_TRY(check_scale(call));
-    return feri_infer_set_like(call, 0, feri_infer_in(call, 0));
+    FERI_STEP(check_scale(call));
+    feri_infer_set_like(call, 0, feri_infer_in(call, 0));
 }
 
-fer_status feri_infer_dynamic_quantize(feri_infer *call) {
-    FER_TRY(feri_infer_set_like(call, 0, feri_infer_in(call, 0)));
-    FER_TRY(feri_infer_set(call, 1, 0, /*dims=*/NULL));
-    return feri_infer_set(call, 2, 0, /*dims=*/NULL);
+void feri_infer_dynamic_quantize(feri_infer *call) {
+    FERI_STEP(feri_infer_set_like(call, 0, feri_infer_in(call, 0)));
+    FERI_STEP(feri_infer_set(call, 1, 0, /*dims=*/NULL));
+    feri_infer_set(call, 2, 0, /*dims=*/NULL);
 }

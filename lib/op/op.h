@@ -41,7 +41,8 @@ typedef struct feri_op feri_op;
  * row's types. */
 typedef struct feri_infer {
     const feri_op *op;
-    const char *node; /* name, for messages */
+    const char *node;  /* name, for messages */
+    fer_status status; /* the first failure; see op/infer.h */
     const fer_attr *attrs;
     uint32_t attr_count;
     uint32_t in_count;
@@ -52,15 +53,15 @@ typedef struct feri_infer {
     feri_bump *bump; /* dims and elements are allocated here */
 } feri_infer;
 
-/* Sets what can be known of the outputs; INVALID_MODEL for what cannot be right (also INVALID_INPUT
- * at run time; the caller maps). Leaves rank -1, dims or elements unknown where they cannot be
- * known. */
-typedef fer_status (*feri_infer_fn)(feri_infer *call);
+/* Sets what can be known of the outputs; in call->status INVALID_MODEL for what cannot be right
+ * (also INVALID_INPUT at run time; the caller maps). Leaves rank -1, dims or elements unknown where
+ * they cannot be known. */
+typedef void (*feri_infer_fn)(feri_infer *call);
 
 /* An expansion: writes the op as a body in the text form of graph/expand.h, given the facts and
  * attributes. */
 typedef struct feri_text feri_text;
-typedef fer_status (*feri_expand_fn)(const feri_infer *call, feri_text *out_body);
+typedef fer_status (*feri_expand_fn)(feri_infer *call, feri_text *out_body);
 
 struct feri_op {
     const char *name;

@@ -222,7 +222,7 @@ static const binding *find_binding(const bindings *bound, const operand *at) {
     return NULL;
 }
 
-static fer_status wrong_type(const feri_infer *call, const operand *at, const feri_fact *fact) {
+static fer_status wrong_type(feri_infer *call, const operand *at, const feri_fact *fact) {
     const char *text;
     uint32_t length;
     class_list(call->op, at, &text, &length);
@@ -238,7 +238,7 @@ static fer_status wrong_type(const feri_infer *call, const operand *at, const fe
 }
 
 static fer_status
-check_input(const feri_infer *call, uint32_t index, const operand *at, bindings *bound) {
+check_input(feri_infer *call, uint32_t index, const operand *at, bindings *bound) {
     const feri_fact *fact = call->in[index];
     if (!fact) {
         if (at->is_optional || (at->is_variadic && call->op->flags & FERI_OP_CONTROL)) {
@@ -290,7 +290,7 @@ check_input(const feri_infer *call, uint32_t index, const operand *at, bindings 
     return FER_OK;
 }
 
-static fer_status check_inputs(const feri_infer *call, bindings *bound) {
+static fer_status check_inputs(feri_infer *call, bindings *bound) {
     const char *text = feri_op_line(call->op, FERI_LINE_INPUTS);
     operand at = {0};
     for (uint32_t i = 0; i < call->in_count; i++) {
@@ -316,7 +316,7 @@ static int32_t only_kind(uint32_t kinds) {
 }
 
 static void
-set_output(const feri_infer *call, feri_fact *fact, const operand *at, const bindings *bound) {
+set_output(feri_infer *call, feri_fact *fact, const operand *at, const bindings *bound) {
     const binding *from = at->is_mixed ? NULL : find_binding(bound, at);
     type_set set = allowed(call->op, at);
     fact->kind = only_kind(set.kinds);
@@ -329,7 +329,7 @@ set_output(const feri_infer *call, feri_fact *fact, const operand *at, const bin
     }
 }
 
-static fer_status set_outputs(const feri_infer *call, const bindings *bound) {
+static fer_status set_outputs(feri_infer *call, const bindings *bound) {
     const char *text = feri_op_line(call->op, FERI_LINE_OUTPUTS);
     operand at = {0};
     for (uint32_t i = 0; i < call->out_count; i++) {
@@ -394,7 +394,7 @@ static int is_kind(char letter, int32_t type) {
     }
 }
 
-static fer_status check_given_attrs(const feri_infer *call) {
+static fer_status check_given_attrs(feri_infer *call) {
     static const char *const names[] = {"nothing",
                                         "an int",
                                         "a float",
@@ -432,7 +432,7 @@ static fer_status check_given_attrs(const feri_infer *call) {
     return FER_OK;
 }
 
-static fer_status check_required_attrs(const feri_infer *call) {
+static fer_status check_required_attrs(feri_infer *call) {
     for (const char *at = feri_op_line(call->op, FERI_LINE_ATTRS); *at;) {
         const char *colon = strchr(at, ':');
         if (!colon) {
@@ -458,6 +458,7 @@ static fer_status check_required_attrs(const feri_infer *call) {
 
 fer_status feri_op_check(feri_infer *call) {
     bindings bound = {0};
+    call->status = FER_OK;
     FER_TRY(check_given_attrs(call));
     FER_TRY(check_required_attrs(call));
     FER_TRY(check_inputs(call, &bound));
@@ -473,5 +474,6 @@ fer_status feri_op_infer(feri_infer *call) {
                          call->op->name,
                          call->node ? call->node : "");
     }
-    return call->op->infer(call);
+    call->op->infer(call);
+    return call->status;
 }
