@@ -31,6 +31,7 @@ static float (*const kernels[CLAIM_COUNT])(float, float) = {add, sub, mul, neg, 
 typedef struct operand {
     uint32_t is_weight;
     uint32_t index;
+    uint64_t bytes;
     uint64_t strides[MOST_DIMS];
 } operand;
 
@@ -47,8 +48,21 @@ static const fer_host *host_of(void *object) {
     return *(const fer_host **)object; /* every object of ours begins with its host */
 }
 
+/* What can be seen to be wrong is refused with a sentence. */
+static fer_status refuse(void *object, fer_status status, const char *sentence) {
+    const fer_host *host = host_of(object);
+    return host->fail(host->self, status, /*native_code=*/0, /*node=*/NULL, sentence);
+}
+
+/* Structs begin with their size: one that ends before what this header has is refused untouched. */
+#define IS_SHORT(it) ((it)->struct_size < sizeof *(it))
+static const char too_short[] = "a struct of the call is shorter than ABI version 1 has it";
+
 static fer_status create(void *self, const fer_create_args *args, void **out_backend) {
     (void)self;
+    if (IS_SHORT(args) || IS_SHORT(args->host)) {
+        return FER_INVALID_ARGUMENT; /* there is no host to tell */
+    }
     const fer_host **backend = args->host->alloc(args->host->self, sizeof *backend, 16);
     if (backend == NULL) {
         return FER_OUT_OF_MEMORY;
@@ -70,8 +84,12 @@ static fer_status device_count(void *backend, uint32_t *out_count) {
 }
 
 static fer_status device_info(void *backend, uint32_t index, fer_backend_device_info *out_info) {
-    (void)backend;
-    (void)index;
+    if (IS_SHORT(out_info)) {
+        return refuse(backend, FER_INVALID_ARGUMENT, too_short);
+    }
+    if (index != 0) {
+        return refuse(backend, FER_NO_DEVICE, "there is one device, five:0");
+    }
     out_info->type = FER_DEVICE_OTHER;
     out_info->flags = FER_DEVICE_HOST_MEMORY | FER_DEVICE_NEVER_DEFAULT;
     snprintf(out_info->chip, sizeof out_info->chip, "five ops");
@@ -80,7 +98,9 @@ static fer_status device_info(void *backend, uint32_t index, fer_backend_device_
 }
 
 static fer_status device_open(void *backend, uint32_t index, void **out_device) {
-    (void)index;
+    if (index != 0) {
+        return refuse(backend, FER_NO_DEVICE, "there is one device, five:0");
+    }
     *out_device = backend; /* nothing more to know */
     return FER_OK;
 }
@@ -98,7 +118,9 @@ static fer_status op_claims(void *device, const fer_op_claim **out_claims, uint3
 
 static fer_status
 op_supported(void *device, const fer_subgraph *graph, uint32_t node, fer_support *out_support) {
-    (void)device;
+    if (IS_SHORT(graph) || IS_SHORT(out_support)) {
+        return refuse(device, FER_INVALID_ARGUMENT, too_short);
+    }
     const fer_node_view *view = graph->nodes[node];
     const char *reason = NULL;
     for (uint32_t i = 0; i < view->input_count && reason == NULL; i++) {
@@ -133,12 +155,16 @@ static operand operand_of(const fer_subgraph *graph, uint32_t value, uint32_t ou
         found.strides[out_rank - view->rank + d] = extent == 1 ? 0 : stride;
         stride *= extent;
     }
+    found.bytes = stride * sizeof(float);
     return found;
 }
 
 /* FER_MODULE_PER_OP: the host sends graphs of one node. */
 static fer_status compile(void *device, const fer_subgraph *graph, void **out_exec) {
     const fer_host *host = host_of(device);
+    if (IS_SHORT(graph)) {
+        return refuse(device, FER_INVALID_ARGUMENT, too_short);
+    }
     const fer_node_view *node = graph->nodes[0];
     const fer_value_view *output = graph->values[graph->outputs[0]];
     five_exec *exec = host->alloc(host->self, sizeof *exec, 16);
@@ -151,7 +177,11 @@ static fer_status compile(void *device, const fer_subgraph *graph, void **out_ex
     }
     for (uint32_t d = 0; d < output->rank; d++) {
         exec->dims[d] = (uint64_t)output->dims[d].value;
-        exec->count *= exec->dims[d];
+        if (__builtin_mul_overflow(exec->count, exec->dims[d], &exec->count) ||
+            exec->count > INT64_MAX / sizeof(float)) {
+            host->free(host->self, exec, sizeof *exec, 16);
+            return refuse(device, FER_LIMIT, "a tensor is larger than memory can be");
+        }
     }
     for (uint32_t i = 0; i < node->input_count; i++) {
         exec->operands[i] = operand_of(graph, node->inputs[i], output->rank);
@@ -183,16 +213,34 @@ static uint64_t element_of(const five_exec *exec, const operand *from, uint64_t 
     return element;
 }
 
+static int is_there(const fer_mem *memory, uint64_t bytes) {
+    return bytes == 0 || (memory->host != NULL && memory->bytes >= bytes);
+}
+
+static const fer_mem *buffer_of(const operand *from, const fer_run_args *args) {
+    return &(from->is_weight ? args->weights : args->inputs)[from->index];
+}
+
 static fer_status run(void *device, void *exec, const fer_run_args *args) {
-    (void)device;
     const five_exec *self = exec;
+    if (IS_SHORT(args)) {
+        return refuse(device, FER_INVALID_ARGUMENT, too_short);
+    }
+    int is_whole = is_there(&args->outputs[0], self->count * sizeof(float));
+    for (uint32_t i = 0; i < self->operand_count; i++) {
+        const operand *from = &self->operands[i];
+        is_whole &= is_there(buffer_of(from, args), from->bytes);
+    }
+    if (!is_whole) {
+        return refuse(device, FER_INVALID_ARGUMENT, "a tensor has no memory, or too little");
+    }
     float *out = args->outputs[0].host;
     for (uint64_t at = 0; at < self->count; at++) {
         float operands[2] = {0};
         for (uint32_t i = 0; i < self->operand_count; i++) {
             const operand *from = &self->operands[i];
-            const fer_mem *buffer = &(from->is_weight ? args->weights : args->inputs)[from->index];
-            const char *data = buffer->host; /* not aligned: const_alignment was left 0 */
+            const char *data =
+                buffer_of(from, args)->host; /* not aligned: const_alignment was left 0 */
             memcpy(&operands[i], data + element_of(self, from, at) * sizeof(float), sizeof(float));
         }
         out[at] = self->kernel(operands[0], operands[1]);
@@ -227,7 +275,7 @@ FER_API fer_status fer_backend_open(uint32_t host_min,
                                     fer_backend_module *out_module);
 
 fer_status fer_backend_open(uint32_t host_min, uint32_t host_max, fer_backend_module *out_module) {
-    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN) {
+    if (host_min > FER_BACKEND_ABI_MAX || host_max < FER_BACKEND_ABI_MIN || IS_SHORT(out_module)) {
         return FER_VERSION;
     }
     out_module->abi_version = FER_BACKEND_ABI_MAX;
