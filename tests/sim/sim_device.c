@@ -7,6 +7,7 @@
 #include "sim_chip.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -21,6 +22,14 @@ static fer_status create(void *self, const fer_create_args *args, void **out_bac
         return FER_OUT_OF_MEMORY;
     }
     *backend = (sim_backend){args->host, self != NULL};
+    const char *lost = strstr(args->options, "lost_at_call=");
+    if (lost != NULL) { /* as a module there is no test that could call sim_inject */
+        long call = strtol(lost + strlen("lost_at_call="), NULL, 10);
+        sim_faults faults = {.lost_at_call = call > 0 ? (uint32_t)call : 0};
+        for (uint32_t i = 0; i < SIM_CHIPS; i++) {
+            sim_inject(i, &faults);
+        }
+    }
     sim_count_live(1);
     *out_backend = backend;
     return FER_OK;

@@ -145,6 +145,19 @@ static void right_devices_pass(void **state) {
     fer_context_release(context);
 }
 
+/* A wrapper around a wrapper: the inner one still knows what it wraps. */
+static void wrappers_are_wrapped(void **state) {
+    (void)state;
+    fer_context *context = check_context();
+    static const char *const devices[] = {"check(check(ref:0))", "check(check(sim:1))"};
+    for (uint32_t i = 0; i < 2; i++) {
+        fer_program *program = chain_program(context, 4, relu_neg, 2, devices[i]);
+        OK(run_four(context, program, (float[]){-1, 2, 3, -4}));
+        fer_program_release(program);
+    }
+    fer_context_release(context);
+}
+
 static void a_lie_is_named(void **state) {
     (void)state;
     fer_context *context = check_context();
@@ -188,6 +201,7 @@ static void a_status_that_is_none_is_the_backends_fault(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         SIM_TEST(right_devices_pass),
+        SIM_TEST(wrappers_are_wrapped),
         SIM_TEST(a_lie_is_named),
         SIM_TEST(a_status_that_is_none_is_the_backends_fault),
     };
