@@ -15,337 +15,355 @@
 
 #define MOST_NAMES 512
 #define MOST_OPERANDS 64
+#define MOST_ATTRS 16
 #define MOST_NESTED 24
 
 typedef struct bound_name {
     const char *text;
     uint32_t length;
-    uint32_t suffix; /* 1 + number in a variadic operand, 0 none */
     fer_value_id value;
+    fer_value_id result; /* row output: the node's own value */
     uint8_t is_raw;      /* operand that is still to be cast to f32 on first use */
     uint8_t is_output;   /* row output, not assigned yet while value is FER_NO_VALUE */
-    fer_value_id result; /* row output: the node's own value */
 } bound_name;
 
+/* The first failure stays: what is read or made after it is nothing. */
 typedef struct expander {
     fer_graph *graph;
     const feri_gnode *node;
     feri_scan scan;
+    fer_status status;
     int is_exact;
     uint32_t nested;
     uint32_t count;
+    uint32_t number_count, number_capacity;
+    feri_number *numbers; /* of the list that is being read, on the heap */
     bound_name names[MOST_NAMES];
 } expander;
 
+static int fail(expander *ex, fer_status status) {
+    if (status != FER_OK && ex->status == FER_OK) {
+        ex->status = status;
+        ex->scan.at = ""; /* so every list ends */
+    }
+    return status != FER_OK;
+}
+
 /* Where reading stopped tells what was expected there. */
-static fer_status bad_text(const expander *ex) {
-    return feri_fail(FER_INTERNAL,
-                     "the expansion of %s (node '%s') is wrong in line %u, at '%.40s'",
-                     ex->node->op->name,
-                     ex->node->name,
-                     ex->scan.line,
-                     ex->scan.at);
+static void bad_text(expander *ex) {
+    if (ex->status == FER_OK) {
+        fail(ex,
+             feri_fail(FER_INTERNAL,
+                       "the expansion of %s (node '%s') is wrong in line %u, at '%.40s'",
+                       ex->node->op->name,
+                       ex->node->name,
+                       ex->scan.line,
+                       ex->scan.at));
+    }
+}
+
+static int taken(expander *ex, char mark) { return feri_scan_take(&ex->scan, mark); }
+
+static void want(expander *ex, char mark) {
+    if (!taken(ex, mark)) {
+        bad_text(ex);
+    }
+}
+
+static void no_dtype(expander *ex, const char *what, feri_word word) {
+    fail(ex,
+         feri_fail(FER_UNSUPPORTED,
+                   "%s (node '%s') cannot be expanded: the dtype of %s'%.*s' is not known",
+                   ex->node->op->name,
+                   ex->node->name,
+                   what,
+                   (int)word.length,
+                   word.text));
 }
 
 /* ---- names ---- */
 
-static int is_half(fer_dtype dtype) { return dtype == FER_F16 || dtype == FER_BF16; }
-
-static fer_status bind(expander *ex, bound_name name) {
-    if (ex->count == MOST_NAMES) {
-        return bad_text(ex);
-    }
-    ex->names[ex->count++] = name;
-    return FER_OK;
+static fer_dtype dtype_of(const expander *ex, fer_value_id id) {
+    return id != FER_NO_VALUE ? ex->graph->values[id].fact.dtype : FER_DTYPE_NONE;
 }
 
-static int name_is(const bound_name *name, feri_word word) {
-    char suffix[12] = "";
-    if (name->suffix > 0) {
-        feri_scan_decimal(name->suffix - 1, suffix);
+static int is_half(const expander *ex, fer_value_id id) {
+    fer_dtype dtype = dtype_of(ex, id);
+    return !ex->is_exact && (dtype == FER_F16 || dtype == FER_BF16);
+}
+
+/* A new name without a value. */
+static bound_name *bind(expander *ex, feri_word word) {
+    if (ex->count == MOST_NAMES) {
+        bad_text(ex);
+        ex->count--;
     }
-    size_t tail = strlen(suffix);
-    return word.length == name->length + tail && memcmp(word.text, name->text, name->length) == 0 &&
-           memcmp(word.text + name->length, suffix, tail) == 0;
+    bound_name *name = &ex->names[ex->count++];
+    *name = (bound_name){word.text, word.length, FER_NO_VALUE, FER_NO_VALUE, 0, 0};
+    return name;
 }
 
 static bound_name *find_name(expander *ex, feri_word word) {
     for (uint32_t n = ex->count; n-- > 0;) {
-        if (name_is(&ex->names[n], word)) {
-            return &ex->names[n];
+        bound_name *name = &ex->names[n];
+        if (name->length == word.length && memcmp(name->text, word.text, word.length) == 0) {
+            return name;
         }
     }
     return NULL;
 }
 
-/* Binds the operands that the row's text names ("X:T, xs:T*") to ids. */
-static fer_status
-bind_operands(expander *ex, const char *row, const fer_value_id *ids, uint32_t count, int outputs) {
-    uint32_t at = 0;
-    uint32_t in_variadic = 0;
-    const char *next = row;
-    while (at < count || !outputs) {
-        const char *start = next + strspn(next, ", ");
-        uint32_t length = (uint32_t)strcspn(start, ":");
-        uint32_t whole = (uint32_t)strcspn(start, ",\n");
-        int variadic = memchr(start, '*', whole) != NULL;
+/* Binds the operands that the row's text names ("X:T, xs:T*") to ids: xs0, xs1, ... are made. */
+static void
+bind_operands(expander *ex, uint32_t line, const fer_value_id *ids, uint32_t count, int outputs) {
+    const char *next = feri_op_line(ex->node->op, line);
+    for (uint32_t at = 0, in_variadic = 0; at < count || !outputs; at++) {
+        next += strspn(next, ", ");
+        feri_word word = {next, (uint32_t)strcspn(next, ":")};
+        uint32_t whole = (uint32_t)strcspn(next, ",\n");
+        int variadic = memchr(next, '*', whole) != NULL;
         if (whole == 0 || (variadic && at >= count)) {
             break;
         }
-        fer_value_id id = at < count ? ids[at] : FER_NO_VALUE;
-        bound_name name = {.text = start,
-                           .length = length,
-                           .suffix = variadic ? ++in_variadic : 0,
-                           .value = outputs ? FER_NO_VALUE : id,
-                           .is_raw = (uint8_t)!outputs,
-                           .is_output = (uint8_t)outputs,
-                           .result = outputs ? id : FER_NO_VALUE};
-        FER_TRY(bind(ex, name));
-        at++;
-        if (!variadic) {
-            next = start + whole;
+        if (variadic) {
+            word.text = feri_bump_printf(
+                &ex->graph->bump, "%.*s%u", (int)word.length, word.text, in_variadic++);
+            if (word.text == NULL) {
+                fail(ex, fer_error_last()->status);
+                return;
+            }
+            word.length = (uint32_t)strlen(word.text);
+        } else {
+            next += whole;
         }
+        bound_name *name = bind(ex, word);
+        *(outputs ? &name->result : &name->value) = at < count ? ids[at] : FER_NO_VALUE;
+        name->is_raw = (uint8_t)!outputs;
+        name->is_output = (uint8_t)outputs;
     }
-    return FER_OK;
 }
 
 /* ---- making nodes ---- */
 
-static fer_status append(expander *ex, feri_gnode *draft) {
+static fer_value_id new_value(expander *ex) {
+    fer_value_id value = FER_NO_VALUE;
+    if (ex->status == FER_OK) {
+        fail(ex, feri_graph_new_value(ex->graph, NULL, FERI_ORIGIN_NODE, &value));
+    }
+    return value;
+}
+
+/* draft has operands and attributes. */
+static void append(expander *ex, const char *op, feri_gnode *draft) {
+    feri_gnode *made = NULL;
+    if (ex->status != FER_OK || fail(ex, feri_op_find_for("", op, ex->node->name, &draft->op))) {
+        return;
+    }
     draft->name = ex->node->name;
     draft->source = ex->node->source;
     draft->revision = draft->op->revision;
     draft->formal_count = draft->input_count;
-    feri_gnode *made = NULL;
-    FER_TRY(feri_graph_append_node(ex->graph, draft, &made));
-    return feri_graph_infer_node(ex->graph, made);
+    if (!fail(ex, feri_graph_append_node(ex->graph, draft, &made))) {
+        fail(ex, feri_graph_infer_node(ex->graph, made));
+    }
 }
 
-static fer_status
-append_cast(expander *ex, fer_value_id from, fer_dtype to, fer_value_id *in_out_value) {
-    if (*in_out_value == FER_NO_VALUE) {
-        FER_TRY(feri_graph_new_value(ex->graph, NULL, FERI_ORIGIN_NODE, in_out_value));
-    }
-    fer_attr attr = {.name = "to", .type = FER_ATTR_INT, .count = 1, .value = {.i = to}};
-    feri_gnode draft = {.op = feri_op_find("", "Cast"),
-                        .inputs = &from,
-                        .input_count = 1,
-                        .outputs = in_out_value,
+/* A Cast of from, or a CastLike where dtype comes from a value. */
+static fer_value_id
+append_cast(expander *ex, fer_value_id from, fer_dtype dtype, fer_value_id like, fer_value_id to) {
+    fer_value_id inputs[] = {from, like};
+    fer_attr attr = {.name = "to", .type = FER_ATTR_INT, .count = 1, .value = {.i = dtype}};
+    int is_like = like != FER_NO_VALUE;
+    feri_gnode draft = {.inputs = inputs,
+                        .input_count = is_like ? 2 : 1,
+                        .outputs = &to,
                         .output_count = 1,
                         .attrs = &attr,
-                        .attr_count = 1};
-    if (draft.op == NULL) {
-        return bad_text(ex);
-    }
-    return append(ex, &draft);
+                        .attr_count = !is_like};
+    append(ex, is_like ? "CastLike" : "Cast", &draft);
+    return to;
 }
 
 /* The value of a name; an operand in f16 or bf16 is cast the first time. */
-static fer_status use_name(expander *ex, feri_word word, fer_value_id *out_value) {
+static fer_value_id use_name(expander *ex, feri_word word) {
     bound_name *name = find_name(ex, word);
     if (name == NULL || (name->is_output && name->value == FER_NO_VALUE)) {
-        return bad_text(ex);
+        bad_text(ex);
+        return FER_NO_VALUE;
     }
-    if (name->is_raw && name->value != FER_NO_VALUE && !ex->is_exact &&
-        is_half(ex->graph->values[name->value].fact.dtype)) {
-        fer_value_id wide = FER_NO_VALUE;
-        FER_TRY(append_cast(ex, name->value, FER_F32, &wide));
-        name->value = wide;
+    if (name->is_raw && is_half(ex, name->value)) {
+        name->value = append_cast(ex, name->value, FER_F32, FER_NO_VALUE, new_value(ex));
     }
     name->is_raw = 0;
-    *out_value = name->value;
-    return FER_OK;
+    return name->value;
 }
 
-/* The dtype a word stands for: of a value, or its own name. */
-static fer_status word_dtype(expander *ex, feri_word word, fer_dtype *out_dtype) {
+/* The dtype a word stands for: of a value, or its own name. Where a value's is not known, out_like
+ * (if there is one) gets the value, and the dtype is that of all text constants. */
+static fer_dtype word_dtype(expander *ex, feri_word word, fer_value_id *out_like) {
+    fer_dtype dtype;
     if (find_name(ex, word) != NULL) {
-        fer_value_id value = FER_NO_VALUE;
-        FER_TRY(use_name(ex, word, &value));
-        *out_dtype = value != FER_NO_VALUE ? ex->graph->values[value].fact.dtype : FER_DTYPE_NONE;
-        if (*out_dtype != FER_DTYPE_NONE) {
-            return FER_OK;
+        fer_value_id value = use_name(ex, word);
+        dtype = dtype_of(ex, value);
+        if (dtype == FER_DTYPE_NONE && ex->is_exact && out_like != NULL) {
+            *out_like = value;
+            return FER_F32;
         }
-        return feri_fail(FER_UNSUPPORTED,
-                         "%s (node '%s') cannot be expanded: the dtype of '%.*s' is not known",
-                         ex->node->op->name,
-                         ex->node->name,
-                         (int)word.length,
-                         word.text);
+        if (dtype == FER_DTYPE_NONE) {
+            no_dtype(ex, "", word);
+        }
+        return dtype;
     }
     char text[16] = "";
     if (word.length < sizeof(text)) {
         memcpy(text, word.text, word.length);
     }
-    *out_dtype = fer_dtype_from_name(text);
-    return *out_dtype != FER_DTYPE_NONE ? FER_OK : bad_text(ex);
+    dtype = fer_dtype_from_name(text);
+    if (dtype == FER_DTYPE_NONE) {
+        bad_text(ex);
+    }
+    return dtype;
 }
 
-/* ---- constants ---- */
+/* ---- numbers ---- */
 
-static fer_status own_attr(expander *ex, feri_word word, const fer_attr **out_attr) {
+static void push_number(expander *ex, feri_number number) {
+    if (ex->status == FER_OK && !fail(ex,
+                                      feri_grow(ex->graph->env,
+                                                &ex->numbers,
+                                                &ex->number_capacity,
+                                                ex->number_count + 1,
+                                                sizeof(number)))) {
+        ex->numbers[ex->number_count++] = number;
+    }
+}
+
+static feri_number float_number(float f) { return (feri_number){1, (double)f, 0}; }
+static feri_number int_number(int64_t i) { return (feri_number){0, (double)i, i}; }
+
+static feri_number scan_number(expander *ex) {
+    feri_number number = {0};
+    if (!feri_scan_number(&ex->scan, &number)) {
+        bad_text(ex);
+    }
+    return number;
+}
+
+/* After '@': the attribute of the expanded node, or NULL. */
+static const fer_attr *own_attr(expander *ex) {
     char text[64] = "";
-    if (word.length == 0 || word.length >= sizeof(text)) {
-        return bad_text(ex);
+    feri_word word = feri_scan_word(&ex->scan);
+    if (word.length == 0) {
+        bad_text(ex);
     }
-    memcpy(text, word.text, word.length);
-    *out_attr = feri_attr_find(ex->node->attrs, ex->node->attr_count, text);
-    return FER_OK;
+    memcpy(text, word.text, word.length % sizeof(text)); /* no attribute's name is so long */
+    return feri_attr_find(ex->node->attrs, ex->node->attr_count, text);
 }
 
-/* A number, @attr or @attr|number. */
-static fer_status number_or_attr(expander *ex, feri_number *out) {
-    const fer_attr *attr = NULL;
-    if (!feri_scan_take(&ex->scan, '@')) {
-        return feri_scan_number(&ex->scan, out) ? FER_OK : bad_text(ex);
+/* A number, @attr (all numbers of a list) or @attr|number. Attributes that no row judged yet are
+ * the model's, and may be anything. */
+static void push_numbers(expander *ex) {
+    if (!taken(ex, '@')) {
+        push_number(ex, scan_number(ex));
+        return;
     }
-    FER_TRY(own_attr(ex, feri_scan_word(&ex->scan), &attr));
-    int has_other = feri_scan_take(&ex->scan, '|');
-    if (has_other && !feri_scan_number(&ex->scan, out)) {
-        return bad_text(ex);
+    const char *start = ex->scan.at;
+    const fer_attr *attr = own_attr(ex);
+    feri_number other = {0};
+    int has_other = taken(ex, '|');
+    if (has_other) {
+        other = scan_number(ex);
     }
-    if (attr == NULL) {
-        out->f = (double)(float)out->f; /* the default of a float attribute is one of 32 bits */
-        return has_other ? FER_OK : bad_text(ex);
+    int32_t type = attr != NULL ? attr->type : FER_ATTR_NONE;
+    if (type == FER_ATTR_FLOAT) {
+        push_number(ex, float_number(attr->value.f));
+    } else if (type == FER_ATTR_INT) {
+        push_number(ex, int_number(attr->value.i));
+    } else if (type == FER_ATTR_FLOATS || type == FER_ATTR_INTS) {
+        for (uint32_t n = 0; n < attr->count; n++) {
+            push_number(ex,
+                        type == FER_ATTR_INTS ? int_number(attr->value.ints[n])
+                                              : float_number(attr->value.floats[n]));
+        }
+    } else if (attr == NULL && has_other) {
+        other.f = (double)(float)other.f; /* the default of a float attribute is one of 32 bits */
+        push_number(ex, other);
+    } else if (ex->status == FER_OK) {
+        fail(ex,
+             feri_fail(FER_INVALID_MODEL,
+                       "node '%s' (%s) needs numbers in attribute '%.*s'",
+                       ex->node->name,
+                       ex->node->op->name,
+                       (int)strcspn(start, " :,|}]"),
+                       start));
     }
-    out->is_float = attr->type == FER_ATTR_FLOAT;
-    out->f = attr->type == FER_ATTR_FLOAT ? (double)attr->value.f : (double)attr->value.i;
-    out->i = attr->type == FER_ATTR_FLOAT ? 0 : attr->value.i;
-    return FER_OK;
 }
 
-static fer_status make_constant(expander *ex,
-                                fer_dtype dtype,
-                                const feri_number *numbers,
-                                uint32_t count,
-                                int is_scalar,
-                                fer_value_id *out_value) {
-    int64_t dim = count;
+/* Numbers up to a closing mark. */
+static void read_list(expander *ex, char close) {
+    ex->number_count = 0;
+    while (!taken(ex, close) && ex->status == FER_OK) {
+        push_numbers(ex);
+        (void)taken(ex, ',');
+    }
+}
+
+static fer_value_id make_constant(expander *ex, fer_dtype dtype, int is_scalar) {
+    int64_t dim = ex->number_count;
     fer_tensor *tensor = NULL;
-    fer_context *context = (fer_context *)(void *)ex->graph->env;
-    FER_TRY(fer_tensor_create(context, dtype, is_scalar ? 0 : 1, &dim, &tensor));
+    fer_value_id value = FER_NO_VALUE;
+    if (is_scalar && dim != 1) {
+        bad_text(ex);
+    }
+    if (ex->status != FER_OK ||
+        fail(ex,
+             fer_tensor_create(
+                 (fer_context *)(void *)ex->graph->env, dtype, !is_scalar, &dim, &tensor))) {
+        return value;
+    }
     void *data = fer_tensor_data(tensor);
     int is_float = feri_dtype_class(dtype) == FERI_CLASS_FLOAT;
-    for (uint32_t n = 0; n < count; n++) {
-        double real = numbers[n].is_float ? numbers[n].f : (double)numbers[n].i;
-        /* An attribute's float may be anything: what no integer holds is 0. */
-        int is_whole = !numbers[n].is_float || (real >= -0x1p63 && real < 0x1p63);
-        int64_t whole = !is_whole ? 0 : numbers[n].is_float ? (int64_t)real : numbers[n].i;
+    for (uint32_t n = 0; n < ex->number_count; n++) {
+        feri_number number = ex->numbers[n];
         if (is_float) {
-            feri_store_run_f64(dtype, data, n, 1, &real, /*saturate=*/1);
-        } else {
-            feri_store_run_i64(dtype, data, n, 1, &whole);
+            feri_store_run_f64(dtype, data, n, 1, &number.f, /*saturate=*/1);
+            continue;
         }
+        if (number.is_float) { /* an attribute's may be anything: what no integer holds is 0 */
+            number.i = number.f >= -0x1p63 && number.f < 0x1p63 ? (int64_t)number.f : 0;
+        }
+        feri_store_run_i64(dtype, data, n, 1, &number.i);
     }
-    fer_status status = feri_graph_new_constant(ex->graph, NULL, tensor, out_value);
+    fail(ex, feri_graph_new_constant(ex->graph, NULL, tensor, &value));
     fer_tensor_release(tensor);
-    return status;
+    return value;
 }
 
-/* "@name}": all numbers of a list attribute. *out_value stays FER_NO_VALUE when it is none. */
-static fer_status list_constant(expander *ex, fer_dtype dtype, fer_value_id *out_value) {
-    const char *start = ex->scan.at;
-    const fer_attr *attr = NULL;
-    *out_value = FER_NO_VALUE;
-    if (feri_scan_take(&ex->scan, '@')) {
-        FER_TRY(own_attr(ex, feri_scan_word(&ex->scan), &attr));
-    }
-    int is_list = attr && (attr->type == FER_ATTR_FLOATS || attr->type == FER_ATTR_INTS);
-    if (!is_list || !feri_scan_take(&ex->scan, '}')) {
-        ex->scan.at = start;
-        return FER_OK;
-    }
-    uint64_t bytes = feri_mul_sat(attr->count, sizeof(feri_number));
-    feri_number *numbers = feri_alloc(ex->graph->env, bytes);
-    if (numbers == NULL) {
-        return fer_error_last()->status;
-    }
-    for (uint32_t n = 0; n < attr->count; n++) {
-        numbers[n].is_float = attr->type == FER_ATTR_FLOATS;
-        numbers[n].f = numbers[n].is_float ? (double)attr->value.floats[n] : 0;
-        numbers[n].i = numbers[n].is_float ? 0 : attr->value.ints[n];
-    }
-    fer_status status = make_constant(ex, dtype, numbers, attr->count, /*is_scalar=*/0, out_value);
-    feri_free(ex->graph->env, numbers, bytes);
-    return status;
+static int is_number_word(feri_word word) {
+    return word.length == 0 || feri_word_is(word, "inf") || feri_word_is(word, "nan");
 }
 
 /* After '{'. */
-static fer_status constant(expander *ex, fer_value_id *out_value) {
-    feri_number numbers[MOST_OPERANDS];
-    uint32_t count = 0;
-    fer_dtype dtype = FER_DTYPE_NONE;
+static fer_value_id constant(expander *ex) {
     feri_word word = feri_scan_word(&ex->scan);
-    int number_first = word.length == 0 || feri_word_is(word, "inf") || feri_word_is(word, "nan");
-    if (number_first) {
+    fer_value_id like = FER_NO_VALUE;
+    if (is_number_word(word)) {
         ex->scan.at = word.text;
-        FER_TRY(number_or_attr(ex, &numbers[count++]));
-        if (!feri_scan_take(&ex->scan, ':')) {
-            return bad_text(ex);
-        }
-        FER_TRY(word_dtype(ex, feri_scan_word(&ex->scan), &dtype));
-        if (!feri_scan_take(&ex->scan, '}')) {
-            return bad_text(ex);
-        }
-        return make_constant(ex, dtype, numbers, count, /*is_scalar=*/1, out_value);
+        read_list(ex, ':');
+        fer_dtype dtype = word_dtype(ex, feri_scan_word(&ex->scan), &like);
+        want(ex, '}');
+        fer_value_id value = make_constant(ex, dtype, /*is_scalar=*/1);
+        return like == FER_NO_VALUE ? value : append_cast(ex, value, 0, like, new_value(ex));
     }
-    FER_TRY(word_dtype(ex, word, &dtype));
-    if (!feri_scan_take(&ex->scan, ':')) {
-        return bad_text(ex);
-    }
-    FER_TRY(list_constant(ex, dtype, out_value));
-    if (*out_value != FER_NO_VALUE) {
-        return FER_OK;
-    }
-    while (!feri_scan_take(&ex->scan, '}')) {
-        if (count == MOST_OPERANDS) {
-            return bad_text(ex);
-        }
-        FER_TRY(number_or_attr(ex, &numbers[count++]));
-        (void)feri_scan_take(&ex->scan, ',');
-    }
-    int is_scalar = feri_scan_take(&ex->scan, '\'');
-    if (is_scalar && count != 1) {
-        return bad_text(ex);
-    }
-    return make_constant(ex, dtype, numbers, count, is_scalar, out_value);
+    fer_dtype dtype = word_dtype(ex, word, NULL);
+    want(ex, ':');
+    read_list(ex, '}');
+    return make_constant(ex, dtype, taken(ex, '\''));
 }
 
 /* ---- attributes ---- */
 
-static fer_status list_attr(expander *ex, fer_attr *attr) {
-    feri_number numbers[MOST_OPERANDS];
-    uint32_t count = 0;
-    int any_float = 0;
-    while (!feri_scan_take(&ex->scan, ']')) {
-        if (count == MOST_OPERANDS) {
-            return bad_text(ex);
-        }
-        FER_TRY(number_or_attr(ex, &numbers[count]));
-        any_float |= numbers[count++].is_float;
-        (void)feri_scan_take(&ex->scan, ',');
-    }
-    int64_t *ints = FERI_BUMP_ARRAY(&ex->graph->bump, int64_t, count);
-    float *floats = FERI_BUMP_ARRAY(&ex->graph->bump, float, count);
-    if (ints == NULL || floats == NULL) {
-        return fer_error_last()->status;
-    }
-    for (uint32_t n = 0; n < count; n++) {
-        ints[n] = numbers[n].i;
-        floats[n] = (float)(numbers[n].is_float ? numbers[n].f : (double)numbers[n].i);
-    }
-    attr->type = any_float ? FER_ATTR_FLOATS : FER_ATTR_INTS;
-    attr->count = count;
-    if (any_float) {
-        attr->value.floats = floats;
-    } else {
-        attr->value.ints = ints;
-    }
-    return FER_OK;
-}
-
 static void number_attr(fer_attr *attr, feri_number number) {
-    attr->count = 1;
     attr->type = number.is_float ? FER_ATTR_FLOAT : FER_ATTR_INT;
     if (number.is_float) {
         attr->value.f = (float)number.f;
@@ -354,267 +372,255 @@ static void number_attr(fer_attr *attr, feri_number number) {
     }
 }
 
-static fer_status copied_attr(expander *ex, fer_attr *attr, int *out_present) {
-    const char *name = attr->name;
-    const fer_attr *own = NULL;
-    feri_number number;
-    FER_TRY(own_attr(ex, feri_scan_word(&ex->scan), &own));
-    int has_other = feri_scan_take(&ex->scan, '|');
-    if (has_other) {
-        if (!feri_scan_number(&ex->scan, &number)) {
-            return bad_text(ex);
+static void list_attr(expander *ex, fer_attr *attr) {
+    read_list(ex, ']');
+    uint32_t count = ex->number_count;
+    int64_t *ints = FERI_BUMP_ARRAY(&ex->graph->bump, int64_t, count);
+    float *floats = FERI_BUMP_ARRAY(&ex->graph->bump, float, count);
+    if (ints == NULL || floats == NULL) {
+        fail(ex, fer_error_last()->status);
+        return;
+    }
+    attr->type = FER_ATTR_INTS;
+    attr->count = count;
+    attr->value.ints = ints;
+    for (uint32_t n = 0; n < count; n++) {
+        ints[n] = ex->numbers[n].i;
+        floats[n] = (float)ex->numbers[n].f;
+        if (ex->numbers[n].is_float) {
+            attr->type = FER_ATTR_FLOATS;
+            attr->value.floats = floats;
         }
-        number_attr(attr, number);
+    }
+}
+
+/* After '@': 0 when the expanded node lacks the attribute and no other number is given. */
+static int copied_attr(expander *ex, fer_attr *attr) {
+    const char *name = attr->name;
+    const fer_attr *own = own_attr(ex);
+    int has_other = taken(ex, '|');
+    if (has_other) {
+        number_attr(attr, scan_number(ex));
     }
     if (own != NULL) {
         *attr = *own;
         attr->name = name;
     }
-    *out_present = own != NULL || has_other;
-    return FER_OK;
+    return own != NULL || has_other;
 }
 
-/* After "name =": *out_present is 0 when the expanded node lacks what @ asks for. */
-static fer_status attribute(expander *ex, feri_word name, fer_attr *attr, int *out_present) {
+/* After "name =": 0 when the expanded node lacks what @ asks for. */
+static int attribute(expander *ex, feri_word name, fer_attr *attr) {
+    feri_word word;
     memset(attr, 0, sizeof(*attr));
-    *out_present = 1;
     attr->count = 1;
     attr->name = feri_bump_strndup(&ex->graph->bump, name.text, name.length);
     if (attr->name == NULL) {
-        return fer_error_last()->status;
-    }
-    if (feri_scan_take(&ex->scan, '@')) {
-        return copied_attr(ex, attr, out_present);
-    }
-    if (feri_scan_take(&ex->scan, '[')) {
-        return list_attr(ex, attr);
-    }
-    feri_word word;
-    if (feri_scan_quoted(&ex->scan, &word)) {
+        fail(ex, fer_error_last()->status);
+    } else if (taken(ex, '@')) {
+        return copied_attr(ex, attr);
+    } else if (taken(ex, '[')) {
+        list_attr(ex, attr);
+    } else if (feri_scan_quoted(&ex->scan, &word)) {
         attr->type = FER_ATTR_STRING;
         attr->value.s = (fer_string){word.text, word.length};
-        return FER_OK;
+    } else {
+        word = feri_scan_word(&ex->scan);
+        if (is_number_word(word)) {
+            ex->scan.at = word.text;
+            number_attr(attr, scan_number(ex));
+        } else {
+            number_attr(attr, int_number(word_dtype(ex, word, NULL)));
+        }
     }
-    word = feri_scan_word(&ex->scan);
-    if (word.length > 0 && !feri_word_is(word, "inf") && !feri_word_is(word, "nan")) {
-        fer_dtype dtype = FER_DTYPE_NONE;
-        FER_TRY(word_dtype(ex, word, &dtype));
-        number_attr(attr, (feri_number){.i = dtype});
-        return FER_OK;
-    }
-    feri_number number;
-    ex->scan.at = word.text;
-    if (!feri_scan_number(&ex->scan, &number)) {
-        return bad_text(ex);
-    }
-    number_attr(attr, number);
-    return FER_OK;
+    return 1;
 }
 
 /* ---- calls ---- */
 
-static fer_status call(expander *ex, feri_word op, fer_value_id *outputs, uint32_t output_count);
+static void call(expander *ex, feri_word op, fer_value_id *outputs, uint32_t output_count);
 
-static fer_status operand(expander *ex, feri_word word, fer_value_id *out_value) {
-    *out_value = FER_NO_VALUE;
+static fer_value_id operand(expander *ex, feri_word word) {
     if (word.length == 0) {
-        return feri_scan_take(&ex->scan, '{') ? constant(ex, out_value) : bad_text(ex);
+        want(ex, '{');
+        return constant(ex);
     }
     if (feri_word_is(word, "_")) {
-        return FER_OK;
+        return FER_NO_VALUE;
     }
-    if (feri_scan_take(&ex->scan, '(')) {
-        FER_TRY(feri_graph_new_value(ex->graph, NULL, FERI_ORIGIN_NODE, out_value));
-        return call(ex, word, out_value, 1);
+    if (taken(ex, '(')) {
+        fer_value_id value = new_value(ex);
+        call(ex, word, &value, 1);
+        return value;
     }
-    return use_name(ex, word, out_value);
+    return use_name(ex, word);
 }
 
 /* After "Op(". */
-static fer_status call(expander *ex, feri_word op, fer_value_id *outputs, uint32_t output_count) {
+static void call(expander *ex, feri_word op, fer_value_id *outputs, uint32_t output_count) {
+    char name[64] = "";
     fer_value_id inputs[MOST_OPERANDS];
-    fer_attr attrs[16];
+    fer_attr attrs[MOST_ATTRS];
     feri_gnode draft = {
         .inputs = inputs, .outputs = outputs, .output_count = output_count, .attrs = attrs};
-    char name[64] = "";
     if (op.length >= sizeof(name) || ex->nested++ >= MOST_NESTED) {
-        return bad_text(ex);
+        bad_text(ex);
+        return;
     }
     memcpy(name, op.text, op.length);
-    draft.op = feri_op_find("", name);
-    if (draft.op == NULL) {
-        return bad_text(ex);
-    }
-    while (!feri_scan_take(&ex->scan, ')')) {
+    while (!taken(ex, ')') && ex->status == FER_OK) {
         feri_word word = feri_scan_word(&ex->scan);
-        if (word.length > 0 && feri_scan_take(&ex->scan, '=')) {
-            int present = 0;
-            if (draft.attr_count == 16) {
-                return bad_text(ex);
-            }
-            FER_TRY(attribute(ex, word, &attrs[draft.attr_count], &present));
-            draft.attr_count += (uint32_t)present;
-        } else if (draft.input_count == MOST_OPERANDS) {
-            return bad_text(ex);
+        if (draft.attr_count == MOST_ATTRS || draft.input_count == MOST_OPERANDS) {
+            bad_text(ex);
+        } else if (word.length > 0 && taken(ex, '=')) {
+            draft.attr_count += (uint32_t)attribute(ex, word, &attrs[draft.attr_count]);
         } else {
-            FER_TRY(operand(ex, word, &inputs[draft.input_count]));
-            draft.input_count++;
+            inputs[draft.input_count++] = operand(ex, word);
         }
-        (void)feri_scan_take(&ex->scan, ',');
-        if (feri_scan_at_end(&ex->scan)) {
-            return bad_text(ex);
-        }
+        (void)taken(ex, ',');
     }
     while (draft.input_count > 0 && inputs[draft.input_count - 1] == FER_NO_VALUE) {
         draft.input_count--;
     }
     ex->nested--;
-    return append(ex, &draft);
+    append(ex, name, &draft);
 }
 
 /* ---- statements ---- */
 
 /* The value an assigned name gets: the node's own output, unless a cast has to follow. */
-static fer_status assign(expander *ex, feri_word word, fer_value_id *out_value) {
-    *out_value = FER_NO_VALUE;
+static fer_value_id assign(expander *ex, feri_word word) {
     if (feri_word_is(word, "_")) {
-        return FER_OK;
+        return FER_NO_VALUE;
     }
     bound_name *name = find_name(ex, word);
-    if (name != NULL && (!name->is_output || name->value != FER_NO_VALUE)) {
-        return bad_text(ex);
+    if (name == NULL) {
+        name = bind(ex, word);
+    } else if (!name->is_output || name->value != FER_NO_VALUE) {
+        bad_text(ex);
     }
-    int is_own = name != NULL && name->result != FER_NO_VALUE &&
-                 (ex->is_exact || !is_half(ex->graph->values[name->result].fact.dtype));
-    if (is_own) {
-        *out_value = name->result;
-    } else {
-        FER_TRY(feri_graph_new_value(ex->graph, NULL, FERI_ORIGIN_NODE, out_value));
-    }
-    if (name != NULL) {
-        name->value = *out_value;
-        return FER_OK;
-    }
-    return bind(ex, (bound_name){.text = word.text, .length = word.length, .value = *out_value});
+    name->value =
+        name->result != FER_NO_VALUE && !is_half(ex, name->result) ? name->result : new_value(ex);
+    return name->value;
 }
 
 /* After "name = @": a body of the expanded node, applied to a name. */
-static fer_status body_statement(expander *ex, feri_word target) {
+static fer_value_id body_statement(expander *ex) {
     char attr[32] = "";
-    fer_value_id value = FER_NO_VALUE;
     feri_word word = feri_scan_word(&ex->scan);
-    if (word.length >= sizeof(attr) || !feri_scan_take(&ex->scan, '(')) {
-        return bad_text(ex);
+    if (word.length >= sizeof(attr)) {
+        bad_text(ex);
     }
-    memcpy(attr, word.text, word.length);
-    FER_TRY(use_name(ex, feri_scan_word(&ex->scan), &value));
-    if (!feri_scan_take(&ex->scan, ')')) {
-        return bad_text(ex);
+    memcpy(attr, word.text, word.length % sizeof(attr));
+    want(ex, '(');
+    fer_value_id value = use_name(ex, feri_scan_word(&ex->scan));
+    want(ex, ')');
+    if (FERI_HAS_OP(preview_FlexAttention) && ex->status == FER_OK) {
+        fail(ex, feri_expand_body(ex->graph, ex->node, attr, value, &value));
     }
-    if (FERI_HAS_OP(preview_FlexAttention)) {
-        FER_TRY(feri_expand_body(ex->graph, ex->node, attr, value, &value));
-    }
-    return bind(ex, (bound_name){.text = target.text, .length = target.length, .value = value});
+    return value;
 }
 
-static fer_status statement(expander *ex) {
+static void statement(expander *ex) {
     feri_word targets[MOST_OPERANDS];
     fer_value_id values[MOST_OPERANDS];
     uint32_t count = 0;
     do {
-        if (count == MOST_OPERANDS) {
-            return bad_text(ex);
-        }
         targets[count] = feri_scan_word(&ex->scan);
-        if (targets[count++].length == 0) {
-            return bad_text(ex);
+        if (targets[count].length == 0 || count == MOST_OPERANDS - 1) {
+            bad_text(ex);
         }
-    } while (feri_scan_take(&ex->scan, ','));
-    if (!feri_scan_take(&ex->scan, '=')) {
-        return bad_text(ex);
+        count++;
+    } while (taken(ex, ','));
+    want(ex, '=');
+    if (taken(ex, '{')) {
+        values[0] = constant(ex);
+        bind(ex, targets[0])->value = values[0];
+        return;
     }
-    if (count == 1 && feri_scan_take(&ex->scan, '{')) {
-        fer_value_id value = FER_NO_VALUE;
-        FER_TRY(constant(ex, &value));
-        return bind(
-            ex, (bound_name){.text = targets[0].text, .length = targets[0].length, .value = value});
-    }
-    if (count == 1 && feri_scan_take(&ex->scan, '@')) {
-        return body_statement(ex, targets[0]);
+    if (taken(ex, '@')) {
+        values[0] = body_statement(ex);
+        bind(ex, targets[0])->value = values[0];
+        return;
     }
     feri_word op = feri_scan_word(&ex->scan);
-    if (op.length == 0 || !feri_scan_take(&ex->scan, '(')) {
-        return bad_text(ex);
+    want(ex, '(');
+    for (uint32_t t = 0; t < count && ex->status == FER_OK; t++) {
+        values[t] = assign(ex, targets[t]);
     }
-    for (uint32_t t = 0; t < count; t++) {
-        FER_TRY(assign(ex, targets[t], &values[t]));
+    if (ex->status == FER_OK) {
+        call(ex, op, values, count);
     }
-    return call(ex, op, values, count);
 }
 
 /* Every output the node wants, cast back where it was widened. */
-static fer_status deliver(expander *ex) {
+static void deliver(expander *ex) {
     for (uint32_t n = 0; n < ex->count; n++) {
-        bound_name *name = &ex->names[n];
+        const bound_name *name = &ex->names[n];
         if (!name->is_output || name->result == FER_NO_VALUE) {
             continue;
         }
         if (name->value == FER_NO_VALUE) {
-            return bad_text(ex);
-        }
-        if (name->value != name->result) {
-            fer_value_id result = name->result;
-            fer_dtype dtype = ex->graph->values[result].fact.dtype;
-            FER_TRY(append_cast(ex, name->value, dtype, &result));
+            bad_text(ex);
+        } else if (name->value != name->result) {
+            append_cast(ex, name->value, dtype_of(ex, name->result), FER_NO_VALUE, name->result);
         }
     }
-    return FER_OK;
 }
 
-static fer_status run_text(expander *ex) {
+static void run_text(expander *ex) {
     const feri_gnode *node = ex->node;
-    FER_TRY(bind_operands(ex,
-                          feri_op_line(node->op, FERI_LINE_INPUTS),
-                          node->inputs,
-                          node->formal_count,
-                          /*outputs=*/0));
-    FER_TRY(bind_operands(ex,
-                          feri_op_line(node->op, FERI_LINE_OUTPUTS),
-                          node->outputs,
-                          node->output_count,
-                          /*outputs=*/1));
-    for (uint32_t o = 0; o < node->output_count; o++) {
-        if (node->outputs[o] != FER_NO_VALUE &&
-            ex->graph->values[node->outputs[o]].fact.dtype == FER_DTYPE_NONE) {
-            return feri_fail(FER_UNSUPPORTED,
-                             "%s (node '%s') cannot be expanded: the dtype of output %u is not "
-                             "known",
-                             node->op->name,
-                             node->name,
-                             o);
+    ex->is_exact |= feri_scan_exact(&ex->scan);
+    bind_operands(ex, FERI_LINE_INPUTS, node->inputs, node->formal_count, /*outputs=*/0);
+    bind_operands(ex, FERI_LINE_OUTPUTS, node->outputs, node->output_count, /*outputs=*/1);
+    for (uint32_t n = 0; n < ex->count; n++) {
+        const bound_name *name = &ex->names[n];
+        if (name->result != FER_NO_VALUE && dtype_of(ex, name->result) == FER_DTYPE_NONE &&
+            !ex->is_exact) {
+            no_dtype(ex, "output ", (feri_word){name->text, name->length});
         }
     }
-    ex->is_exact = feri_scan_exact(&ex->scan);
-    while (feri_scan_next_line(&ex->scan)) {
-        FER_TRY(statement(ex));
+    while (ex->status == FER_OK && feri_scan_next_line(&ex->scan)) {
+        statement(ex);
         if (!feri_scan_line_is_over(&ex->scan)) {
-            return bad_text(ex);
+            bad_text(ex);
         }
     }
-    return deliver(ex);
+    deliver(ex);
 }
 
-fer_status feri_expand_text(fer_graph *graph, const feri_gnode *node, const char *body) {
+static fer_status
+expand(fer_graph *graph, const feri_gnode *node, const char *text, fer_value_id *out_value) {
     expander *ex = feri_alloc(graph->env, sizeof(*ex));
     if (ex == NULL) {
         return fer_error_last()->status;
     }
     ex->graph = graph;
     ex->node = node;
-    feri_scan_start(&ex->scan, body);
-    fer_status status = run_text(ex);
+    ex->is_exact = out_value != NULL;
+    feri_scan_start(&ex->scan, text);
+    run_text(ex);
+    if (out_value != NULL) {
+        *out_value = ex->names[ex->count > 0 ? ex->count - 1 : 0].value;
+    }
+    fer_status status = ex->status;
+    feri_free(graph->env, ex->numbers, (uint64_t)ex->number_capacity * sizeof(feri_number));
     feri_free(graph->env, ex, sizeof(*ex));
     return status;
+}
+
+fer_status feri_expand_text(fer_graph *graph, const feri_gnode *node, const char *body) {
+    return expand(graph, node, body, NULL);
+}
+
+fer_status feri_expand_value(fer_graph *graph,
+                             const feri_gnode *node,
+                             const char *text,
+                             fer_value_id *out_value) {
+    const feri_op row = {.name = node->op->name, .signature = "i:T*\no:T*\n\n"};
+    feri_gnode call_of = *node;
+    call_of.op = &row;
+    return expand(graph, &call_of, text, out_value);
 }
 
 /* ---- replacing a node ---- */

@@ -13,7 +13,7 @@
  *         number after the bar
  *
  *     s = {i64: 1 2 3}
- *         a 1-D constant; {i64: 7}' is a scalar; {f64: @name} holds all numbers of a list attribute
+ *         a 1-D constant; {i64: 7}' is a scalar; @name stands for all numbers of a list attribute
  *
  *     y = Cast(t, to=x)
  *         an attribute that takes a dtype: of a value, or by name (to=f32)
@@ -43,6 +43,15 @@
  * bound to node's), inferred. INTERNAL for a text that is wrong, UNSUPPORTED where a dtype it needs
  * is unknown. On failure some nodes may have been appended: the caller restores. */
 fer_status feri_expand_text(fer_graph *graph, const feri_gnode *node, const char *body);
+
+/* The same for upgrades: operands are i0, i1, ..., results o0, o1, ..., no dtype is widened, and
+ * what a scalar {1: i0} gets from an operand of unknown dtype it gets through CastLike. *out_value
+ * is that of the last new name. The node's attributes may be anything: INVALID_MODEL where numbers
+ * are asked for and there are none. */
+fer_status feri_expand_value(fer_graph *graph,
+                             const feri_gnode *node,
+                             const char *text,
+                             fer_value_id *out_value);
 
 /* Appends copies of the nodes of the node's body that attr names, its one input being argument.
  * INVALID_MODEL when there is no such body; UNSUPPORTED when it has bodies itself. */

@@ -58,11 +58,6 @@ int feri_scan_line_is_over(feri_scan *scan) {
     return *scan->at == '\n' || *scan->at == '\0';
 }
 
-int feri_scan_at_end(feri_scan *scan) {
-    const char *at = scan->at;
-    return at[strspn(at, " \t\n")] == '\0';
-}
-
 int feri_scan_take(feri_scan *scan, char wanted) {
     feri_scan ahead = *scan;
     skip_blanks(&ahead);
@@ -160,17 +155,4 @@ int feri_scan_number(feri_scan *scan, feri_number *out_number) {
 
 int feri_word_is(feri_word word, const char *text) {
     return word.length == strlen(text) && memcmp(word.text, text, word.length) == 0;
-}
-
-void feri_scan_decimal(uint32_t number, char *text) {
-    char reversed[12];
-    uint32_t length = 0;
-    do {
-        reversed[length++] = (char)('0' + number % 10);
-        number /= 10;
-    } while (number > 0);
-    for (uint32_t c = 0; c < length; c++) {
-        text[c] = reversed[length - 1 - c];
-    }
-    text[length] = '\0';
 }

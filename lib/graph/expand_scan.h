@@ -31,15 +31,11 @@ int feri_scan_exact(feri_scan *scan);
 /* Goes to the next line with something on it; 0 at the end. */
 int feri_scan_next_line(feri_scan *scan);
 int feri_scan_line_is_over(feri_scan *scan);
-/* The end of the text (a call may go over several lines). */
-int feri_scan_at_end(feri_scan *scan);
 /* Skips blanks, and takes the character if it is next. Inside calls line ends are blanks too. */
 int feri_scan_take(feri_scan *scan, char wanted);
 feri_word feri_scan_word(feri_scan *scan);
 int feri_scan_quoted(feri_scan *scan, feri_word *out_word);
 int feri_scan_number(feri_scan *scan, feri_number *out_number);
 int feri_word_is(feri_word word, const char *text);
-/* number in decimal, terminated; text has room for 12. */
-void feri_scan_decimal(uint32_t number, char *text);
 
 #endif
