@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Words and numbers of the expansion text (expand.h), read in place. Used inside lib/graph only.
+ * Words and numbers of the expansion text (expand.h), read in place. Used by lib/graph, and by
+ * lib/import for its text of upgrades.
  */
 #ifndef FERI_GRAPH_EXPAND_SCAN_H
 #define FERI_GRAPH_EXPAND_SCAN_H

@@ -1,25 +1,92 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Upgrades: the steps of a node are run in the order of their opsets, from the version the model
- * uses to the newest. The steps are in upgrade_math.c, upgrade_shape.c and upgrade_nn.c; what they
- * share is here. Source of what changed when: the schema histories of onnx 1.22.0.
+ * uses to the newest. What most steps do is said in the text below; the others are in
+ * upgrade_steps.c. Source of what changed when: the schema histories of onnx 1.22.0.
  */
 #include "import/upgrade.h"
 
 #include "base/error.h"
-#include "tensor/dtype.h"
+#include "graph/expand.h"
+#include "graph/expand_scan.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* A line a step, sorted by the opset whose form it makes: opset, ops, ":", then
+ *
+ *     -name           the attribute is dropped
+ *     name>2          it becomes operand 2: numbers in a list, or a scalar of operand 0's dtype
+ *     name?2          the same, but an empty list says nothing
+ *     name~other      it is called otherwise
+ *     name|1          its default
+ *     name=text       it is text whatever it was
+ *     name=old=text   it is text where it was old
+ *     !Op             the op is called otherwise
+ *     *x              feri_upgrade_step(x)
+ *     #2 v = ...      operand 2 becomes the value of the text up to the end of the line
+ *
+ * 99: whatever the version. Ops that this build leaves out are not in it. */
+#define OP(name) FERI_OP_ROW(name, #name " ")
+/* One scale per group became one per channel. */
+#define PER_CHANNEL(i)                                                                             \
+    "21 GroupNormalization : #" i " v = Reshape(Expand(Reshape(i" i ", {i64: @num_groups 1}), "    \
+    "Concat({i64: @num_groups}, Div(Gather(Shape(i0), {i64: 1}), {i64: @num_groups}), axis=0)), "  \
+    "{i64: -1})\n"
+/* clang-format off */
+static const char steps[] =
+    "2 " OP(GlobalLpPool) OP(LpPool) ": *l\n"
+    "2 " OP(Pad) ": paddings~pads\n"
+    "4 " OP(Concat) ": axis|1\n"
+    "5 " OP(Reshape) ": shape>1\n"
+    "6 " OP(Cast) ": *c\n"
+    "6 " OP(Selu) ": alpha|1.6732 gamma|1.0507\n"
+    FERI_OP_ROW(Tile, /* tiles and axis were inputs of the data's dtype: 1 everywhere but at axis */
+    "6 Tile : #1 v = ScatterElements(Expand({i64: 1}, Shape(Shape(i0))), "
+    "Reshape(Cast(i2, to=i64), {i64: -1}), Reshape(Cast(i1, to=i64), {i64: -1}))\n"
+    "6 Tile : *2\n")
+    "7 " OP(Add) OP(And) OP(Div) OP(Equal) OP(Greater) OP(Less) OP(Mul) OP(Or) OP(Pow) OP(Sub) OP(Xor) ": *b\n"
+    "7 " OP(PRelu) ": *p\n"
+    "7 " OP(BatchNormalization) OP(Dropout) ": -is_test\n" /* models are run for inference */
+    "7 " OP(Gemm) ": -broadcast\n"
+    "7 " OP(GRU) OP(LSTM) OP(RNN) ": -output_sequence\n" /* Y may be left out instead */
+    FERI_OP_ROW(Resize,
+    "7 Upsample : mode=bilinear=linear #1 v = {f32: 1 1 @height_scale @width_scale}\n"
+    "7 Upsample : -height_scale -width_scale\n")
+    "9 " OP(BatchNormalization) ": *s -spatial\n"
+    "9 " OP(Scan) ": *S\n"
+    FERI_OP_ROW(Resize, "9 Upsample : scales>1\n")
+    "10 " OP(Dropout) ": *d\n"
+    "10 " OP(Slice) ": starts>1 ends>2 axes>3\n"
+    "10 " OP(TopK) ": k>1\n"
+    FERI_OP_ROW(Resize, "10 Upsample : !Resize\n")
+    "11 " OP(Clip) ": min>1 max>2\n"
+    "11 " OP(Pad) ": pads>1 value>2\n"
+    "11 " OP(Resize) ": *r\n"
+    FERI_OP_ROW(ScatterElements, "11 Scatter : !ScatterElements\n")
+    "12 " OP(Dropout) ": -ratio\n" /* it means nothing without training_mode */
+    "13 " OP(Hardmax) OP(LogSoftmax) OP(Softmax) ": *x\n"
+    "13 " OP(ReduceSum) ": axes?1\n" /* no axes meant all of them */
+    "13 " OP(Split) ": split?1\n"
+    "13 " OP(Squeeze) OP(Unsqueeze) ": axes>1\n"
+    "14 " OP(BatchNormalization) ": *1\n"
+    "16 " OP(RoiAlign) ": coordinate_transformation_mode=output_half_pixel\n"
+    "18 " OP(ReduceL1) OP(ReduceL2) OP(ReduceLogSum) OP(ReduceLogSumExp) OP(ReduceMax) OP(ReduceMean)
+    OP(ReduceMin) OP(ReduceProd) OP(ReduceSumSquare) ": axes?1\n"
+    "18 " OP(Split) ": *n\n"
+    FERI_OP_ROW(DFT,
+    "20 DFT : #2 v = {i64: @axis|1}'\n"
+    "20 DFT : -axis\n")
+    "20 " OP(GridSample) ": mode=bilinear=linear mode=bicubic=cubic\n"
+    FERI_OP_ROW(GroupNormalization, /* one scale per group became one per channel */
+    "21 GroupNormalization : *g\n" PER_CHANNEL("1") PER_CHANNEL("2"))
+    "99 " OP(Resize) ": *t\n";
+/* clang-format on */
 
 /* ---- attributes ---- */
 
 fer_attr *feri_up_attr(feri_upgrade *up, const char *name) {
-    for (uint32_t a = 0; a < up->draft->attr_count; a++) {
-        if (strcmp(up->draft->attrs[a].name, name) == 0) {
-            return &up->draft->attrs[a];
-        }
-    }
-    return NULL;
+    return (fer_attr *)(uintptr_t)feri_attr_find(up->draft->attrs, up->draft->attr_count, name);
 }
 
 void feri_up_drop(feri_upgrade *up, const char *name) {
@@ -29,50 +96,39 @@ void feri_up_drop(feri_upgrade *up, const char *name) {
     }
 }
 
-static fer_status set_attr(feri_upgrade *up, const fer_attr *attr) {
-    fer_attr *old = feri_up_attr(up, attr->name);
-    if (old != NULL) {
-        *old = *attr;
-        return FER_OK;
-    }
-    return feri_draft_add_attr(up->im, up->draft, attr);
+void feri_up_set(feri_upgrade *up, const fer_attr *attr) {
+    feri_up_drop(up, attr->name);
+    up->status = up->status ? up->status : feri_draft_add_attr(up->im, up->draft, attr);
 }
 
-fer_status feri_up_set_int(feri_upgrade *up, const char *name, int64_t value) {
-    const fer_attr attr = {.name = name, .type = FER_ATTR_INT, .count = 1, .value = {.i = value}};
-    return set_attr(up, &attr);
+void feri_up_set_int(feri_upgrade *up, const char *name, int64_t value) {
+    fer_attr attr = {.name = name, .type = FER_ATTR_INT, .count = 1, .value = {.i = value}};
+    feri_up_set(up, &attr);
 }
 
-fer_status feri_up_set_float(feri_upgrade *up, const char *name, float value) {
-    const fer_attr attr = {.name = name, .type = FER_ATTR_FLOAT, .count = 1, .value = {.f = value}};
-    return set_attr(up, &attr);
-}
-
-fer_status feri_up_set_string(feri_upgrade *up, const char *name, const char *text) {
+void feri_up_set_string(feri_upgrade *up, const char *name, const char *text) {
     fer_attr attr = {.name = name, .type = FER_ATTR_STRING, .count = 1};
     attr.value.s = (fer_string){text, strlen(text)};
-    return set_attr(up, &attr);
+    feri_up_set(up, &attr);
 }
 
-static fer_status wrong_type(const feri_upgrade *up, const char *name) {
-    return feri_fail(FER_INVALID_MODEL,
-                     "node '%s' (%s): attribute '%s' is of a wrong type",
-                     up->draft->name,
-                     up->draft->op,
-                     name);
+int feri_up_is_string(feri_upgrade *up, const char *name, const char *text) {
+    return strcmp(feri_attr_string(up->draft->attrs, up->draft->attr_count, name, ""), text) == 0;
 }
 
-fer_status feri_up_int(feri_upgrade *up, const char *name, int64_t absent, int64_t *out_value) {
+int64_t feri_up_int(feri_upgrade *up, const char *name, int64_t absent) {
     const fer_attr *attr = feri_up_attr(up, name);
-    *out_value = absent;
     if (attr == NULL) {
-        return FER_OK;
+        return absent;
     }
-    if (attr->type != FER_ATTR_INT) {
-        return wrong_type(up, name);
+    if (attr->type != FER_ATTR_INT && up->status == FER_OK) {
+        up->status = feri_fail(FER_INVALID_MODEL,
+                               "node '%s' (%s): attribute '%s' is of a wrong type",
+                               up->draft->name,
+                               up->draft->op,
+                               name);
     }
-    *out_value = attr->value.i;
-    return FER_OK;
+    return attr->type == FER_ATTR_INT ? attr->value.i : absent;
 }
 
 /* ---- operands ---- */
@@ -81,143 +137,65 @@ fer_value_id feri_up_input(const feri_upgrade *up, uint32_t index) {
     return index < up->draft->input_count ? up->draft->inputs[index] : FER_NO_VALUE;
 }
 
-fer_status feri_up_set_input(feri_upgrade *up, uint32_t index, fer_value_id value) {
-    while (up->draft->input_count <= index) {
-        FER_TRY(feri_draft_add_input(up->im, up->draft, FER_NO_VALUE));
+void feri_up_set_input(feri_upgrade *up, uint32_t index, fer_value_id value) {
+    feri_draft *draft = up->draft;
+    while (draft->input_count <= index && up->status == FER_OK) {
+        up->status = feri_draft_add_input(up->im, draft, FER_NO_VALUE);
     }
-    up->draft->inputs[index] = value;
-    return FER_OK;
+    if (up->status == FER_OK) {
+        draft->inputs[index] = value;
+    }
 }
 
 int32_t feri_up_rank(const feri_upgrade *up, fer_value_id value) {
     return value != FER_NO_VALUE ? up->graph->values[value].fact.rank : -1;
 }
 
-fer_status
-feri_up_ints_to_input(feri_upgrade *up, const char *name, uint32_t index, int is_nothing_empty) {
-    const fer_attr *attr = feri_up_attr(up, name);
-    if (attr == NULL) {
-        return FER_OK;
-    }
-    if (attr->type != FER_ATTR_INTS) {
-        return wrong_type(up, name);
-    }
-    if (attr->count > 0 || !is_nothing_empty) {
-        fer_value_id value = FER_NO_VALUE;
-        FER_TRY(feri_up_ints(up, attr->value.ints, attr->count, /*is_scalar=*/0, &value));
-        FER_TRY(feri_up_set_input(up, index, value));
-    }
-    feri_up_drop(up, name);
-    return FER_OK;
-}
-
-fer_status feri_up_float_to_input(feri_upgrade *up, const char *name, uint32_t index) {
-    const fer_attr *attr = feri_up_attr(up, name);
-    if (attr == NULL) {
-        return FER_OK;
-    }
-    if (attr->type != FER_ATTR_FLOAT) {
-        return wrong_type(up, name);
-    }
-    fer_value_id value = FER_NO_VALUE;
-    FER_TRY(feri_up_scalar_like(up, attr->value.f, feri_up_input(up, 0), &value));
-    FER_TRY(feri_up_set_input(up, index, value));
-    feri_up_drop(up, name);
-    return FER_OK;
-}
-
 /* ---- new values and nodes ---- */
 
-static fer_status new_constant(feri_upgrade *up,
-                               fer_dtype dtype,
-                               const void *data,
-                               uint32_t count,
-                               int is_scalar,
-                               fer_value_id *out_value) {
-    fer_tensor *tensor = NULL;
-    int64_t dim = count;
-    FER_TRY(fer_tensor_create(
-        (fer_context *)(void *)up->im->env, dtype, is_scalar ? 0 : 1, &dim, &tensor));
-    if (fer_tensor_bytes(tensor) > 0) {
-        memcpy(fer_tensor_data(tensor), data, fer_tensor_bytes(tensor));
+fer_value_id feri_up_value(feri_upgrade *up, const char *text) {
+    enum { NAMED = 3 }; /* texts name operands that a wrong model may leave out */
+    feri_draft *draft = up->draft;
+    uint32_t count = draft->input_count;
+    fer_value_id value = FER_NO_VALUE;
+    if (count < NAMED) {
+        feri_up_set_input(up, NAMED - 1, FER_NO_VALUE);
     }
-    fer_status status = feri_graph_new_constant(up->graph, /*name=*/NULL, tensor, out_value);
-    fer_tensor_release(tensor);
-    return status;
-}
-
-fer_status feri_up_ints(feri_upgrade *up,
-                        const int64_t *values,
-                        uint32_t count,
-                        int is_scalar,
-                        fer_value_id *out_value) {
-    return new_constant(up, FER_I64, values, count, is_scalar, out_value);
-}
-
-fer_status feri_up_floats(
-    feri_upgrade *up, const float *values, uint32_t count, int is_scalar, fer_value_id *out_value) {
-    return new_constant(up, FER_F32, values, count, is_scalar, out_value);
-}
-
-fer_status
-feri_up_scalar_like(feri_upgrade *up, float value, fer_value_id like, fer_value_id *out_value) {
-    fer_dtype dtype = like != FER_NO_VALUE ? up->graph->values[like].fact.dtype : FER_F32;
-    uint8_t bytes[16] = {0};
-    if (feri_dtype_class(dtype) == FERI_CLASS_FLOAT && fer_dtype_bits(dtype) >= 8) {
-        double wide = (double)value;
-        feri_store_run_f64(dtype, bytes, 0, 1, &wide, /*saturate=*/1);
-        return new_constant(up, dtype, bytes, 1, /*is_scalar=*/1, out_value);
+    if (up->status == FER_OK) {
+        const feri_op op = {.name = draft->op};
+        const feri_gnode node = {.op = &op,
+                                 .name = draft->name,
+                                 .source = draft->source,
+                                 .inputs = draft->inputs,
+                                 .input_count = draft->input_count,
+                                 .formal_count = draft->input_count,
+                                 .attrs = draft->attrs,
+                                 .attr_count = draft->attr_count};
+        up->status = feri_expand_value(up->graph, &node, text, &value);
     }
-    fer_value_id plain = FER_NO_VALUE;
-    FER_TRY(feri_up_floats(up, &value, 1, /*is_scalar=*/1, &plain));
-    const fer_value_id pair[] = {plain, like};
-    return feri_up_call(up, "CastLike", pair, 2, NULL, 0, out_value);
+    draft->input_count = count;
+    return value;
 }
 
-static fer_status start_draft(feri_upgrade *up,
-                              const char *op,
-                              const fer_value_id *inputs,
-                              uint32_t input_count,
-                              fer_value_id output,
-                              feri_draft *draft) {
-    memset(draft, 0, sizeof(*draft));
-    draft->op = op;
-    draft->domain = "";
-    draft->name = up->draft->name;
-    draft->source = up->draft->source;
-    draft->version = FERI_ONNX_OPSET;
-    for (uint32_t i = 0; i < input_count; i++) {
-        FER_TRY(feri_draft_add_input(up->im, draft, inputs[i]));
-    }
-    return feri_draft_add_output(up->im, draft, output);
-}
-
-fer_status feri_up_call(feri_upgrade *up,
-                        const char *op,
-                        const fer_value_id *inputs,
-                        uint32_t input_count,
-                        const char *attr,
-                        int64_t attr_value,
-                        fer_value_id *out_value) {
-    feri_draft draft;
-    FER_TRY(feri_graph_new_value(up->graph, /*name=*/NULL, FERI_ORIGIN_NODE, out_value));
-    FER_TRY(start_draft(up, op, inputs, input_count, *out_value, &draft));
-    if (attr != NULL) {
-        const fer_attr made = {
-            .name = attr, .type = FER_ATTR_INT, .count = 1, .value = {.i = attr_value}};
-        FER_TRY(feri_draft_add_attr(up->im, &draft, &made));
-    }
-    return feri_import_append(up->im, up->graph, &draft);
-}
-
-fer_status feri_up_after(feri_upgrade *up, uint32_t output, const char *op, fer_value_id second) {
+void feri_up_after(feri_upgrade *up, uint32_t output, const char *op, fer_value_id second) {
+    feri_draft *after = &up->after;
     fer_value_id made = FER_NO_VALUE;
-    fer_value_id wanted = up->draft->outputs[output];
-    FER_TRY(feri_graph_new_value(up->graph, /*name=*/NULL, FERI_ORIGIN_NODE, &made));
-    up->draft->outputs[output] = made;
+    if (up->status == FER_OK) {
+        up->status = feri_graph_new_value(up->graph, /*name=*/NULL, FERI_ORIGIN_NODE, &made);
+    }
+    *after = (feri_draft){.op = op,
+                          .domain = "",
+                          .name = up->draft->name,
+                          .source = up->draft->source,
+                          .version = FERI_ONNX_OPSET};
     const fer_value_id inputs[] = {made, second};
-    uint32_t count = second != FER_NO_VALUE ? 2 : 1;
-    return start_draft(up, op, inputs, count, wanted, &up->after[up->after_count++]);
+    for (int i = 0; i < 2 && up->status == FER_OK; i++) {
+        up->status = feri_draft_add_input(up->im, after, inputs[i]);
+    }
+    if (up->status == FER_OK) {
+        up->status = feri_draft_add_output(up->im, after, up->draft->outputs[output]);
+    }
+    up->draft->outputs[output] = made;
 }
 
 fer_status feri_up_refuse(const feri_upgrade *up, const char *what) {
@@ -230,53 +208,140 @@ fer_status feri_up_refuse(const feri_upgrade *up, const char *what) {
                      what);
 }
 
-/* ---- the walk ---- */
+/* ---- the steps ---- */
 
-static const feri_upgrade_step *
-next_in(const feri_upgrade_step *table, const feri_draft *draft, const feri_upgrade_step *best) {
-    for (const feri_upgrade_step *step = table; step->op != NULL; step++) {
-        if (step->since > draft->version && (best == NULL || step->since < best->since) &&
-            strcmp(step->op, draft->op) == 0) {
-            best = step;
-        }
+/* Text of length as long as the import. */
+static const char *keep(feri_upgrade *up, const char *text, size_t length) {
+    const char *copy = feri_bump_strndup(&up->im->scratch, text, length);
+    if (copy == NULL) {
+        up->status = fer_error_last()->status;
     }
-    return best;
+    return copy != NULL ? copy : "";
 }
 
-static const feri_upgrade_step *next_step(const feri_draft *draft) {
-    const feri_upgrade_step *best = next_in(feri_upgrade_math, draft, NULL);
-    best = next_in(feri_upgrade_shape, draft, best);
-    return next_in(feri_upgrade_nn, draft, best);
+/* name>2 and name?2 */
+static void to_operand(feri_upgrade *up, const char *name, uint32_t index, int is_nothing_empty) {
+    const fer_attr *attr = feri_up_attr(up, name);
+    if (attr == NULL) {
+        return;
+    }
+    const char *form = attr->type == FER_ATTR_FLOAT    ? "v = {@%s: i0}"
+                       : attr->type == FER_ATTR_FLOATS ? "v = {f32: @%s}"
+                                                       : "v = {i64: @%s}";
+    char text[32];
+    if (attr->count > 0 || !is_nothing_empty) {
+        (void)snprintf(text, sizeof(text), form, name);
+        feri_up_set_input(up, index, feri_up_value(up, text));
+    }
+    feri_up_drop(up, name);
 }
 
-static fer_status run_steps(feri_upgrade *up) {
-    feri_draft *draft = up->draft;
-    if (draft->version < 6) {
-        feri_up_drop(up, "consumed_inputs"); /* a hint of opset 1 that means nothing */
+static void set_default(feri_upgrade *up, const char *name, const char *text) {
+    feri_scan scan;
+    feri_number number;
+    feri_scan_start(&scan, text);
+    (void)feri_scan_number(&scan, &number);
+    fer_attr attr = {.name = name, .type = FER_ATTR_INT, .count = 1, .value = {.i = number.i}};
+    if (number.is_float) {
+        attr.type = FER_ATTR_FLOAT;
+        attr.value.f = (float)number.f;
     }
-    for (;;) {
-        const feri_upgrade_step *step = next_step(draft);
-        if (step == NULL) {
-            return FER_OK;
+    if (feri_up_attr(up, name) == NULL) {
+        feri_up_set(up, &attr);
+    }
+}
+
+static void change_attr(feri_upgrade *up, const char *name, char mark, const char *rest) {
+    fer_attr *attr = feri_up_attr(up, name);
+    const char *text = strchr(rest, '=');
+    switch (mark) {
+    case '>':
+    case '?':
+        to_operand(up, name, (uint32_t)(rest[0] - '0'), mark == '?');
+        return;
+    case '|':
+        set_default(up, name, rest);
+        return;
+    case '~':
+        if (attr != NULL) {
+            attr->name = rest;
         }
-        FER_TRY(step->run(up));
-        draft->version = step->since;
+        return;
+    default:
+        if (text == NULL || feri_up_is_string(up, name, keep(up, rest, (size_t)(text - rest)))) {
+            feri_up_set_string(up, name, text == NULL ? rest : text + 1);
+        }
+    }
+}
+
+/* The commands of a line, which ends with the text. */
+static void run_line(feri_upgrade *up, const char *at, size_t length) {
+    const char *line = keep(up, at, length);
+    while (*line != '\0' && up->status == FER_OK) {
+        const char *rest = line + strcspn(line, " ");
+        const char *word = keep(up, line, (size_t)(rest - line));
+        switch (word[0]) {
+        case '-':
+            feri_up_drop(up, word + 1);
+            break;
+        case '!':
+            up->draft->op = word + 1;
+            break;
+        case '*':
+            up->status = feri_upgrade_step(up, word[1]);
+            break;
+        case '#':
+            if (feri_up_input(up, 0) != FER_NO_VALUE) { /* else the check of operands tells */
+                feri_up_set_input(up, (uint32_t)(word[1] - '0'), feri_up_value(up, rest));
+            }
+            return;
+        default: {
+            size_t name = strcspn(word, ">?~|=");
+            change_attr(up, keep(up, word, name), word[name], word + name + 1);
+        }
+        }
+        line = rest + strspn(rest, " ");
+    }
+}
+
+static int is_listed(const char *ops, const char *end, const char *op) {
+    size_t length = strlen(op);
+    while (ops < end) {
+        size_t word = strcspn(ops, " ");
+        if (word == length && memcmp(ops, op, length) == 0) {
+            return 1;
+        }
+        ops += word + 1;
+    }
+    return 0;
+}
+
+static void run_steps(feri_upgrade *up) {
+    const char *next = NULL;
+    for (const char *line = steps; *line != '\0' && up->status == FER_OK; line = next) {
+        int64_t since = 0;
+        next = strchr(line, '\n') + 1;
+        for (; *line != ' '; line++) {
+            since = since * 10 + (*line - '0');
+        }
+        const char *colon = strchr(line, ':');
+        if (since > up->draft->version && is_listed(line + 1, colon, up->draft->op)) {
+            run_line(up, colon + 2, (size_t)(next - colon - 3));
+        }
     }
 }
 
 fer_status feri_upgrade_and_append(feri_importer *im, fer_graph *graph, feri_draft *draft) {
     feri_upgrade up;
-    if (draft->domain[0] != '\0') {
-        return feri_import_append(im, graph, draft);
-    }
     memset(&up, 0, sizeof(up));
     up.im = im;
     up.graph = graph;
     up.draft = draft;
-    FER_TRY(run_steps(&up));
-    FER_TRY(feri_import_append(im, graph, draft));
-    for (uint32_t a = 0; a < up.after_count; a++) {
-        FER_TRY(feri_import_append(im, graph, &up.after[a]));
+    if (draft->domain[0] == '\0') {
+        feri_up_drop(&up, draft->version < 6 ? "consumed_inputs" : ""); /* a hint of opset 1 */
+        run_steps(&up);
     }
-    return FER_OK;
+    FER_TRY(up.status);
+    FER_TRY(feri_import_append(im, graph, draft));
+    return up.after.op != NULL ? feri_import_append(im, graph, &up.after) : FER_OK;
 }

@@ -86,8 +86,8 @@ static fer_status fill_sample(feri_upgrade *up, sample_scan *sample, int64_t sca
 
 fer_status feri_upgrade_scan_9(feri_upgrade *up) {
     feri_draft *draft = up->draft;
-    int64_t scanned = 0;
-    FER_TRY(feri_up_int(up, "num_scan_inputs", 0, &scanned));
+    int64_t scanned = feri_up_int(up, "num_scan_inputs", 0);
+    FER_TRY(up->status);
     if (draft->body_count != 1 || draft->input_count < 2) {
         return feri_fail(
             FER_INVALID_MODEL, "node '%s': Scan needs a body and inputs to scan", draft->name);
@@ -111,5 +111,6 @@ fer_status feri_upgrade_scan_9(feri_upgrade *up) {
     draft->bodies[0] = sample.graph;
     memmove(draft->inputs, draft->inputs + 1, --draft->input_count * sizeof(*draft->inputs));
     feri_up_drop(up, "directions");
-    return feri_up_set_int(up, "num_scan_inputs", draft->input_count);
+    feri_up_set_int(up, "num_scan_inputs", draft->input_count);
+    return up->status;
 }

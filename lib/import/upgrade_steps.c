@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The upgrade steps that need more than the words of upgrade.c's text, called from there by their
+ * letters. Where an operand is missing a step does nothing: the check of operands tells.
+ */
+#include "base/error.h"
+#include "import/upgrade.h"
+#include "tensor/dtype.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- broadcasting before opset 7 ---- */
+
+/* Operand 1 gets count dims of 1 behind its own; ranks says how many dims it has then (1-D i64),
+ * where count is not known. */
+static void trail(feri_upgrade *up, int32_t count, const char *ranks) {
+    int32_t rank = feri_up_rank(up, feri_up_input(up, 1));
+    char text[160];
+    if (count == 0) {
+        return;
+    }
+    if (count > 0) { /* in Reshape a dim of 0 stays */
+        (void)snprintf(text,
+                       sizeof(text),
+                       "v = Reshape(i1, {i64: %.*s%.*s})",
+                       2 * rank,
+                       "0 0 0 0 0 0 0 0 ",
+                       2 * count,
+                       "1 1 1 1 1 1 1 1 ");
+    } else {
+        (void)snprintf(text,
+                       sizeof(text),
+                       "v = Reshape(i1, Concat(Shape(i1), Expand({i64: 1}, Sub(%s, "
+                       "Shape(Shape(i1)))), axis=0))",
+                       ranks);
+    }
+    feri_up_set_input(up, 1, feri_up_value(up, text));
+}
+
+/* B lines up with A's dims from axis on: it gets rank(A) - axis - rank(B) dims behind. */
+static fer_status broadcast(feri_upgrade *up) {
+    int is_aligned = feri_up_attr(up, "axis") != NULL && feri_up_int(up, "broadcast", 0) != 0;
+    int64_t axis = feri_up_int(up, "axis", 0);
+    int32_t rank_a = feri_up_rank(up, feri_up_input(up, 0));
+    int32_t rank_b = feri_up_rank(up, feri_up_input(up, 1));
+    if (is_aligned && feri_up_input(up, 0) != FER_NO_VALUE &&
+        feri_up_input(up, 1) != FER_NO_VALUE && axis >= -FER_MAX_RANK && axis <= FER_MAX_RANK) {
+        int32_t count = -1;
+        if (rank_a >= 0 && rank_b >= 0) {
+            count = (int32_t)(axis < 0 ? -axis : rank_a - axis) - rank_b;
+            if (count < 0 || rank_b + count > FER_MAX_RANK) {
+                return feri_fail(FER_INVALID_MODEL,
+                                 "node '%s' (%s): axis does not fit the ranks of its operands",
+                                 up->draft->name,
+                                 up->draft->op);
+            }
+        }
+        trail(up, count, axis < 0 ? "Neg({i64: @axis})" : "Sub(Shape(Shape(i0)), {i64: @axis})");
+    }
+    feri_up_drop(up, "broadcast");
+    feri_up_drop(up, "axis");
+    return FER_OK;
+}
+
+/* The slope had one entry, or one per channel (axis 1). */
+static void prelu(feri_upgrade *up) {
+    fer_value_id x = feri_up_input(up, 0);
+    int32_t rank = feri_up_rank(up, x);
+    int32_t slope_rank = feri_up_rank(up, feri_up_input(up, 1));
+    if (x == FER_NO_VALUE || feri_up_input(up, 1) == FER_NO_VALUE || slope_rank == 0 ||
+        slope_rank > 1) {
+        return;
+    }
+    int is_known = rank >= 0 && slope_rank == 1;
+    trail(up,
+          !is_known  ? -1
+          : rank > 2 ? rank - 2
+                     : 0,
+          "Max(Sub(Shape(Shape(i0)), {i64: 1}), {i64: 1})");
+}
+
+/* ---- element-wise, products, reductions ---- */
+
+/* "FLOAT" and so on, as TensorProto.DataType spells its names. */
+static fer_status cast(feri_upgrade *up) {
+    static const char names[] = "FLOAT UINT8 INT8 UINT16 INT16 INT32 INT64 STRING BOOL FLOAT16 "
+                                "DOUBLE UINT32 UINT64 COMPLEX64 COMPLEX128 ";
+    const fer_attr *attr = feri_up_attr(up, "to");
+    if (attr == NULL || attr->type != FER_ATTR_STRING) {
+        return FER_OK;
+    }
+    int64_t dtype = FER_F32;
+    for (const char *name = names; *name != '\0'; name += strcspn(name, " ") + 1, dtype++) {
+        size_t length = strcspn(name, " ");
+        if (attr->value.s.length == length && memcmp(name, attr->value.s.data, length) == 0) {
+            feri_up_set_int(up, "to", dtype);
+            return FER_OK;
+        }
+    }
+    return feri_fail(FER_INVALID_MODEL,
+                     "node '%s': Cast to '%s', which is no element type",
+                     up->draft->name,
+                     attr->value.s.data);
+}
+
+/* Softmax and its like worked on the input made two-dimensional at axis (default 1). Where axis is
+ * the last, nothing changes but the default. */
+static void softmax(feri_upgrade *up) {
+    int64_t axis = feri_up_int(up, "axis", 1);
+    int32_t rank = feri_up_rank(up, feri_up_input(up, 0));
+    int is_last = axis == -1 || (rank >= 1 && axis == rank - 1);
+    if (feri_up_input(up, 0) == FER_NO_VALUE || up->draft->output_count != 1) {
+        return;
+    }
+    if (!is_last) {
+        fer_value_id shape = feri_up_value(up, "v = Shape(i0)");
+        feri_up_set_input(up, 0, feri_up_value(up, "v = Flatten(i0, axis=@axis|1)"));
+        feri_up_after(up, 0, "Reshape", shape);
+    }
+    feri_up_set_int(up, "axis", -1);
+}
+
+/* ---- normalisation, dropout, pooling ---- */
+
+static fer_status spatial(feri_upgrade *up) {
+    return feri_up_int(up, "spatial", 1) != 0 ? FER_OK : feri_up_refuse(up, "with spatial=0");
+}
+
+/* The mask was of the data's dtype. */
+static void dropout(feri_upgrade *up) {
+    fer_value_id x = feri_up_input(up, 0);
+    if (up->draft->output_count > 1 && up->draft->outputs[1] != FER_NO_VALUE && x != FER_NO_VALUE) {
+        feri_up_after(up, 1, "CastLike", x);
+    }
+}
+
+static fer_status group_norm(feri_upgrade *up) {
+    int64_t groups = feri_up_int(up, "num_groups", 0);
+    if (groups >= 1 && feri_up_input(up, 0) != FER_NO_VALUE &&
+        feri_up_input(up, 1) != FER_NO_VALUE && feri_up_input(up, 2) != FER_NO_VALUE) {
+        return FER_OK;
+    }
+    return feri_fail(FER_INVALID_MODEL,
+                     "node '%s': GroupNormalization needs three operands and num_groups above 0 "
+                     "(%lld)",
+                     up->draft->name,
+                     (long long)groups);
+}
+
+static fer_status lp_pool(feri_upgrade *up) {
+    const fer_attr *attr = feri_up_attr(up, "p");
+    if (attr == NULL || attr->type != FER_ATTR_FLOAT) {
+        return FER_OK;
+    }
+    float p = attr->value.f;
+    if (!(p >= 1.0f && p < 1e6f) || p != (float)(int32_t)p) {
+        return feri_up_refuse(up, "with a p that is no whole number");
+    }
+    feri_up_set_int(up, "p", (int32_t)p);
+    return FER_OK;
+}
+
+/* ---- resampling ---- */
+
+static const fer_tensor *constant_of(const feri_upgrade *up, fer_value_id value) {
+    const feri_gvalue *found = &up->graph->values[value];
+    return value != FER_NO_VALUE && found->origin == FERI_ORIGIN_CONSTANT ? found->constant : NULL;
+}
+
+/* 1 when scales are constant and one of them is below 1. */
+static int shrinks(const fer_tensor *scales) {
+    uint64_t count = scales != NULL && fer_tensor_dtype(scales) == FER_F32
+                         ? fer_tensor_element_count(scales)
+                         : 0;
+    for (uint64_t e = 0; e < count && e < FER_MAX_RANK; e++) {
+        if (feri_load_f64(FER_F32, fer_tensor_data(scales), e) < 1.0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* Positions were i / scale, as "asymmetric" has it. Nearest rounded down when it enlarges and up
+ * when it shrinks, as the examples of the old schemas show. */
+static void resize(feri_upgrade *up) {
+    fer_value_id scales = feri_up_input(up, 1);
+    if (scales != FER_NO_VALUE) {
+        feri_up_set_input(up, 2, scales);
+        feri_up_set_input(up, 1, FER_NO_VALUE);
+        feri_up_set_string(up, "coordinate_transformation_mode", "asymmetric");
+        feri_up_set_string(up, "nearest_mode", shrinks(constant_of(up, scales)) ? "ceil" : "floor");
+    }
+}
+
+/* An empty constant is how exporters leave roi, scales or sizes out. */
+static void tidy_resize(feri_upgrade *up) {
+    feri_draft *draft = up->draft;
+    for (uint32_t i = 1; i < draft->input_count; i++) {
+        const fer_tensor *tensor = constant_of(up, draft->inputs[i]);
+        if (tensor != NULL && fer_tensor_element_count(tensor) == 0) {
+            draft->inputs[i] = FER_NO_VALUE;
+        }
+    }
+    while (draft->input_count > 1 && draft->inputs[draft->input_count - 1] == FER_NO_VALUE) {
+        draft->input_count--;
+    }
+}
+
+fer_status feri_upgrade_step(feri_upgrade *up, char letter) {
+    feri_draft *draft = up->draft;
+    fer_status status = FER_OK;
+    if (letter == 'b') {
+        status = broadcast(up);
+    } else if (letter == 'c' && FERI_HAS_OP(Cast)) {
+        status = cast(up);
+    } else if (letter == 'd' && FERI_HAS_OP(Dropout)) {
+        dropout(up);
+    } else if (letter == 'g' && FERI_HAS_OP(GroupNormalization)) {
+        status = group_norm(up);
+    } else if (letter == 'l' && (FERI_HAS_OP(LpPool) || FERI_HAS_OP(GlobalLpPool))) {
+        status = lp_pool(up);
+    } else if (letter == 'n' && feri_up_input(up, 1) == FER_NO_VALUE && draft->output_count > 0) {
+        feri_up_set_int(up, "num_outputs", draft->output_count);
+    } else if (letter == 'p' && FERI_HAS_OP(PRelu)) {
+        prelu(up);
+    } else if (letter == 'r' && FERI_HAS_OP(Resize)) {
+        resize(up);
+    } else if (letter == 's' && FERI_HAS_OP(BatchNormalization)) {
+        status = spatial(up);
+    } else if (letter == 'S' && FERI_HAS_OP(Scan)) {
+        status = feri_upgrade_scan_9(up);
+    } else if (letter == 't' && FERI_HAS_OP(Resize)) {
+        tidy_resize(up);
+    } else if (letter == 'x') {
+        softmax(up);
+    } else if (letter == '1' && draft->output_count > 1) {
+        draft->output_count = 1; /* the others were for training; exporters listed them unused */
+    } else if (letter == '2' && draft->input_count > 2) {
+        draft->input_count = 2;
+    }
+    return status != FER_OK ? status : up->status;
+}
