@@ -10,178 +10,102 @@
 
 #include <string.h>
 
-static fer_status
-key_of(feri_importer *im, feri_span domain, feri_span name, feri_span overload, feri_text *key) {
-    (void)im;
-    feri_text_add_bytes(key, (const char *)domain.data, domain.length);
-    feri_text_add_bytes(key, "", 1);
-    feri_text_add_bytes(key, (const char *)name.data, name.length);
-    feri_text_add_bytes(key, "", 1);
-    feri_text_add_bytes(key, (const char *)overload.data, overload.length);
-    return key->status;
+/* "domain\0name\0overload"; NULL and the importer's status where there is no memory. */
+static const char *key_of(
+    feri_importer *im, feri_span domain, feri_span name, feri_span overload, uint64_t *out_length) {
+    const feri_span parts[] = {domain, name, overload};
+    char *key = feri_bump_alloc(im->scratch, domain.length + name.length + overload.length + 2);
+    uint64_t at = 0;
+    for (int p = 0; p < 3 && key != NULL; p++) {
+        if (parts[p].length > 0) {
+            memcpy(key + at, parts[p].data, parts[p].length);
+        }
+        at += parts[p].length + 1;
+    }
+    *out_length = at - 1;
+    im->status = key != NULL ? im->status : fer_error_last()->status;
+    return key;
 }
 
-/* The parts of FunctionProto that a lookup needs. */
-static fer_status
-read_head(feri_importer *im, feri_span message, feri_function *function, feri_text *key) {
-    feri_wire wire = feri_wire_start(message);
-    feri_field field;
-    feri_span overload = {NULL, 0};
-    memset(function, 0, sizeof(*function));
-    function->message = message;
-    while (feri_wire_next(&wire, &field)) {
-        if (field.number == 1) {
-            function->name = feri_field_bytes(&wire, &field);
-        } else if (field.number == 10) {
-            function->domain = feri_field_bytes(&wire, &field);
-        } else if (field.number == 13) {
-            overload = feri_field_bytes(&wire, &field);
-        }
-    }
-    if (wire.is_bad || function->name.length == 0) {
+static fer_status read_function(feri_importer *im, feri_span message, feri_function *function) {
+    static const uint8_t table[] = FERI_TABLE(feri_function,
+                                              FERI_ROW(feri_function, 1, FERI_SPAN, base.name),
+                                              FERI_ROW(feri_function, 4, FERI_SPANS, inputs),
+                                              FERI_ROW(feri_function, 5, FERI_SPANS, outputs),
+                                              FERI_ROW(feri_function, 7, FERI_SPANS, nodes),
+                                              FERI_ROW(feri_function, 9, FERI_SPANS, opset_imports),
+                                              FERI_ROW(feri_function, 10, FERI_SPAN, domain),
+                                              FERI_ROW(feri_function, 11, FERI_SPANS, defaults),
+                                              FERI_ROW(feri_function, 13, FERI_SPAN, overload));
+    FER_TRY(feri_message_read(im->scratch, "function", message, table, function));
+    if (function->base.name.length == 0 || function->nodes.count > im->env->limits.max_nodes) {
         return feri_fail(FER_INVALID_MODEL,
-                         "function '%.*s' is malformed, cut off or has no name",
-                         FERI_SPAN_SHOWN(function->name));
+                         "function '%.*s' has no name, or more nodes than max_nodes allows",
+                         FERI_SPAN_SHOWN(function->base.name));
     }
     if (feri_span_is(function->domain, "ai.onnx")) {
         function->domain.length = 0;
     }
-    return key_of(im, function->domain, function->name, overload, key);
+    return FER_OK;
 }
 
-static fer_status note_function(feri_importer *im, feri_span message, uint32_t index) {
-    feri_text key;
-    uint32_t other = 0;
-    feri_function *function = &im->functions[index];
-    feri_text_init(&key, im->env);
-    fer_status status = read_head(im, message, function, &key);
-    if (status == FER_OK && feri_name_map_get(&im->function_names, key.data, key.length, &other)) {
-        status = feri_fail(
-            FER_INVALID_MODEL, "function '%.*s' is defined twice", FERI_SPAN_SHOWN(function->name));
-    }
-    if (status == FER_OK) {
-        const char *copy = feri_bump_strndup(&im->scratch, key.data, key.length);
-        status = copy != NULL ? feri_name_map_set(&im->function_names, copy, key.length, index)
-                              : fer_error_last()->status;
-    }
-    feri_text_finish(&key);
-    return status;
-}
-
-fer_status feri_import_functions(feri_importer *im, const feri_span *messages, uint32_t count) {
-    im->functions = FERI_BUMP_ARRAY(&im->scratch, feri_function, count);
+fer_status feri_import_functions(feri_importer *im, feri_spans messages) {
+    im->functions = FERI_BUMP_ARRAY(im->scratch, feri_function, messages.count);
     if (im->functions == NULL) {
         return fer_error_last()->status;
     }
-    for (uint32_t f = 0; f < count; f++) {
-        FER_TRY(note_function(im, messages[f], f));
-        im->function_count++;
+    for (; im->function_count < messages.count; im->function_count++) {
+        feri_function *function = &im->functions[im->function_count];
+        uint64_t length;
+        uint32_t other = 0;
+        FER_TRY(read_function(im, messages.list[im->function_count], function));
+        const char *key =
+            key_of(im, function->domain, function->base.name, function->overload, &length);
+        FER_TRY(im->status);
+        if (feri_name_map_get(&im->function_names, key, length, &other)) {
+            return feri_fail(FER_INVALID_MODEL,
+                             "function '%.*s' is defined twice",
+                             FERI_SPAN_SHOWN(function->base.name));
+        }
+        FER_TRY(feri_name_map_set(&im->function_names, key, length, im->function_count));
     }
     return FER_OK;
 }
 
 feri_function *feri_find_function(feri_importer *im, const feri_node_view *node) {
-    char key[512];
-    uint64_t length = node->domain.length + node->op.length + node->overload.length + 2;
+    uint64_t length;
     uint32_t index = 0;
-    if (im->function_count == 0 || length >= sizeof(key)) {
-        return NULL; /* names that long are called by nobody */
+    if (im->function_count == 0) {
+        return NULL;
     }
-    uint64_t at = 0;
-    const feri_span parts[] = {node->domain, node->op, node->overload};
-    for (int p = 0; p < 3; p++) {
-        if (parts[p].length > 0) {
-            memcpy(key + at, parts[p].data, parts[p].length);
-        }
-        at += parts[p].length;
-        key[at < sizeof(key) ? at : sizeof(key) - 1] = '\0';
-        at++;
-    }
-    return feri_name_map_get(&im->function_names, key, length, &index) ? &im->functions[index]
-                                                                       : NULL;
-}
-
-/* ---- reading ---- */
-
-/* The repeated fields of FunctionProto. */
-static fer_status read_body(feri_importer *im, feri_function *function) {
-    feri_graph_view *view = &function->view;
-    feri_span *opsets = NULL;
-    uint32_t opset_count = 0;
-    struct {
-        uint32_t number;
-        feri_span **spans;
-        uint32_t *count;
-    } lists[] = {
-        {4,  &view->inputs,       &view->input_count      },
-        {5,  &view->outputs,      &view->output_count     },
-        {7,  &view->nodes,        &view->node_count       },
-        {9,  &opsets,             &opset_count            },
-        {11, &function->defaults, &function->default_count},
-    };
-    enum { LISTS = sizeof(lists) / sizeof(lists[0]) };
-    for (int pass = 0; pass < 2; pass++) {
-        feri_wire wire = feri_wire_start(function->message);
-        feri_field field;
-        while (feri_wire_next(&wire, &field)) {
-            for (int l = 0; l < LISTS; l++) {
-                if (field.number != lists[l].number) {
-                    continue;
-                }
-                feri_span span = feri_field_bytes(&wire, &field);
-                if (pass == 1) {
-                    (*lists[l].spans)[*lists[l].count] = span;
-                }
-                ++*lists[l].count;
-            }
-        }
-        if (wire.is_bad || view->node_count > im->env->limits.max_nodes) {
-            return feri_fail(FER_INVALID_MODEL,
-                             "function '%.*s' is malformed, cut off or too large",
-                             FERI_SPAN_SHOWN(function->name));
-        }
-        for (int l = 0; l < LISTS && pass == 0; l++) {
-            *lists[l].spans = FERI_BUMP_ARRAY(&im->scratch, feri_span, *lists[l].count);
-            if (*lists[l].spans == NULL) {
-                return fer_error_last()->status;
-            }
-            *lists[l].count = 0;
-        }
-    }
-    function->opsets.list = FERI_BUMP_ARRAY(&im->scratch, feri_opset, opset_count);
-    if (function->opsets.list == NULL) {
-        return fer_error_last()->status;
-    }
-    for (uint32_t o = 0; o < opset_count; o++) {
-        FER_TRY(feri_import_opset(im, opsets[o], &function->opsets.list[o]));
-        function->opsets.count++;
-    }
-    function->is_read = 1;
-    return FER_OK;
+    const char *key = key_of(im, node->domain, node->op, node->overload, &length);
+    return key != NULL && feri_name_map_get(&im->function_names, key, length, &index)
+               ? &im->functions[index]
+               : NULL;
 }
 
 /* ---- inlining ---- */
 
 static fer_status
 bind_inputs(feri_scope *scope, const feri_function *function, const feri_draft *call) {
-    const feri_graph_view *view = &function->view;
-    if (call->input_count > view->input_count || call->output_count > view->output_count) {
+    const feri_spans *inputs = &function->inputs;
+    if (call->input_count > inputs->count || call->output_count > function->outputs.count) {
         return feri_fail(FER_INVALID_MODEL,
                          "node '%s' calls function '%.*s' with %u inputs and %u outputs; it has "
                          "%u and %u",
                          call->name,
-                         FERI_SPAN_SHOWN(function->name),
+                         FERI_SPAN_SHOWN(function->base.name),
                          call->input_count,
                          call->output_count,
-                         view->input_count,
-                         view->output_count);
+                         (unsigned)inputs->count,
+                         (unsigned)function->outputs.count);
     }
-    for (uint32_t i = 0; i < view->input_count; i++) {
+    for (uint64_t i = 0; i < inputs->count; i++) {
         fer_value_id value = i < call->input_count ? call->inputs[i] : FER_NO_VALUE;
-        FER_TRY(feri_scope_bind(scope, view->inputs[i], value));
+        FER_TRY(feri_scope_bind(scope, inputs->list[i], value));
     }
     for (uint32_t o = 0; o < call->output_count; o++) {
-        feri_span name = view->outputs[o];
+        feri_span name = function->outputs.list[o];
         FER_TRY(feri_name_map_set(
             scope->results, (const char *)name.data, name.length, call->outputs[o]));
     }
@@ -206,7 +130,7 @@ static fer_status
 deliver_outputs(feri_scope *scope, const feri_frame *frame, const feri_draft *call) {
     const feri_function *function = frame->function;
     for (uint32_t o = 0; o < call->output_count; o++) {
-        feri_span name = function->view.outputs[o];
+        feri_span name = function->outputs.list[o];
         fer_value_id value = FER_NO_VALUE;
         if (call->outputs[o] == FER_NO_VALUE) {
             continue;
@@ -216,7 +140,7 @@ deliver_outputs(feri_scope *scope, const feri_frame *frame, const feri_draft *ca
             return feri_fail(FER_INVALID_MODEL,
                              "output '%.*s' of function '%.*s' is made by none of its nodes",
                              FERI_SPAN_SHOWN(name),
-                             FERI_SPAN_SHOWN(function->name));
+                             FERI_SPAN_SHOWN(function->base.name));
         }
         if (value != call->outputs[o]) {
             FER_TRY(copy_output(scope, frame, value, call->outputs[o]));
@@ -226,9 +150,8 @@ deliver_outputs(feri_scope *scope, const feri_frame *frame, const feri_draft *ca
 }
 
 static fer_status fill_call(feri_scope *scope, const feri_frame *frame, const feri_draft *call) {
-    const feri_graph_view *view = &frame->function->view;
     FER_TRY(bind_inputs(scope, frame->function, call));
-    FER_TRY(feri_import_nodes(scope, view->nodes, view->node_count));
+    FER_TRY(feri_import_nodes(scope, frame->function->nodes));
     return deliver_outputs(scope, frame, call);
 }
 
@@ -237,7 +160,7 @@ static fer_status check_call(feri_importer *im, feri_function *function, const f
         return feri_fail(FER_INVALID_MODEL,
                          "node '%s': function '%.*s' calls itself",
                          call->name,
-                         FERI_SPAN_SHOWN(function->name));
+                         FERI_SPAN_SHOWN(function->base.name));
     }
     if (im->call_count++ >= im->env->limits.max_nodes) {
         return feri_fail(FER_LIMIT,
@@ -245,7 +168,10 @@ static fer_status check_call(feri_importer *im, feri_function *function, const f
                          call->name,
                          (unsigned long long)im->env->limits.max_nodes);
     }
-    return function->is_read ? FER_OK : read_body(im, function);
+    if (function->opsets.list != NULL) {
+        return FER_OK;
+    }
+    return feri_import_opsets(im, function->opset_imports, &function->opsets);
 }
 
 fer_status feri_inline_function(feri_scope *scope,

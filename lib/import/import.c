@@ -16,48 +16,49 @@
 
 /* ---- opsets ---- */
 
-fer_status feri_import_opset(feri_importer *im, feri_span message, feri_opset *out_opset) {
-    static const struct {
-        const char *domain;
-        int64_t newest;
-    } known[] = {
-        {"",                         FERI_ONNX_OPSET},
-        {"ai.onnx.ml",               5              },
-        {"ai.onnx.preview",          1              },
-        {"ai.onnx.preview.training", 1              },
-        {"com.microsoft",            1              },
-        {"ferrule",                  1              },
-    };
-    (void)im;
-    feri_wire wire = feri_wire_start(message);
-    feri_field field;
-    memset(out_opset, 0, sizeof(*out_opset));
-    while (feri_wire_next(&wire, &field)) {
-        if (field.number == 1) {
-            out_opset->domain = feri_field_bytes(&wire, &field);
-        } else if (field.number == 2) {
-            out_opset->version = feri_field_int(&wire, &field);
+static fer_status check_opset(feri_opset *opset) {
+    static const char others[] = "\5ai.onnx.ml\0\1ai.onnx.preview\0\1ai.onnx.preview.training\0"
+                                 "\1com.microsoft\0\1ferrule\0";
+    feri_span *domain = &opset->base.name;
+    if (feri_span_is(*domain, "ai.onnx")) {
+        domain->length = 0;
+    }
+    int64_t newest = domain->length == 0 ? FERI_ONNX_OPSET : INT64_MAX;
+    for (const char *known = others; *known != '\0'; known += strlen(known) + 1) {
+        if (feri_span_is(*domain, known + 1)) {
+            newest = *known;
         }
     }
-    if (feri_span_is(out_opset->domain, "ai.onnx")) {
-        out_opset->domain.length = 0;
-    }
-    if (wire.is_bad || out_opset->version < 1) {
+    if (opset->version < 1) {
         return feri_fail(FER_INVALID_MODEL,
-                         "the opset_import of domain '%.*s' is malformed or below 1 (%lld)",
-                         FERI_SPAN_SHOWN(out_opset->domain),
-                         (long long)out_opset->version);
+                         "the opset_import of domain '%.*s' is below 1 (%lld)",
+                         FERI_SPAN_SHOWN(*domain),
+                         (long long)opset->version);
     }
-    for (size_t k = 0; k < sizeof(known) / sizeof(known[0]); k++) {
-        if (feri_span_is(out_opset->domain, known[k].domain) &&
-            out_opset->version > known[k].newest) {
-            return feri_fail(FER_UNSUPPORTED,
-                             "the model uses opset %lld of domain '%s'; this library knows up to "
-                             "opset %lld",
-                             (long long)out_opset->version,
-                             known[k].domain[0] != '\0' ? known[k].domain : "ai.onnx",
-                             (long long)known[k].newest);
-        }
+    if (opset->version > newest) {
+        return feri_fail(FER_UNSUPPORTED,
+                         "the model uses opset %lld of domain '%.*s'; this library knows up to "
+                         "opset %lld",
+                         (long long)opset->version,
+                         FERI_SPAN_SHOWN(*domain),
+                         (long long)newest);
+    }
+    return FER_OK;
+}
+
+fer_status feri_import_opsets(feri_importer *im, feri_spans messages, feri_opsets *out_opsets) {
+    static const uint8_t table[] = FERI_TABLE(feri_opset,
+                                              FERI_ROW(feri_opset, 1, FERI_SPAN, base.name),
+                                              FERI_ROW(feri_opset, 2, FERI_INT, version));
+    out_opsets->list = FERI_BUMP_ARRAY(im->scratch, feri_opset, messages.count);
+    if (out_opsets->list == NULL) {
+        return fer_error_last()->status;
+    }
+    for (uint32_t o = 0; o < messages.count; o++) {
+        feri_opset *opset = &out_opsets->list[o];
+        FER_TRY(feri_message_read(im->scratch, "opset_import", messages.list[o], table, opset));
+        FER_TRY(check_opset(opset));
+        out_opsets->count++;
     }
     return FER_OK;
 }
@@ -65,72 +66,30 @@ fer_status feri_import_opset(feri_importer *im, feri_span message, feri_opset *o
 /* ---- the model ---- */
 
 typedef struct model_view {
+    feri_message base;
     int64_t ir_version;
     feri_span graph;
-    int has_graph;
-    feri_span *opsets;
-    feri_span *functions;
-    uint32_t opset_count, function_count;
+    feri_spans opsets;
+    feri_spans functions;
 } model_view;
 
 static fer_status read_model(feri_importer *im, feri_span message, model_view *view) {
-    memset(view, 0, sizeof(*view));
-    for (int pass = 0; pass < 2; pass++) {
-        feri_wire wire = feri_wire_start(message);
-        feri_field field;
-        view->opset_count = 0;
-        view->function_count = 0;
-        while (feri_wire_next(&wire, &field)) {
-            feri_span span = field.type == FERI_WIRE_BYTES ? field.bytes : (feri_span){NULL, 0};
-            if (field.number == 1) {
-                view->ir_version = feri_field_int(&wire, &field);
-            } else if (field.number == 7) {
-                view->graph = feri_field_bytes(&wire, &field);
-                view->has_graph = 1;
-            } else if (field.number == 8) {
-                if (pass == 1) {
-                    view->opsets[view->opset_count] = span;
-                }
-                view->opset_count++;
-            } else if (field.number == 25) {
-                if (pass == 1) {
-                    view->functions[view->function_count] = span;
-                }
-                view->function_count++;
-            }
-        }
-        if (wire.is_bad || !view->has_graph) {
-            return feri_fail(FER_INVALID_MODEL,
-                             "this is no ONNX model, or it is malformed or cut off");
-        }
-        if (pass == 0) {
-            view->opsets = FERI_BUMP_ARRAY(&im->scratch, feri_span, view->opset_count);
-            view->functions = FERI_BUMP_ARRAY(&im->scratch, feri_span, view->function_count);
-            if (view->opsets == NULL || view->functions == NULL) {
-                return fer_error_last()->status;
-            }
-        }
-    }
-    return FER_OK;
-}
-
-static fer_status import_opsets(feri_importer *im, const model_view *view) {
-    if (view->ir_version < OLDEST_IR) {
-        return feri_fail(view->ir_version < 1 ? FER_INVALID_MODEL : FER_UNSUPPORTED,
-                         "the model has IR version %lld; versions from %d on are supported: "
-                         "convert it with onnx.version_converter",
-                         (long long)view->ir_version,
-                         OLDEST_IR);
+    static const uint8_t table[] = FERI_TABLE(model_view,
+                                              FERI_ROW(model_view, 1, FERI_INT, ir_version),
+                                              FERI_ROW(model_view, 7, FERI_SPAN, graph),
+                                              FERI_ROW(model_view, 8, FERI_SPANS, opsets),
+                                              FERI_ROW(model_view, 25, FERI_SPANS, functions));
+    FER_TRY(feri_message_read(im->scratch, "this is no ONNX model: it", message, table, view));
+    if (view->graph.data == NULL || view->ir_version < OLDEST_IR) {
+        int is_other = view->graph.data == NULL || view->ir_version < 1;
+        return feri_fail(
+            is_other ? FER_INVALID_MODEL : FER_UNSUPPORTED,
+            "this is no ONNX model, or one of IR version %lld; versions from %d on are "
+            "supported: convert it with onnx.version_converter",
+            (long long)view->ir_version,
+            OLDEST_IR);
     }
     im->ir_version = view->ir_version;
-    im->opsets.list = FERI_BUMP_ARRAY(&im->scratch, feri_opset, view->opset_count);
-    if (im->opsets.list == NULL) {
-        return fer_error_last()->status;
-    }
-    for (uint32_t o = 0; o < view->opset_count; o++) {
-        FER_TRY(feri_import_opset(im, view->opsets[o], &im->opsets.list[o]));
-        im->opsets.count++;
-    }
     return FER_OK;
 }
 
@@ -146,8 +105,8 @@ static fer_status import_main_graph(feri_importer *im, feri_span message) {
 static fer_status import_model(feri_importer *im, feri_span message) {
     model_view view;
     FER_TRY(read_model(im, message, &view));
-    FER_TRY(import_opsets(im, &view));
-    FER_TRY(feri_import_functions(im, view.functions, view.function_count));
+    FER_TRY(feri_import_opsets(im, view.opsets, &im->opsets));
+    FER_TRY(feri_import_functions(im, view.functions));
     FER_TRY(import_main_graph(im, view.graph));
     FER_TRY(feri_graph_verify(im->root));
     if (im->is_unordered) {
@@ -178,8 +137,8 @@ static fer_status import_source(feri_source *source, fer_graph **out_graph) {
     memset(&im, 0, sizeof(im));
     im.env = source->env;
     im.source = source;
+    im.scratch = &source->scratch;
     FER_TRY(feri_graph_create(im.env, /*parent=*/NULL, &im.root));
-    feri_bump_init(&im.scratch, im.env);
     feri_name_map_init(&im.function_names, im.env);
     fer_status status = hold_file(source, im.root);
     if (status == FER_OK) {
@@ -192,7 +151,6 @@ static fer_status import_source(feri_source *source, fer_graph **out_graph) {
     }
     feri_free(im.env, im.tensors, (uint64_t)im.tensor_capacity * sizeof(fer_tensor *));
     feri_name_map_finish(&im.function_names);
-    feri_bump_finish(&im.scratch);
     if (status != FER_OK) {
         feri_graph_destroy(im.root);
         return status;

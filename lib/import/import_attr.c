@@ -26,133 +26,80 @@ enum {
     KIND_TYPES = 14
 };
 
+/* AttributeProto. */
 typedef struct attr_proto {
-    feri_span message;
-    feri_span name;
-    feri_span reference;
+    feri_message base;
     int64_t kind;
-    int64_t implied; /* by the field that is there */
-    float f;
+    feri_span reference;
+    uint64_t f_bits;
     int64_t i;
     feri_span bytes; /* string, tensor, graph, sparse tensor or type */
-    uint64_t count;  /* of a repeated field */
+    feri_numbers floats;
+    feri_numbers ints;
+    feri_spans strings;
 } attr_proto;
 
-/* Which field holds the contents of each kind. */
-static const uint8_t kind_fields[] = {[KIND_FLOAT] = 2,
-                                      [KIND_INT] = 3,
-                                      [KIND_STRING] = 4,
-                                      [KIND_TENSOR] = 5,
-                                      [KIND_GRAPH] = 6,
-                                      [KIND_FLOATS] = 7,
-                                      [KIND_INTS] = 8,
-                                      [KIND_STRINGS] = 9,
-                                      [KIND_TENSORS] = 10,
-                                      [KIND_GRAPHS] = 11,
-                                      [KIND_TYPE] = 14,
-                                      [KIND_TYPES] = 15,
-                                      [KIND_SPARSE] = 22,
-                                      [KIND_SPARSES] = 23};
-enum { KINDS = sizeof(kind_fields) / sizeof(kind_fields[0]) };
+/* The contents of each kind in the order of kinds. */
+static const uint8_t attr_table[] = FERI_TABLE(attr_proto,
+                                               FERI_ROW(attr_proto, 2, FERI_BITS32, f_bits),
+                                               FERI_ROW(attr_proto, 3, FERI_INT, i),
+                                               FERI_ROW(attr_proto, 4, FERI_SPAN, bytes),
+                                               FERI_ROW(attr_proto, 5, FERI_SPAN, bytes),
+                                               FERI_ROW(attr_proto, 6, FERI_SPAN, bytes),
+                                               FERI_ROW(attr_proto, 7, FERI_FIXED32S, floats),
+                                               FERI_ROW(attr_proto, 8, FERI_VARINTS, ints),
+                                               FERI_ROW(attr_proto, 9, FERI_SPANS, strings),
+                                               FERI_ROW(attr_proto, 10, FERI_SPAN, bytes),
+                                               FERI_ROW(attr_proto, 11, FERI_SPAN, bytes),
+                                               FERI_ROW(attr_proto, 22, FERI_SPAN, bytes),
+                                               FERI_ROW(attr_proto, 23, FERI_SPAN, bytes),
+                                               FERI_ROW(attr_proto, 14, FERI_SPAN, bytes),
+                                               FERI_ROW(attr_proto, 15, FERI_SPAN, bytes),
+                                               FERI_ROW(attr_proto, 1, FERI_SPAN, base.name),
+                                               FERI_ROW(attr_proto, 20, FERI_INT, kind),
+                                               FERI_ROW(attr_proto, 21, FERI_SPAN, reference));
+enum { KIND_MASK = (2 << KIND_TYPES) - 2, NUMBER_OF_FLOATS = 7, NUMBER_OF_INTS = 8 };
 
-static int64_t kind_of_field(uint32_t number) {
-    for (int k = 1; k < KINDS; k++) {
-        if (kind_fields[k] == number) {
-            return k;
-        }
-    }
-    return 0;
-}
-
-static void read_contents(feri_wire *wire, const feri_field *field, attr_proto *proto) {
-    int64_t kind = kind_of_field(field->number);
-    switch (kind) {
-    case 0:
-        return;
-    case KIND_FLOAT:
-        proto->f = feri_field_float(wire, field);
-        break;
-    case KIND_INT:
-        proto->i = feri_field_int(wire, field);
-        break;
-    case KIND_FLOATS:
-        proto->count += feri_packed_count(wire, field, 4);
-        break;
-    case KIND_INTS:
-        proto->count += feri_packed_count(wire, field, 0);
-        break;
-    default:
-        proto->bytes = feri_field_bytes(wire, field);
-        proto->count++;
-    }
-    proto->implied = kind;
-}
-
-static fer_status read_proto(feri_span message, attr_proto *proto) {
-    feri_wire wire = feri_wire_start(message);
-    feri_field field;
-    memset(proto, 0, sizeof(*proto));
-    proto->message = message;
-    while (feri_wire_next(&wire, &field)) {
-        switch (field.number) {
-        case 1:
-            proto->name = feri_field_bytes(&wire, &field);
-            break;
-        case 20:
-            proto->kind = feri_field_int(&wire, &field);
-            break;
-        case 21:
-            proto->reference = feri_field_bytes(&wire, &field);
-            break;
-        default:
-            read_contents(&wire, &field, proto);
-        }
-    }
-    if (wire.is_bad || proto->name.length == 0) {
-        return feri_fail(FER_INVALID_MODEL,
-                         "attribute '%.*s' is malformed, cut off or has no name",
-                         FERI_SPAN_SHOWN(proto->name));
-    }
+static fer_status read_proto(feri_importer *im, feri_span message, attr_proto *proto) {
+    FER_TRY(feri_message_read(im->scratch, "attribute", message, attr_table, proto));
+    uint64_t held = proto->base.seen & KIND_MASK;
+    int implied = held != 0 ? __builtin_ctzll(held) : 0;
     if (proto->kind == 0) {
-        proto->kind = proto->implied; /* as IR 1 did */
+        proto->kind = implied; /* as IR 1 did */
     }
-    if (proto->implied != 0 && proto->implied != proto->kind) {
+    if (proto->base.name.length == 0 || (implied != 0 && implied != proto->kind)) {
         return feri_fail(FER_INVALID_MODEL,
-                         "attribute '%.*s' says it is of type %lld but holds type %lld",
-                         FERI_SPAN_SHOWN(proto->name),
+                         "attribute '%.*s' has no name, or is of type %lld but holds type %d",
+                         FERI_SPAN_SHOWN(proto->base.name),
                          (long long)proto->kind,
-                         (long long)proto->implied);
+                         implied);
     }
     return FER_OK;
 }
 
 /* ---- references ---- */
 
-/* The attribute called name in a message whose attributes are field number. */
+/* The attribute called name; the name of *proto is empty where there is none. */
 static fer_status
-find_attr(feri_span message, uint32_t number, feri_span name, attr_proto *proto, int *out_found) {
-    feri_wire wire = feri_wire_start(message);
-    feri_field field;
-    while (feri_wire_next(&wire, &field)) {
-        if (field.number == number) {
-            FER_TRY(read_proto(feri_field_bytes(&wire, &field), proto));
-            if (feri_span_equal(proto->name, name)) {
-                *out_found = 1;
-                return FER_OK;
-            }
+find_attr(feri_importer *im, feri_spans attrs, feri_span name, attr_proto *proto) {
+    for (uint64_t a = 0; a < attrs.count; a++) {
+        FER_TRY(read_proto(im, attrs.list[a], proto));
+        if (feri_span_equal(proto->base.name, name)) {
+            return FER_OK;
         }
     }
-    *out_found = 0;
+    memset(proto, 0, sizeof(*proto));
     return FER_OK;
 }
 
-/* Follows references from call to call, up to a proto with contents: 0 in out_found when a call
- * leaves the attribute out. */
-static fer_status resolve_reference(const feri_scope *scope, attr_proto *proto, int *out_found) {
-    *out_found = 1;
+/* Reads an attribute and follows references from call to call, up to a proto with contents: its
+ * name is empty where a call leaves the attribute out. */
+static fer_status read_resolved(const feri_scope *scope, feri_span message, attr_proto *proto) {
+    feri_importer *im = scope->im;
+    FER_TRY(read_proto(im, message, proto));
+    feri_span name = proto->base.name;
     while (proto->reference.length > 0) {
         const feri_frame *frame = scope->frame;
-        feri_span name = proto->name;
         feri_span wanted = proto->reference;
         if (frame == NULL) {
             return feri_fail(FER_INVALID_MODEL,
@@ -160,14 +107,12 @@ static fer_status resolve_reference(const feri_scope *scope, attr_proto *proto, 
                              FERI_SPAN_SHOWN(name),
                              FERI_SPAN_SHOWN(wanted));
         }
-        int found = 0;
-        FER_TRY(find_attr(frame->call->message, 5, wanted, proto, &found));
-        if (!found) {
-            FER_TRY(find_attr(frame->function->message, 11, wanted, proto, &found));
-            proto->reference.length = 0;
+        FER_TRY(find_attr(im, frame->call->attrs, wanted, proto));
+        if (proto->base.name.length == 0) {
+            FER_TRY(find_attr(im, frame->function->defaults, wanted, proto));
+            proto->reference.length = 0; /* a default is itself */
         }
-        if (!found) {
-            *out_found = 0;
+        if (proto->base.name.length == 0) {
             return FER_OK;
         }
         if (proto->kind == KIND_GRAPH) {
@@ -175,7 +120,7 @@ static fer_status resolve_reference(const feri_scope *scope, attr_proto *proto, 
                              "attribute '%.*s' hands a graph to a function; that is not supported",
                              FERI_SPAN_SHOWN(wanted));
         }
-        proto->name = name;
+        proto->base.name = name;
         scope = frame->caller;
     }
     return FER_OK;
@@ -183,73 +128,39 @@ static fer_status resolve_reference(const feri_scope *scope, attr_proto *proto, 
 
 /* ---- contents ---- */
 
-static fer_status read_ints(feri_importer *im, const attr_proto *proto, fer_attr *attr) {
-    int64_t *ints = FERI_BUMP_ARRAY(&im->scratch, int64_t, proto->count);
-    if (ints == NULL) {
-        return fer_error_last()->status;
-    }
-    feri_wire wire = feri_wire_start(proto->message);
-    feri_field field;
-    uint64_t value = 0;
-    uint64_t at = 0;
-    while (feri_wire_next(&wire, &field)) {
-        if (field.number == kind_fields[KIND_INTS]) {
-            feri_packed packed = feri_packed_start(&wire, &field, 0);
-            while (at < proto->count && feri_packed_next(&wire, &packed, &field, 0, &value)) {
-                ints[at++] = (int64_t)value;
-            }
-        }
-    }
-    attr->type = FER_ATTR_INTS;
-    attr->value.ints = ints;
-    return FER_OK;
-}
-
-static fer_status read_floats(feri_importer *im, const attr_proto *proto, fer_attr *attr) {
-    float *floats = FERI_BUMP_ARRAY(&im->scratch, float, proto->count);
-    if (floats == NULL) {
-        return fer_error_last()->status;
-    }
-    feri_wire wire = feri_wire_start(proto->message);
-    feri_field field;
-    uint64_t value = 0;
-    uint64_t at = 0;
-    while (feri_wire_next(&wire, &field)) {
-        if (field.number == kind_fields[KIND_FLOATS]) {
-            feri_packed packed = feri_packed_start(&wire, &field, 4);
-            while (at < proto->count && feri_packed_next(&wire, &packed, &field, 4, &value)) {
-                uint32_t bits = (uint32_t)value;
-                memcpy(&floats[at++], &bits, sizeof(bits));
-            }
-        }
-    }
-    attr->type = FER_ATTR_FLOATS;
-    attr->value.floats = floats;
-    return FER_OK;
-}
-
 static fer_status read_string(feri_importer *im, feri_span bytes, fer_string *out_string) {
-    const char *data = bytes.length > 0 ? (const char *)bytes.data : "";
-    out_string->data = feri_bump_strndup(&im->scratch, data, bytes.length);
+    out_string->data = feri_importer_text(im, bytes);
     out_string->length = bytes.length;
     return out_string->data != NULL ? FER_OK : fer_error_last()->status;
 }
 
-static fer_status read_strings(feri_importer *im, const attr_proto *proto, fer_attr *attr) {
-    fer_string *strings = FERI_BUMP_ARRAY(&im->scratch, fer_string, proto->count);
-    if (strings == NULL) {
+/* A list of kind KIND_FLOATS, KIND_INTS or KIND_STRINGS. */
+static fer_status read_list(feri_importer *im, const attr_proto *proto, fer_attr *attr) {
+    uint64_t count = proto->kind == KIND_STRINGS ? proto->strings.count
+                     : proto->kind == KIND_INTS  ? proto->ints.count
+                                                 : proto->floats.count;
+    if (count > UINT32_MAX) {
+        return feri_fail(FER_LIMIT, "attribute '%s' is too long", attr->name);
+    }
+    void *list = feri_bump_array(
+        im->scratch, count, proto->kind == KIND_STRINGS ? sizeof(fer_string) : sizeof(int64_t));
+    if (list == NULL) {
         return fer_error_last()->status;
     }
-    feri_wire wire = feri_wire_start(proto->message);
-    feri_field field;
-    uint64_t at = 0;
-    while (feri_wire_next(&wire, &field)) {
-        if (field.number == kind_fields[KIND_STRINGS] && at < proto->count) {
-            FER_TRY(read_string(im, field.bytes, &strings[at++]));
+    attr->count = (uint32_t)count;
+    attr->value.ints = list;
+    if (proto->kind == KIND_STRINGS) {
+        attr->type = FER_ATTR_STRINGS;
+        for (uint32_t s = 0; s < count; s++) {
+            FER_TRY(read_string(im, proto->strings.list[s], (fer_string *)list + s));
         }
+    } else if (proto->kind == KIND_INTS) {
+        attr->type = FER_ATTR_INTS;
+        feri_numbers_read(&proto->base, NUMBER_OF_INTS, FERI_VARINTS, 8, count, list);
+    } else {
+        attr->type = FER_ATTR_FLOATS;
+        feri_numbers_read(&proto->base, NUMBER_OF_FLOATS, FERI_FIXED32S, 4, count, list);
     }
-    attr->type = FER_ATTR_STRINGS;
-    attr->value.strings = strings;
     return FER_OK;
 }
 
@@ -265,27 +176,19 @@ fer_status feri_importer_keep(feri_importer *im, fer_tensor *tensor) {
 }
 
 static fer_status make_tensor(feri_importer *im, const attr_proto *proto, fer_tensor **out_tensor) {
+    feri_span name;
+    feri_tensor_proto tensor;
     if (proto->kind == KIND_SPARSE) {
-        feri_span name;
         return feri_import_sparse(im->source, proto->bytes, &name, out_tensor);
     }
-    feri_tensor_proto tensor;
-    FER_TRY(feri_tensor_proto_read(proto->bytes, &tensor));
+    FER_TRY(feri_tensor_proto_read(im->source, proto->bytes, &tensor));
     return feri_import_tensor(im->source, &tensor, out_tensor);
-}
-
-static fer_status read_tensor(feri_importer *im, const attr_proto *proto, fer_attr *attr) {
-    fer_tensor *tensor = NULL;
-    FER_TRY(make_tensor(im, proto, &tensor));
-    attr->type = FER_ATTR_TENSOR;
-    attr->value.tensor = tensor;
-    return feri_importer_keep(im, tensor);
 }
 
 /* As the op table keeps types: kind, then element dtype. */
 static fer_status read_type(feri_importer *im, const attr_proto *proto, fer_attr *attr) {
     feri_fact fact;
-    int64_t *ints = FERI_BUMP_ARRAY(&im->scratch, int64_t, 2);
+    int64_t *ints = FERI_BUMP_ARRAY(im->scratch, int64_t, 2);
     if (ints == NULL) {
         return fer_error_last()->status;
     }
@@ -316,7 +219,7 @@ fill_body(feri_scope *around, feri_draft *draft, fer_graph *body, feri_span text
 static fer_status
 read_body(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_attr *attr) {
     fer_graph *body = NULL;
-    FER_TRY(feri_bump_grow(&scope->im->scratch,
+    FER_TRY(feri_bump_grow(scope->im->scratch,
                            &draft->bodies,
                            &draft->body_capacity,
                            draft->body_count + 1,
@@ -335,21 +238,14 @@ read_attr(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_att
     feri_importer *im = scope->im;
     memset(attr, 0, sizeof(*attr));
     attr->count = 1;
-    attr->name =
-        feri_bump_strndup(&im->scratch, (const char *)proto->name.data, proto->name.length);
+    attr->name = feri_importer_text(im, proto->base.name);
     if (attr->name == NULL) {
         return fer_error_last()->status;
     }
-    int is_list =
-        proto->kind == KIND_FLOATS || proto->kind == KIND_INTS || proto->kind == KIND_STRINGS;
-    if (is_list && proto->count > UINT32_MAX) {
-        return feri_fail(FER_LIMIT, "attribute '%s' is too long", attr->name);
-    }
-    attr->count = is_list ? (uint32_t)proto->count : 1;
     switch (proto->kind) {
     case KIND_FLOAT:
         attr->type = FER_ATTR_FLOAT;
-        attr->value.f = proto->f;
+        memcpy(&attr->value.f, &proto->f_bits, sizeof(attr->value.f));
         return FER_OK;
     case KIND_INT:
         attr->type = FER_ATTR_INT;
@@ -360,15 +256,15 @@ read_attr(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_att
         return read_string(im, proto->bytes, &attr->value.s);
     case KIND_TENSOR:
     case KIND_SPARSE:
-        return read_tensor(im, proto, attr);
+        attr->type = FER_ATTR_TENSOR;
+        FER_TRY(make_tensor(im, proto, &attr->value.tensor));
+        return feri_importer_keep(im, attr->value.tensor);
     case KIND_GRAPH:
         return read_body(scope, draft, proto, attr);
     case KIND_FLOATS:
-        return read_floats(im, proto, attr);
     case KIND_INTS:
-        return read_ints(im, proto, attr);
     case KIND_STRINGS:
-        return read_strings(im, proto, attr);
+        return read_list(im, proto, attr);
     case KIND_TYPE:
         return read_type(im, proto, attr);
     default:
@@ -382,10 +278,8 @@ read_attr(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_att
 fer_status feri_import_attr(feri_scope *scope, feri_draft *draft, feri_span message) {
     attr_proto proto;
     fer_attr attr;
-    int found = 0;
-    FER_TRY(read_proto(message, &proto));
-    FER_TRY(resolve_reference(scope, &proto, &found));
-    if (!found) {
+    FER_TRY(read_resolved(scope, message, &proto));
+    if (proto.base.name.length == 0) {
         return FER_OK;
     }
     FER_TRY(read_attr(scope, draft, &proto, &attr));
@@ -430,8 +324,8 @@ static fer_status tensor_of_attr(feri_importer *im, const fer_attr *attr, fer_te
         return FER_OK;
     }
     const fer_string *strings = rank == 0 ? &attr->value.s : attr->value.strings;
-    const char **texts = FERI_BUMP_ARRAY(&im->scratch, const char *, attr->count);
-    size_t *lengths = FERI_BUMP_ARRAY(&im->scratch, size_t, attr->count);
+    const char **texts = FERI_BUMP_ARRAY(im->scratch, const char *, attr->count);
+    size_t *lengths = FERI_BUMP_ARRAY(im->scratch, size_t, attr->count);
     if (texts == NULL || lengths == NULL) {
         return fer_error_last()->status;
     }
@@ -442,24 +336,18 @@ static fer_status tensor_of_attr(feri_importer *im, const fer_attr *attr, fer_te
     return fer_tensor_create_strings(context, rank, &dim, texts, lengths, out_tensor);
 }
 
-static int is_value(const attr_proto *proto) {
-    return proto->name.length >= 5 &&
-           (memcmp(proto->name.data, "value", 5) == 0 || feri_span_is(proto->name, "sparse_value"));
+static int is_value(feri_span name) {
+    return (name.length >= 5 && memcmp(name.data, "value", 5) == 0) ||
+           feri_span_is(name, "sparse_value");
 }
 
 fer_status
 feri_import_constant(feri_scope *scope, const feri_node_view *node, fer_tensor **out_tensor) {
-    feri_wire wire = feri_wire_start(node->message);
-    feri_field field;
-    while (feri_wire_next(&wire, &field)) {
+    for (uint64_t a = 0; a < node->attrs.count; a++) {
         attr_proto proto;
-        int found = 0;
-        if (field.number != 5) {
-            continue;
-        }
-        FER_TRY(read_proto(feri_field_bytes(&wire, &field), &proto));
-        FER_TRY(resolve_reference(scope, &proto, &found));
-        if (!found || !is_value(&proto)) {
+        fer_attr attr;
+        FER_TRY(read_resolved(scope, node->attrs.list[a], &proto));
+        if (!is_value(proto.base.name)) {
             continue;
         }
         if (proto.kind == KIND_TENSOR || proto.kind == KIND_SPARSE) {
@@ -468,10 +356,9 @@ feri_import_constant(feri_scope *scope, const feri_node_view *node, fer_tensor *
         if (proto.kind == KIND_GRAPH) {
             break;
         }
-        fer_attr attr;
         FER_TRY(read_attr(scope, /*draft=*/NULL, &proto, &attr));
         return tensor_of_attr(scope->im, &attr, out_tensor);
     }
     return feri_fail(
-        FER_INVALID_MODEL, "Constant '%.*s' has no value", FERI_SPAN_SHOWN(node->name));
+        FER_INVALID_MODEL, "Constant '%.*s' has no value", FERI_SPAN_SHOWN(node->base.name));
 }

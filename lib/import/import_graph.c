@@ -40,11 +40,12 @@ fer_status feri_importer_enter(feri_importer *im, const char *what) {
 
 void feri_importer_leave(feri_importer *im) { im->nesting--; }
 
+const char *feri_importer_text(feri_importer *im, feri_span span) {
+    return feri_bump_strndup(im->scratch, (const char *)span.data, span.length);
+}
+
 const char *feri_scope_value_name(feri_scope *scope, feri_span name) {
-    if (scope->frame != NULL || name.length == 0) {
-        return "";
-    }
-    return feri_bump_strndup(&scope->im->scratch, (const char *)name.data, name.length);
+    return scope->frame != NULL ? "" : feri_importer_text(scope->im, name);
 }
 
 fer_status feri_scope_bind(feri_scope *scope, feri_span name, fer_value_id value) {
@@ -71,7 +72,7 @@ capture(feri_scope *scope, feri_span name, fer_value_id around, fer_value_id *ou
     }
     feri_draft *owner = scope->owner;
     feri_fact fact = {.kind = value->fact.kind, .dtype = value->fact.dtype, .rank = -1};
-    FER_TRY(feri_bump_grow(&scope->im->scratch,
+    FER_TRY(feri_bump_grow(scope->im->scratch,
                            &owner->captured,
                            &owner->captured_capacity,
                            owner->captured_count + 1,
@@ -108,98 +109,62 @@ int feri_scope_resolve(feri_scope *scope, feri_span name, fer_value_id *out_valu
     return 1;
 }
 
-/* ---- reading ---- */
+/* ---- filling ---- */
 
-/* The repeated fields of GraphProto that are kept. */
-typedef struct list_field {
-    uint32_t number;
-    feri_span **spans;
-    uint32_t *count;
-} list_field;
+/* GraphProto. */
+typedef struct graph_view {
+    feri_message base;
+    feri_spans nodes;
+    feri_spans initializers;
+    feri_spans sparse;
+    feri_spans inputs; /* ValueInfoProto */
+    feri_spans outputs;
+} graph_view;
 
-fer_status feri_graph_view_read(feri_importer *im, feri_span message, feri_graph_view *out_view) {
-    feri_graph_view *view = out_view;
-    memset(view, 0, sizeof(*view));
-    const list_field lists[] = {
-        {1,  &view->nodes,        &view->node_count       },
-        {5,  &view->initializers, &view->initializer_count},
-        {11, &view->inputs,       &view->input_count      },
-        {12, &view->outputs,      &view->output_count     },
-        {15, &view->sparse,       &view->sparse_count     },
-    };
-    enum { LISTS = sizeof(lists) / sizeof(lists[0]) };
-    for (int pass = 0; pass < 2; pass++) {
-        feri_wire wire = feri_wire_start(message);
-        feri_field field;
-        while (feri_wire_next(&wire, &field)) {
-            if (field.number == 2) {
-                view->name = feri_field_bytes(&wire, &field);
-            }
-            for (int l = 0; l < LISTS; l++) {
-                if (field.number == lists[l].number) {
-                    feri_span span = feri_field_bytes(&wire, &field);
-                    if (pass == 1) {
-                        (*lists[l].spans)[*lists[l].count] = span;
-                    }
-                    ++*lists[l].count;
-                }
-            }
-        }
-        if (wire.is_bad) {
-            return feri_fail(FER_INVALID_MODEL,
-                             "graph '%.*s' is malformed or cut off",
-                             FERI_SPAN_SHOWN(view->name));
-        }
-        if (view->node_count > im->env->limits.max_nodes) {
-            return feri_fail(FER_LIMIT,
-                             "graph '%.*s' has more nodes than max_nodes allows (%llu)",
-                             FERI_SPAN_SHOWN(view->name),
-                             (unsigned long long)im->env->limits.max_nodes);
-        }
-        for (int l = 0; l < LISTS && pass == 0; l++) {
-            *lists[l].spans = FERI_BUMP_ARRAY(&im->scratch, feri_span, *lists[l].count);
-            if (*lists[l].spans == NULL) {
-                return fer_error_last()->status;
-            }
-            *lists[l].count = 0;
-        }
+static fer_status read_graph(feri_importer *im, feri_span message, graph_view *view) {
+    static const uint8_t table[] = FERI_TABLE(graph_view,
+                                              FERI_ROW(graph_view, 1, FERI_SPANS, nodes),
+                                              FERI_ROW(graph_view, 2, FERI_SPAN, base.name),
+                                              FERI_ROW(graph_view, 5, FERI_SPANS, initializers),
+                                              FERI_ROW(graph_view, 11, FERI_SPANS, inputs),
+                                              FERI_ROW(graph_view, 12, FERI_SPANS, outputs),
+                                              FERI_ROW(graph_view, 15, FERI_SPANS, sparse));
+    FER_TRY(feri_message_read(im->scratch, "graph", message, table, view));
+    if (view->nodes.count > im->env->limits.max_nodes) {
+        return feri_fail(FER_LIMIT,
+                         "graph '%.*s' has more nodes than max_nodes allows (%llu)",
+                         FERI_SPAN_SHOWN(view->base.name),
+                         (unsigned long long)im->env->limits.max_nodes);
     }
     return FER_OK;
 }
 
-/* ---- filling ---- */
-
-static fer_status add_constant(feri_scope *scope, feri_span name, fer_tensor *tensor) {
-    if (name.length == 0) {
-        return feri_fail(FER_INVALID_MODEL, "an initializer has no name");
-    }
+fer_status feri_scope_constant(feri_scope *scope, feri_span name, fer_tensor *tensor) {
     const char *text = feri_scope_value_name(scope, name);
-    if (text == NULL) {
-        return fer_error_last()->status;
-    }
     fer_value_id value = 0;
-    FER_TRY(feri_graph_new_constant(scope->graph, text, tensor, &value));
-    return feri_scope_bind(scope, name, value);
+    fer_status status = text != NULL ? feri_graph_new_constant(scope->graph, text, tensor, &value)
+                                     : fer_error_last()->status;
+    fer_tensor_release(tensor);
+    return status == FER_OK ? feri_scope_bind(scope, name, value) : status;
 }
 
-static fer_status add_initializers(feri_scope *scope, const feri_graph_view *view) {
+static fer_status add_initializers(feri_scope *scope, const graph_view *view) {
     feri_source *source = scope->im->source;
-    for (uint32_t i = 0; i < view->initializer_count; i++) {
+    for (uint64_t i = 0; i < view->initializers.count + view->sparse.count; i++) {
         feri_tensor_proto proto;
         fer_tensor *tensor = NULL;
-        FER_TRY(feri_tensor_proto_read(view->initializers[i], &proto));
-        FER_TRY(feri_import_tensor(source, &proto, &tensor));
-        fer_status status = add_constant(scope, proto.name, tensor);
-        fer_tensor_release(tensor);
-        FER_TRY(status);
-    }
-    for (uint32_t i = 0; i < view->sparse_count; i++) {
-        feri_span name = {NULL, 0};
-        fer_tensor *tensor = NULL;
-        FER_TRY(feri_import_sparse(source, view->sparse[i], &name, &tensor));
-        fer_status status = add_constant(scope, name, tensor);
-        fer_tensor_release(tensor);
-        FER_TRY(status);
+        if (i < view->initializers.count) {
+            FER_TRY(feri_tensor_proto_read(source, view->initializers.list[i], &proto));
+            FER_TRY(feri_import_tensor(source, &proto, &tensor));
+        } else {
+            feri_span sparse = view->sparse.list[i - view->initializers.count];
+            FER_TRY(feri_import_sparse(source, sparse, &proto.base.name, &tensor));
+        }
+        if (proto.base.name.length == 0) {
+            fer_tensor_release(tensor);
+            return feri_fail(FER_INVALID_MODEL, "an initializer has no name");
+        }
+        FER_TRY(feri_scope_constant(scope, proto.base.name, tensor));
     }
     return FER_OK;
 }
@@ -231,17 +196,18 @@ static fer_status add_input(feri_scope *scope, feri_span message) {
     return feri_scope_bind(scope, name, value);
 }
 
-static fer_status add_outputs(feri_scope *scope, const feri_graph_view *view) {
+static fer_status add_outputs(feri_scope *scope, const graph_view *view) {
     fer_graph *graph = scope->graph;
     int is_root = graph->parent == NULL;
-    feri_fact *declared = FERI_BUMP_ARRAY(&graph->bump, feri_fact, view->output_count);
+    feri_fact *declared = FERI_BUMP_ARRAY(&graph->bump, feri_fact, view->outputs.count);
     if (declared == NULL) {
         return fer_error_last()->status;
     }
-    for (uint32_t o = 0; o < view->output_count; o++) {
+    for (uint32_t o = 0; o < view->outputs.count; o++) {
         feri_span name = {NULL, 0};
         fer_value_id value = FER_NO_VALUE;
-        FER_TRY(feri_import_value_info(scope->im, view->outputs[o], is_root, &name, &declared[o]));
+        FER_TRY(
+            feri_import_value_info(scope->im, view->outputs.list[o], is_root, &name, &declared[o]));
         int found = feri_scope_resolve(scope, name, &value);
         if (found < 0) {
             return fer_error_last()->status;
@@ -251,10 +217,9 @@ static fer_status add_outputs(feri_scope *scope, const feri_graph_view *view) {
                              "output '%.*s' of graph '%.*s' is made by no node, input or "
                              "initializer",
                              FERI_SPAN_SHOWN(name),
-                             FERI_SPAN_SHOWN(view->name));
+                             FERI_SPAN_SHOWN(view->base.name));
         }
-        const char *text =
-            feri_bump_strndup(&scope->im->scratch, (const char *)name.data, name.length);
+        const char *text = feri_importer_text(scope->im, name);
         if (text == NULL) {
             return fer_error_last()->status;
         }
@@ -265,11 +230,11 @@ static fer_status add_outputs(feri_scope *scope, const feri_graph_view *view) {
 }
 
 fer_status feri_import_graph(feri_scope *scope, feri_span message) {
-    feri_graph_view view;
+    graph_view view;
     fer_graph *graph = scope->graph;
-    FER_TRY(feri_graph_view_read(scope->im, message, &view));
-    graph->name = feri_bump_strndup(
-        &graph->bump, view.name.length > 0 ? (const char *)view.name.data : "", view.name.length);
+    FER_TRY(read_graph(scope->im, message, &view));
+    feri_span name = view.base.name;
+    graph->name = feri_bump_strndup(&graph->bump, (const char *)name.data, name.length);
     if (graph->name == NULL) {
         return fer_error_last()->status;
     }
@@ -277,13 +242,13 @@ fer_status feri_import_graph(feri_scope *scope, feri_span message) {
     if (is_root) { /* initializers first: they decide what is an input */
         FER_TRY(add_initializers(scope, &view));
     }
-    for (uint32_t i = 0; i < view.input_count; i++) {
-        FER_TRY(add_input(scope, view.inputs[i]));
+    for (uint64_t i = 0; i < view.inputs.count; i++) {
+        FER_TRY(add_input(scope, view.inputs.list[i]));
     }
     if (!is_root) { /* formal inputs come before captures */
         FER_TRY(add_initializers(scope, &view));
     }
-    FER_TRY(feri_import_nodes(scope, view.nodes, view.node_count));
+    FER_TRY(feri_import_nodes(scope, view.nodes));
     FER_TRY(add_outputs(scope, &view));
     return feri_graph_sort(graph);
 }

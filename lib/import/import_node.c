@@ -14,7 +14,7 @@
 
 static fer_status push_id(
     feri_importer *im, fer_value_id **ids, uint32_t *count, uint32_t *capacity, fer_value_id id) {
-    FER_TRY(feri_bump_grow(&im->scratch, ids, capacity, *count + 1, sizeof(fer_value_id)));
+    FER_TRY(feri_bump_grow(im->scratch, ids, capacity, *count + 1, sizeof(fer_value_id)));
     (*ids)[(*count)++] = id;
     return FER_OK;
 }
@@ -28,7 +28,7 @@ fer_status feri_draft_add_output(feri_importer *im, feri_draft *draft, fer_value
 }
 
 fer_status feri_draft_add_attr(feri_importer *im, feri_draft *draft, const fer_attr *attr) {
-    FER_TRY(feri_bump_grow(&im->scratch,
+    FER_TRY(feri_bump_grow(im->scratch,
                            &draft->attrs,
                            &draft->attr_capacity,
                            draft->attr_count + 1,
@@ -48,7 +48,7 @@ static void drop_bodies(feri_draft *draft) {
 
 static fer_status check_types(feri_importer *im, fer_graph *graph, const feri_gnode *node) {
     uint64_t count = (uint64_t)node->input_count + node->output_count;
-    feri_fact **facts = FERI_BUMP_ARRAY(&im->scratch, feri_fact *, count);
+    feri_fact **facts = FERI_BUMP_ARRAY(im->scratch, feri_fact *, count);
     if (facts == NULL) {
         return fer_error_last()->status;
     }
@@ -120,45 +120,23 @@ fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *d
 
 /* ---- reading ---- */
 
-static fer_status read_view(feri_span message, feri_node_view *view) {
-    feri_wire wire = feri_wire_start(message);
-    feri_field field;
-    memset(view, 0, sizeof(*view));
-    view->message = message;
-    while (feri_wire_next(&wire, &field)) {
-        switch (field.number) {
-        case 1:
-            view->input_count++;
-            break;
-        case 2:
-            view->output_count++;
-            break;
-        case 3:
-            view->name = feri_field_bytes(&wire, &field);
-            break;
-        case 4:
-            view->op = feri_field_bytes(&wire, &field);
-            break;
-        case 5:
-            view->attr_count++;
-            break;
-        case 7:
-            view->domain = feri_field_bytes(&wire, &field);
-            break;
-        case 8:
-            view->overload = feri_field_bytes(&wire, &field);
-            break;
-        default:
-            break;
-        }
-    }
+static fer_status read_view(feri_importer *im, feri_span message, feri_node_view *view) {
+    static const uint8_t table[] = FERI_TABLE(feri_node_view,
+                                              FERI_ROW(feri_node_view, 1, FERI_SPANS, inputs),
+                                              FERI_ROW(feri_node_view, 2, FERI_SPANS, outputs),
+                                              FERI_ROW(feri_node_view, 3, FERI_SPAN, base.name),
+                                              FERI_ROW(feri_node_view, 4, FERI_SPAN, op),
+                                              FERI_ROW(feri_node_view, 5, FERI_SPANS, attrs),
+                                              FERI_ROW(feri_node_view, 7, FERI_SPAN, domain),
+                                              FERI_ROW(feri_node_view, 8, FERI_SPAN, overload));
+    FER_TRY(feri_message_read(im->scratch, "node", message, table, view));
     if (feri_span_is(view->domain, "ai.onnx")) {
         view->domain.length = 0;
     }
-    if (wire.is_bad || view->op.length == 0 || view->attr_count > MOST_ATTRS) {
+    if (view->op.length == 0 || view->attrs.count > MOST_ATTRS) {
         return feri_fail(FER_INVALID_MODEL,
-                         "node '%.*s' is malformed, cut off, has no op or more than %d attributes",
-                         FERI_SPAN_SHOWN(view->name),
+                         "node '%.*s' has no op or more than %d attributes",
+                         FERI_SPAN_SHOWN(view->base.name),
                          MOST_ATTRS);
     }
     return FER_OK;
@@ -170,17 +148,6 @@ static int is_constant(feri_importer *im, const feri_node_view *view) {
 }
 
 /* ---- first walk: outputs ---- */
-
-static fer_status declare_constant(feri_scope *scope, const feri_node_view *view, feri_span name) {
-    fer_tensor *tensor = NULL;
-    fer_value_id value = 0;
-    FER_TRY(feri_import_constant(scope, view, &tensor));
-    const char *text = feri_scope_value_name(scope, name);
-    fer_status status = text != NULL ? feri_graph_new_constant(scope->graph, text, tensor, &value)
-                                     : fer_error_last()->status;
-    fer_tensor_release(tensor);
-    return status == FER_OK ? feri_scope_bind(scope, name, value) : status;
-}
 
 static fer_status declare_output(feri_scope *scope, feri_span name) {
     fer_value_id value = FER_NO_VALUE;
@@ -197,35 +164,30 @@ static fer_status declare_output(feri_scope *scope, feri_span name) {
 }
 
 static fer_status declare(feri_scope *scope, const feri_node_view *view) {
-    feri_wire wire = feri_wire_start(view->message);
-    feri_field field;
     int constant = is_constant(scope->im, view);
-    while (feri_wire_next(&wire, &field)) {
-        if (field.number != 2) {
-            continue;
-        }
-        feri_span name = feri_field_bytes(&wire, &field);
+    FER_TRY(scope->im->status);
+    for (uint64_t o = 0; o < view->outputs.count; o++) {
+        feri_span name = view->outputs.list[o];
+        fer_tensor *tensor = NULL;
         if (name.length == 0) {
             continue;
         }
-        FER_TRY(constant ? declare_constant(scope, view, name) : declare_output(scope, name));
+        if (constant) {
+            FER_TRY(feri_import_constant(scope, view, &tensor));
+            FER_TRY(feri_scope_constant(scope, name, tensor));
+        } else {
+            FER_TRY(declare_output(scope, name));
+        }
     }
-    return wire.is_bad ? feri_fail(FER_INVALID_MODEL,
-                                   "node '%.*s' is malformed",
-                                   FERI_SPAN_SHOWN(view->name))
-                       : FER_OK;
+    return FER_OK;
 }
 
 /* ---- second walk: nodes ---- */
 
 static fer_status draft_names(feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
-    feri_bump *scratch = &scope->im->scratch;
-    fer_graph *root = scope->im->root;
-    draft->op = feri_bump_strndup(scratch, (const char *)view->op.data, view->op.length);
-    draft->domain =
-        view->domain.length > 0
-            ? feri_bump_strndup(scratch, (const char *)view->domain.data, view->domain.length)
-            : "";
+    feri_importer *im = scope->im;
+    draft->op = feri_importer_text(im, view->op);
+    draft->domain = feri_importer_text(im, view->domain);
     if (draft->op == NULL || draft->domain == NULL) {
         return fer_error_last()->status;
     }
@@ -234,10 +196,10 @@ static fer_status draft_names(feri_scope *scope, const feri_node_view *view, fer
         draft->source = scope->frame->source;
         return FER_OK;
     }
-    draft->source = root->source_count++;
-    draft->name = view->name.length > 0
-                      ? feri_bump_strndup(scratch, (const char *)view->name.data, view->name.length)
-                      : feri_bump_printf(scratch, "%s_%u", draft->op, draft->source);
+    draft->source = im->root->source_count++;
+    draft->name = view->base.name.length > 0
+                      ? feri_importer_text(im, view->base.name)
+                      : feri_bump_printf(im->scratch, "%s_%u", draft->op, draft->source);
     return draft->name != NULL ? FER_OK : fer_error_last()->status;
 }
 
@@ -281,35 +243,19 @@ static fer_status settle_inputs(feri_scope *scope, feri_draft *draft) {
 }
 
 static fer_status draft_operands(feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
-    feri_wire wire = feri_wire_start(view->message);
-    feri_field field;
-    while (feri_wire_next(&wire, &field)) {
-        if (field.number == 1) {
-            FER_TRY(draft_input(scope, draft, feri_field_bytes(&wire, &field)));
-        } else if (field.number == 2) {
-            FER_TRY(draft_output(scope, draft, feri_field_bytes(&wire, &field)));
-        }
+    for (uint64_t i = 0; i < view->inputs.count; i++) {
+        FER_TRY(draft_input(scope, draft, view->inputs.list[i]));
     }
-    return wire.is_bad ? feri_fail(FER_INVALID_MODEL, "node '%s' is malformed", draft->name)
-                       : settle_inputs(scope, draft);
-}
-
-static fer_status draft_attrs(feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
-    feri_wire wire = feri_wire_start(view->message);
-    feri_field field;
-    while (feri_wire_next(&wire, &field)) {
-        if (field.number == 5) {
-            FER_TRY(feri_import_attr(scope, draft, feri_field_bytes(&wire, &field)));
-        }
+    for (uint64_t o = 0; o < view->outputs.count; o++) {
+        FER_TRY(draft_output(scope, draft, view->outputs.list[o]));
     }
-    return wire.is_bad ? feri_fail(FER_INVALID_MODEL, "node '%s' is malformed", draft->name)
-                       : FER_OK;
+    return settle_inputs(scope, draft);
 }
 
 static fer_status
 find_version(const feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
     for (uint32_t i = 0; i < scope->opsets->count; i++) {
-        if (feri_span_equal(scope->opsets->list[i].domain, view->domain)) {
+        if (feri_span_equal(scope->opsets->list[i].base.name, view->domain)) {
             draft->version = scope->opsets->list[i].version;
             return FER_OK;
         }
@@ -331,7 +277,10 @@ static fer_status make_node(feri_scope *scope, const feri_node_view *view, feri_
     if (function != NULL) {
         return feri_inline_function(scope, function, view, draft);
     }
-    FER_TRY(draft_attrs(scope, view, draft));
+    FER_TRY(scope->im->status);
+    for (uint64_t a = 0; a < view->attrs.count; a++) {
+        FER_TRY(feri_import_attr(scope, draft, view->attrs.list[a]));
+    }
     FER_TRY(find_version(scope, view, draft));
     return feri_upgrade_and_append(scope->im, scope->graph, draft);
 }
@@ -351,16 +300,16 @@ static fer_status import_node(feri_scope *scope, const feri_node_view *view) {
     return status;
 }
 
-fer_status feri_import_nodes(feri_scope *scope, const feri_span *nodes, uint32_t count) {
-    feri_node_view *views = FERI_BUMP_ARRAY(&scope->im->scratch, feri_node_view, count);
+fer_status feri_import_nodes(feri_scope *scope, feri_spans nodes) {
+    feri_node_view *views = FERI_BUMP_ARRAY(scope->im->scratch, feri_node_view, nodes.count);
     if (views == NULL) {
         return fer_error_last()->status;
     }
-    for (uint32_t n = 0; n < count; n++) {
-        FER_TRY(read_view(nodes[n], &views[n]));
+    for (uint64_t n = 0; n < nodes.count; n++) {
+        FER_TRY(read_view(scope->im, nodes.list[n], &views[n]));
         FER_TRY(declare(scope, &views[n]));
     }
-    for (uint32_t n = 0; n < count; n++) {
+    for (uint64_t n = 0; n < nodes.count; n++) {
         FER_TRY(import_node(scope, &views[n]));
     }
     return FER_OK;

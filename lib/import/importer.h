@@ -18,7 +18,7 @@
 #include "import/onnx_tensor.h"
 
 typedef struct feri_opset {
-    feri_span domain; /* "" for ai.onnx */
+    feri_message base; /* its name is the domain, "" for ai.onnx */
     int64_t version;
 } feri_opset;
 
@@ -27,48 +27,38 @@ typedef struct feri_opsets {
     uint32_t count;
 } feri_opsets;
 
-/* NodeProto, read once; inputs, outputs and attributes are read from message when needed. */
+/* NodeProto. */
 typedef struct feri_node_view {
-    feri_span message;
+    feri_message base;
+    feri_spans inputs;
+    feri_spans outputs;
+    feri_spans attrs; /* AttributeProto */
     feri_span op;
     feri_span domain;
     feri_span overload;
-    feri_span name;
-    uint32_t input_count;
-    uint32_t output_count;
-    uint32_t attr_count;
 } feri_node_view;
-
-/* GraphProto, or the body of a FunctionProto. */
-typedef struct feri_graph_view {
-    feri_span name;
-    feri_span *nodes;
-    feri_span *initializers;
-    feri_span *sparse;
-    feri_span *inputs;  /* ValueInfoProto; of functions: names */
-    feri_span *outputs; /* same */
-    uint32_t node_count, initializer_count, sparse_count, input_count, output_count;
-} feri_graph_view;
 
 /* FunctionProto. */
 typedef struct feri_function {
-    feri_span message;
+    feri_message base;
+    feri_spans inputs; /* names */
+    feri_spans outputs;
+    feri_spans nodes;
+    feri_spans opset_imports;
+    feri_spans defaults; /* AttributeProto */
     feri_span domain;
-    feri_span name;
+    feri_span overload;
     feri_opsets opsets;
-    feri_graph_view view;
-    feri_span *defaults; /* AttributeProto */
-    uint32_t default_count;
-    uint8_t is_read;
-    uint8_t is_active; /* being inlined: meeting it again is recursion */
+    uint64_t is_active; /* being inlined: meeting it again is recursion */
 } feri_function;
 
 typedef struct feri_importer {
     feri_env *env;
     feri_source *source;
     fer_graph *root;
-    feri_bump scratch; /* ends with the import */
+    feri_bump *scratch; /* the source's */
     int64_t ir_version;
+    fer_status status;  /* of what answers without one: no memory for a function's key */
     feri_opsets opsets; /* the model's */
     feri_function *functions;
     uint32_t function_count;
@@ -131,7 +121,10 @@ int feri_scope_resolve(feri_scope *scope, feri_span name, fer_value_id *out_valu
 fer_status feri_scope_bind(feri_scope *scope, feri_span name, fer_value_id value);
 /* What a new value of the scope is called in its graph: "" inside functions. */
 const char *feri_scope_value_name(feri_scope *scope, feri_span name);
-fer_status feri_graph_view_read(feri_importer *im, feri_span message, feri_graph_view *out_view);
+/* A constant called name. tensor's reference is taken over, also on failure. */
+fer_status feri_scope_constant(feri_scope *scope, feri_span name, fer_tensor *tensor);
+/* A NUL-terminated copy; NULL when there is no memory. */
+const char *feri_importer_text(feri_importer *im, feri_span span);
 /* Fills scope->graph from a GraphProto. */
 fer_status feri_import_graph(feri_scope *scope, feri_span message);
 /* One deeper, LIMIT when too deep; feri_importer_leave undoes it. */
@@ -154,7 +147,7 @@ feri_import_type(feri_importer *im, feri_span message, int with_symbols, feri_fa
 /* ---- import_node.c ---- */
 
 /* The nodes of a graph or function: declares all outputs, then makes the nodes. */
-fer_status feri_import_nodes(feri_scope *scope, const feri_span *nodes, uint32_t count);
+fer_status feri_import_nodes(feri_scope *scope, feri_spans nodes);
 /* Appends a draft whose op is of the newest opset, and infers its outputs (in bodies: kind and
  * dtype). */
 fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *draft);
@@ -174,7 +167,7 @@ fer_status feri_importer_keep(feri_importer *im, fer_tensor *tensor);
 
 /* ---- function.c ---- */
 
-fer_status feri_import_functions(feri_importer *im, const feri_span *messages, uint32_t count);
+fer_status feri_import_functions(feri_importer *im, feri_spans messages);
 /* NULL when node calls no model-local function. */
 feri_function *feri_find_function(feri_importer *im, const feri_node_view *node);
 fer_status feri_inline_function(feri_scope *scope,
@@ -184,7 +177,7 @@ fer_status feri_inline_function(feri_scope *scope,
 
 /* ---- import.c ---- */
 
-fer_status feri_import_opset(feri_importer *im, feri_span message, feri_opset *out_opset);
+fer_status feri_import_opsets(feri_importer *im, feri_spans messages, feri_opsets *out_opsets);
 
 /* ---- upgrade.c ---- */
 

@@ -10,47 +10,13 @@
 
 #include <string.h>
 
+/* SparseTensorProto. */
 typedef struct sparse_parts {
+    feri_message base;
     feri_span values;
     feri_span indices;
-    int64_t dims[FER_MAX_RANK];
-    uint64_t rank;
+    feri_numbers shape;
 } sparse_parts;
-
-static fer_status read_parts(feri_span message, sparse_parts *parts) {
-    feri_wire wire = feri_wire_start(message);
-    feri_field field;
-    memset(parts, 0, sizeof(*parts));
-    while (feri_wire_next(&wire, &field)) {
-        if (field.number == 1) {
-            parts->values = feri_field_bytes(&wire, &field);
-        } else if (field.number == 2) {
-            parts->indices = feri_field_bytes(&wire, &field);
-        } else if (field.number == 3) {
-            uint64_t value = 0;
-            feri_packed packed = feri_packed_start(&wire, &field, 0);
-            while (feri_packed_next(&wire, &packed, &field, 0, &value)) {
-                if (parts->rank < FER_MAX_RANK) {
-                    parts->dims[parts->rank] = (int64_t)value;
-                }
-                parts->rank++;
-            }
-        }
-    }
-    if (wire.is_bad || parts->rank > FER_MAX_RANK) {
-        return feri_fail(FER_INVALID_MODEL, "a sparse tensor is malformed or cut off");
-    }
-    return FER_OK;
-}
-
-fer_status feri_sparse_name(feri_span message, feri_span *out_name) {
-    sparse_parts parts;
-    feri_tensor_proto values;
-    FER_TRY(read_parts(message, &parts));
-    FER_TRY(feri_tensor_proto_read(parts.values, &values));
-    *out_name = values.name;
-    return FER_OK;
-}
 
 /* Flat position of entry, or -1 when an index is out of range. */
 static int64_t position(const fer_tensor *indices, const fer_tensor *dense, uint64_t entry) {
@@ -103,24 +69,28 @@ fer_status feri_import_sparse(feri_source *source,
                               feri_span message,
                               feri_span *out_name,
                               fer_tensor **out_tensor) {
+    static const uint8_t table[] = FERI_TABLE(sparse_parts,
+                                              FERI_ROW(sparse_parts, 1, FERI_SPAN, values),
+                                              FERI_ROW(sparse_parts, 2, FERI_SPAN, indices),
+                                              FERI_ROW(sparse_parts, 3, FERI_VARINTS, shape));
     sparse_parts parts;
-    feri_tensor_proto values_proto;
-    feri_tensor_proto indices_proto;
-    fer_tensor *values = NULL;
-    fer_tensor *indices = NULL;
-    fer_tensor *dense = NULL;
-    FER_TRY(read_parts(message, &parts));
-    FER_TRY(feri_tensor_proto_read(parts.values, &values_proto));
-    FER_TRY(feri_tensor_proto_read(parts.indices, &indices_proto));
+    feri_tensor_proto values_proto, indices_proto;
+    fer_tensor *values = NULL, *indices = NULL, *dense = NULL;
+    int64_t dims[FER_MAX_RANK];
+    FER_TRY(feri_message_read(&source->scratch, "sparse tensor", message, table, &parts));
+    FER_TRY(feri_tensor_proto_read(source, parts.values, &values_proto));
+    FER_TRY(feri_tensor_proto_read(source, parts.indices, &indices_proto));
     fer_status status = feri_import_tensor(source, &values_proto, &values);
     if (status == FER_OK) {
         status = feri_import_tensor(source, &indices_proto, &indices);
     }
+    feri_numbers_read(&parts.base, 3, FERI_VARINTS, 8, FER_MAX_RANK, dims);
     if (status == FER_OK) {
         status = fer_tensor_create((fer_context *)(void *)source->env,
                                    fer_tensor_dtype(values),
-                                   (uint32_t)parts.rank,
-                                   parts.dims,
+                                   parts.shape.count < UINT32_MAX ? (uint32_t)parts.shape.count
+                                                                  : UINT32_MAX,
+                                   dims,
                                    &dense);
         status = status == FER_INVALID_ARGUMENT
                      ? feri_fail(FER_INVALID_MODEL, "the dims of a sparse tensor are not valid")
@@ -135,7 +105,7 @@ fer_status feri_import_sparse(feri_source *source,
         fer_tensor_release(dense);
         return status;
     }
-    *out_name = values_proto.name;
+    *out_name = values_proto.base.name;
     *out_tensor = dense;
     return FER_OK;
 }

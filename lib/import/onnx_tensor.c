@@ -15,17 +15,13 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "ONNX stores contents 
 
 #define SHOWN(span) FERI_SPAN_SHOWN(span)
 
-/* field number and wire width of each typed field */
-static const struct {
-    uint32_t number;
-    uint32_t width;
-} data_fields[FERI_DATA_COUNT] = {
-    [FERI_DATA_FLOAT] = {4,  4},
-    [FERI_DATA_INT32] = {5,  0},
-    [FERI_DATA_INT64] = {7,  0},
-    [FERI_DATA_DOUBLE] = {10, 8},
-    [FERI_DATA_UINT64] = {11, 0},
-    [FERI_DATA_STRING] = {6,  0},
+/* Field number and kind of each typed field. */
+static const uint8_t data_fields[FERI_DATA_COUNT][2] = {
+    [FERI_DATA_FLOAT] = {4,  FERI_FIXED32S},
+    [FERI_DATA_INT32] = {5,  FERI_VARINTS },
+    [FERI_DATA_INT64] = {7,  FERI_VARINTS },
+    [FERI_DATA_DOUBLE] = {10, FERI_FIXED64S},
+    [FERI_DATA_UINT64] = {11, FERI_VARINTS },
 };
 
 static int field_of_dtype(fer_dtype dtype) {
@@ -41,128 +37,57 @@ static int field_of_dtype(fer_dtype dtype) {
     case FER_U32:
     case FER_U64:
         return FERI_DATA_UINT64;
-    case FER_STRING:
-        return FERI_DATA_STRING;
     default:
         return FERI_DATA_INT32;
     }
 }
 
-static fer_status malformed(feri_span name, const char *what) {
-    return feri_fail(FER_INVALID_MODEL, "tensor '%.*s': %s", SHOWN(name), what);
-}
-
-static void read_external(feri_wire *wire, const feri_field *field, feri_tensor_proto *proto) {
-    feri_wire entry = feri_wire_start(feri_field_bytes(wire, field));
-    feri_field part;
-    feri_span key = {NULL, 0};
-    feri_span value = {NULL, 0};
-    while (feri_wire_next(&entry, &part)) {
-        if (part.number == 1) {
-            key = feri_field_bytes(&entry, &part);
-        } else if (part.number == 2) {
-            value = feri_field_bytes(&entry, &part);
-        }
-    }
-    wire->is_bad |= entry.is_bad;
-    if (feri_span_is(key, "location")) {
-        proto->location = value;
-    } else if (feri_span_is(key, "offset")) {
-        proto->offset_text = value;
-    } else if (feri_span_is(key, "length")) {
-        proto->length_text = value;
-    }
-}
-
-static void read_dims(feri_wire *wire, const feri_field *field, feri_tensor_proto *proto) {
-    uint64_t value = 0;
-    feri_packed packed = feri_packed_start(wire, field, 0);
-    while (feri_packed_next(wire, &packed, field, 0, &value)) {
-        if (proto->rank < FER_MAX_RANK) {
-            proto->dims[proto->rank] = (int64_t)value;
-        }
-        proto->rank++;
-    }
-}
-
-static void count_data(feri_wire *wire, const feri_field *field, feri_tensor_proto *proto) {
-    for (int d = 0; d < FERI_DATA_COUNT; d++) {
-        if (data_fields[d].number != field->number) {
-            continue;
-        }
-        if (d == FERI_DATA_STRING) {
-            (void)feri_field_bytes(wire, field);
-            proto->counts[d]++;
-        } else {
-            proto->counts[d] += feri_packed_count(wire, field, data_fields[d].width);
-            if (data_fields[d].width != 0 && field->type == FERI_WIRE_BYTES) {
-                proto->packed = field->bytes;
-                proto->packed_kind = d;
-            }
-        }
-    }
-}
-
-fer_status feri_tensor_proto_read(feri_span message, feri_tensor_proto *out_proto) {
-    feri_wire wire = feri_wire_start(message);
-    feri_field field;
-    memset(out_proto, 0, sizeof(*out_proto));
-    out_proto->message = message;
-    while (feri_wire_next(&wire, &field)) {
-        switch (field.number) {
-        case 1:
-            read_dims(&wire, &field, out_proto);
-            break;
-        case 2:
-            out_proto->dtype = (int32_t)feri_field_int(&wire, &field);
-            break;
-        case 8:
-            out_proto->name = feri_field_bytes(&wire, &field);
-            break;
-        case 9:
-            out_proto->raw = feri_field_bytes(&wire, &field);
-            out_proto->has_raw = 1;
-            break;
-        case 13:
-            read_external(&wire, &field, out_proto);
-            break;
-        case 14:
-            out_proto->is_external = feri_field_int(&wire, &field) == 1;
-            break;
-        default:
-            count_data(&wire, &field, out_proto);
-        }
-    }
-    return wire.is_bad ? malformed(out_proto->name, "its protobuf encoding is malformed or cut off")
-                       : FER_OK;
+fer_status
+feri_tensor_proto_read(feri_source *source, feri_span message, feri_tensor_proto *out_proto) {
+#define DATA(kind, number, entries) FERI_ROW(feri_tensor_proto, number, entries, data[kind])
+    static const uint8_t table[] = FERI_TABLE(feri_tensor_proto,
+                                              FERI_ROW(feri_tensor_proto, 1, FERI_VARINTS, shape),
+                                              FERI_ROW(feri_tensor_proto, 2, FERI_INT, dtype),
+                                              FERI_ROW(feri_tensor_proto, 6, FERI_SPANS, strings),
+                                              FERI_ROW(feri_tensor_proto, 8, FERI_SPAN, base.name),
+                                              FERI_ROW(feri_tensor_proto, 9, FERI_SPAN, raw),
+                                              FERI_ROW(feri_tensor_proto, 13, FERI_SPANS, external),
+                                              FERI_ROW(feri_tensor_proto, 14, FERI_INT, location),
+                                              DATA(FERI_DATA_FLOAT, 4, FERI_FIXED32S),
+                                              DATA(FERI_DATA_INT32, 5, FERI_VARINTS),
+                                              DATA(FERI_DATA_INT64, 7, FERI_VARINTS),
+                                              DATA(FERI_DATA_DOUBLE, 10, FERI_FIXED64S),
+                                              DATA(FERI_DATA_UINT64, 11, FERI_VARINTS));
+    FER_TRY(feri_message_read(&source->scratch, "tensor", message, table, out_proto));
+    feri_numbers_read(&out_proto->base, 1, FERI_VARINTS, 8, FER_MAX_RANK, out_proto->dims);
+    return FER_OK;
 }
 
 /* ---- contents ---- */
 
-/* A tensor over bytes of the model, or a copy of them when the model is not in a buffer. */
+/* A tensor over bytes of the model, or a copy of them when the model is not in a buffer; zeros
+ * where data is NULL. */
 static fer_status place(feri_source *source,
                         feri_buffer *buffer,
                         const uint8_t *data,
                         const feri_tensor_proto *proto,
                         fer_tensor **out_tensor) {
-    if (buffer != NULL) {
+    if (buffer != NULL && data != NULL) {
         return feri_tensor_on_buffer(buffer,
                                      (uint64_t)(data - buffer->host),
-                                     proto->dtype,
-                                     (uint32_t)proto->rank,
+                                     (fer_dtype)proto->dtype,
+                                     (uint32_t)proto->shape.count,
                                      proto->dims,
                                      out_tensor);
     }
-    fer_tensor *tensor = NULL;
     FER_TRY(fer_tensor_create((fer_context *)(void *)source->env,
-                              proto->dtype,
-                              (uint32_t)proto->rank,
+                              (fer_dtype)proto->dtype,
+                              (uint32_t)proto->shape.count,
                               proto->dims,
-                              &tensor));
-    if (fer_tensor_bytes(tensor) > 0) {
-        memcpy(fer_tensor_data(tensor), data, fer_tensor_bytes(tensor));
+                              out_tensor));
+    if (data != NULL && fer_tensor_bytes(*out_tensor) > 0) {
+        memcpy(fer_tensor_data(*out_tensor), data, fer_tensor_bytes(*out_tensor));
     }
-    *out_tensor = tensor;
     return FER_OK;
 }
 
@@ -181,101 +106,96 @@ static int parse_decimal(feri_span text, uint64_t *out_value) {
     return 1;
 }
 
+/* Contents of a length that is not the one shape and dtype ask for. */
+static fer_status wrong_length(const feri_tensor_proto *proto,
+                               const char *what,
+                               uint64_t needed,
+                               const char *holder,
+                               uint64_t given) {
+    return feri_fail(FER_INVALID_MODEL,
+                     "tensor '%.*s': its shape and dtype %s need %llu %s but %s has %llu",
+                     SHOWN(proto->base.name),
+                     fer_dtype_name((fer_dtype)proto->dtype),
+                     (unsigned long long)needed,
+                     what,
+                     holder,
+                     (unsigned long long)given);
+}
+
+/* StringStringEntryProto: its name is the key. */
+typedef struct entry_view {
+    feri_message base;
+    feri_span value;
+} entry_view;
+
 static fer_status from_external(feri_source *source,
                                 const feri_tensor_proto *proto,
                                 uint64_t bytes,
                                 fer_tensor **out_tensor) {
+    static const uint8_t table[] = FERI_TABLE(entry_view,
+                                              FERI_ROW(entry_view, 1, FERI_SPAN, base.name),
+                                              FERI_ROW(entry_view, 2, FERI_SPAN, value));
     uint64_t offset = 0;
     uint64_t length = bytes;
-    if ((proto->offset_text.length > 0 && !parse_decimal(proto->offset_text, &offset)) ||
-        (proto->length_text.length > 0 && !parse_decimal(proto->length_text, &length))) {
-        return malformed(proto->name, "offset or length of its external data is not a number");
+    feri_span location = {NULL, 0};
+    for (uint64_t e = 0; e < proto->external.count; e++) {
+        entry_view entry;
+        FER_TRY(feri_message_read(
+            &source->scratch, "external_data", proto->external.list[e], table, &entry));
+        if (feri_span_is(entry.base.name, "location")) {
+            location = entry.value;
+            continue;
+        }
+        int is_length = feri_span_is(entry.base.name, "length");
+        if ((is_length || feri_span_is(entry.base.name, "offset")) && entry.value.length > 0 &&
+            !parse_decimal(entry.value, is_length ? &length : &offset)) {
+            return feri_fail(FER_INVALID_MODEL,
+                             "tensor '%.*s': offset or length of its external data is not a number",
+                             SHOWN(proto->base.name));
+        }
     }
     if (length != bytes) {
-        return feri_fail(FER_INVALID_MODEL,
-                         "tensor '%.*s': its shape needs %llu bytes but its external data has %llu",
-                         SHOWN(proto->name),
-                         (unsigned long long)bytes,
-                         (unsigned long long)length);
+        return wrong_length(proto, "bytes", bytes, "its external data", length);
     }
     feri_buffer *file = NULL;
-    FER_TRY(feri_source_external(source, proto->location, proto->name, &file));
+    FER_TRY(feri_source_external(source, location, proto->base.name, &file));
     if (offset > file->bytes || length > file->bytes - offset) {
         return feri_fail(FER_INVALID_MODEL,
                          "tensor '%.*s': bytes %llu to %llu lie beyond the %llu bytes of '%.*s'",
-                         SHOWN(proto->name),
+                         SHOWN(proto->base.name),
                          (unsigned long long)offset,
                          (unsigned long long)feri_add_sat(offset, length),
                          (unsigned long long)file->bytes,
-                         SHOWN(proto->location));
+                         SHOWN(location));
     }
     return place(source, file, file->host + offset, proto, out_tensor);
-}
-
-static fer_status from_raw(feri_source *source,
-                           const feri_tensor_proto *proto,
-                           uint64_t bytes,
-                           fer_tensor **out_tensor) {
-    if (proto->raw.length != bytes) {
-        return feri_fail(FER_INVALID_MODEL,
-                         "tensor '%.*s': its shape needs %llu bytes but raw_data has %llu",
-                         SHOWN(proto->name),
-                         (unsigned long long)bytes,
-                         (unsigned long long)proto->raw.length);
-    }
-    return place(source, source->model, proto->raw.data, proto, out_tensor);
-}
-
-/* Writes the entries of one typed field, store bytes each. */
-static void store_entries(const feri_tensor_proto *proto, int kind, uint32_t store, uint8_t *out) {
-    feri_wire wire = feri_wire_start(proto->message);
-    feri_field field;
-    uint64_t value = 0;
-    while (feri_wire_next(&wire, &field)) {
-        if (field.number != data_fields[kind].number) {
-            continue;
-        }
-        feri_packed packed = feri_packed_start(&wire, &field, data_fields[kind].width);
-        while (feri_packed_next(&wire, &packed, &field, data_fields[kind].width, &value)) {
-            memcpy(out, &value, store);
-            out += store;
-        }
-    }
 }
 
 static fer_status from_typed(feri_source *source,
                              const feri_tensor_proto *proto,
                              uint64_t bytes,
                              fer_tensor **out_tensor) {
-    int kind = field_of_dtype(proto->dtype);
-    uint32_t bits = fer_dtype_bits(proto->dtype);
+    int kind = field_of_dtype((fer_dtype)proto->dtype);
+    const feri_numbers *data = &proto->data[kind];
+    uint32_t bits = fer_dtype_bits((fer_dtype)proto->dtype);
     uint32_t store = bits < 8 ? 1 : bits / 8;
     if (proto->dtype == FER_C64 || proto->dtype == FER_C128) {
         store /= 2; /* real and imaginary parts are entries of their own */
     }
     uint64_t needed = bytes / store;
-    if (proto->counts[kind] != needed) {
-        return feri_fail(FER_INVALID_MODEL,
-                         "tensor '%.*s': its shape and dtype %s need %llu entries but there are "
-                         "%llu",
-                         SHOWN(proto->name),
-                         fer_dtype_name(proto->dtype),
-                         (unsigned long long)needed,
-                         (unsigned long long)proto->counts[kind]);
+    if (data->count != needed) {
+        return wrong_length(proto, "entries", needed, "its field", data->count);
     }
-    if (bytes > 0 && proto->packed_kind == kind && proto->packed.length == bytes) {
-        return place(source, source->model, proto->packed.data, proto, out_tensor);
+    int is_raw = bytes > 0 && data_fields[kind][1] != FERI_VARINTS && data->packed.length == bytes;
+    FER_TRY(place(source, source->model, is_raw ? data->packed.data : NULL, proto, out_tensor));
+    if (!is_raw && bytes > 0) {
+        feri_numbers_read(&proto->base,
+                          data_fields[kind][0],
+                          data_fields[kind][1],
+                          store,
+                          needed,
+                          fer_tensor_data(*out_tensor));
     }
-    fer_tensor *tensor = NULL;
-    FER_TRY(fer_tensor_create((fer_context *)(void *)source->env,
-                              proto->dtype,
-                              (uint32_t)proto->rank,
-                              proto->dims,
-                              &tensor));
-    if (bytes > 0) {
-        store_entries(proto, kind, store, fer_tensor_data(tensor));
-    }
-    *out_tensor = tensor;
     return FER_OK;
 }
 
@@ -283,69 +203,59 @@ static fer_status from_strings(feri_source *source,
                                const feri_tensor_proto *proto,
                                uint64_t count,
                                fer_tensor **out_tensor) {
-    if (proto->counts[FERI_DATA_STRING] != count) {
-        return feri_fail(FER_INVALID_MODEL,
-                         "tensor '%.*s': its shape needs %llu strings but there are %llu",
-                         SHOWN(proto->name),
-                         (unsigned long long)count,
-                         (unsigned long long)proto->counts[FERI_DATA_STRING]);
+    if (proto->strings.count != count) {
+        return wrong_length(proto, "strings", count, "its field", proto->strings.count);
     }
-    feri_bump bump;
-    feri_bump_init(&bump, source->env);
-    const char **strings = FERI_BUMP_ARRAY(&bump, const char *, count);
-    size_t *lengths = FERI_BUMP_ARRAY(&bump, size_t, count);
-    fer_status status = FER_OK;
+    const char **strings = FERI_BUMP_ARRAY(&source->scratch, const char *, count);
+    size_t *lengths = FERI_BUMP_ARRAY(&source->scratch, size_t, count);
     if (strings == NULL || lengths == NULL) {
-        status = fer_error_last()->status;
+        return fer_error_last()->status;
     }
-    if (status == FER_OK) {
-        feri_wire wire = feri_wire_start(proto->message);
-        feri_field field;
-        uint64_t at = 0;
-        while (feri_wire_next(&wire, &field) && at < count) {
-            if (field.number == data_fields[FERI_DATA_STRING].number) {
-                strings[at] = field.bytes.length > 0 ? (const char *)field.bytes.data : "";
-                lengths[at++] = (size_t)field.bytes.length;
-            }
-        }
-        status = fer_tensor_create_strings((fer_context *)(void *)source->env,
-                                           (uint32_t)proto->rank,
-                                           proto->dims,
-                                           strings,
-                                           lengths,
-                                           out_tensor);
+    for (uint64_t s = 0; s < count; s++) {
+        strings[s] = (const char *)proto->strings.list[s].data;
+        lengths[s] = (size_t)proto->strings.list[s].length;
     }
-    feri_bump_finish(&bump);
-    return status;
+    return fer_tensor_create_strings((fer_context *)(void *)source->env,
+                                     (uint32_t)proto->shape.count,
+                                     proto->dims,
+                                     strings,
+                                     lengths,
+                                     out_tensor);
 }
 
 static fer_status
 tensor_contents(feri_source *source, const feri_tensor_proto *proto, fer_tensor **out_tensor) {
-    if (!feri_dtype_is_valid(proto->dtype)) {
+    fer_dtype dtype = (fer_dtype)proto->dtype;
+    if (dtype != proto->dtype || !feri_dtype_is_valid(dtype)) {
         return feri_fail(FER_INVALID_MODEL,
-                         "tensor '%.*s': data_type %d does not exist",
-                         SHOWN(proto->name),
-                         proto->dtype);
+                         "tensor '%.*s': data_type %lld does not exist",
+                         SHOWN(proto->base.name),
+                         (long long)proto->dtype);
     }
-    if (proto->rank > FER_MAX_RANK) {
+    if (proto->shape.count > FER_MAX_RANK) {
         return feri_fail(FER_LIMIT,
                          "tensor '%.*s' has rank %llu; ranks end at %d",
-                         SHOWN(proto->name),
-                         (unsigned long long)proto->rank,
+                         SHOWN(proto->base.name),
+                         (unsigned long long)proto->shape.count,
                          FER_MAX_RANK);
     }
     uint64_t count = 0;
     uint64_t bytes = 0;
     FER_TRY(feri_shape_check(
-        source->env, proto->dtype, (uint32_t)proto->rank, proto->dims, &count, &bytes));
-    if (proto->dtype == FER_STRING) {
+        source->env, dtype, (uint32_t)proto->shape.count, proto->dims, &count, &bytes));
+    if (dtype == FER_STRING) {
         return from_strings(source, proto, count, out_tensor);
     }
-    if (proto->is_external) {
+    if (proto->location == 1) {
         return from_external(source, proto, bytes, out_tensor);
     }
-    return proto->has_raw ? from_raw(source, proto, bytes, out_tensor)
-                          : from_typed(source, proto, bytes, out_tensor);
+    if (proto->raw.data == NULL) {
+        return from_typed(source, proto, bytes, out_tensor);
+    }
+    if (proto->raw.length != bytes) {
+        return wrong_length(proto, "bytes", bytes, "raw_data", proto->raw.length);
+    }
+    return place(source, source->model, proto->raw.data, proto, out_tensor);
 }
 
 fer_status feri_restate(fer_status status) {
@@ -360,7 +270,7 @@ fer_status
 feri_import_tensor(feri_source *source, const feri_tensor_proto *proto, fer_tensor **out_tensor) {
     fer_status status = tensor_contents(source, proto, out_tensor);
     if (status == FER_INVALID_ARGUMENT) { /* what is the caller's fault elsewhere is the file's */
-        feri_error_prefix("tensor '%.*s'", SHOWN(proto->name));
+        feri_error_prefix("tensor '%.*s'", SHOWN(proto->base.name));
         return feri_restate(FER_INVALID_MODEL);
     }
     return status;

@@ -15,30 +15,24 @@ enum {
     FERI_DATA_INT64,
     FERI_DATA_DOUBLE,
     FERI_DATA_UINT64,
-    FERI_DATA_STRING,
     FERI_DATA_COUNT
 };
 
 /* A TensorProto read once: everything but the contents. */
 typedef struct feri_tensor_proto {
-    feri_span message;
-    feri_span name;
+    feri_message base;
+    feri_numbers shape;
+    int64_t dtype;
     feri_span raw;
-    feri_span
-        packed; /* a packed field of floats or doubles: as good as raw when it is the only one */
-    int packed_kind;    /* FERI_DATA_... */
-    feri_span location; /* of external data */
-    feri_span offset_text;
-    feri_span length_text;
-    int64_t dims[FER_MAX_RANK];
-    uint64_t rank; /* may exceed FER_MAX_RANK: an error later */
-    int32_t dtype;
-    uint8_t has_raw;
-    uint8_t is_external;
-    uint64_t counts[FERI_DATA_COUNT]; /* entries of each typed field */
+    feri_spans external;
+    int64_t location; /* 1: external */
+    feri_spans strings;
+    feri_numbers data[FERI_DATA_COUNT];
+    int64_t dims[FER_MAX_RANK]; /* the first ones of shape */
 } feri_tensor_proto;
 
-fer_status feri_tensor_proto_read(feri_span message, feri_tensor_proto *out_proto);
+fer_status
+feri_tensor_proto_read(feri_source *source, feri_span message, feri_tensor_proto *out_proto);
 /* The tensor of a TensorProto. INVALID_MODEL when contents and shape do not fit. */
 fer_status
 feri_import_tensor(feri_source *source, const feri_tensor_proto *proto, fer_tensor **out_tensor);
@@ -47,8 +41,6 @@ fer_status feri_import_sparse(feri_source *source,
                               feri_span message,
                               feri_span *out_name,
                               fer_tensor **out_tensor);
-/* Sets out_name without making a tensor. */
-fer_status feri_sparse_name(feri_span message, feri_span *out_name);
 
 /* The last error again, as another status. */
 fer_status feri_restate(fer_status status);

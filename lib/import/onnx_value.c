@@ -16,88 +16,73 @@ typedef struct value_reader {
 static fer_status
 read_value(value_reader *reader, feri_span message, int32_t kind, fer_value **out_value);
 
-static fer_status read_tensor(value_reader *reader, feri_span message, fer_value **out_value) {
+/* A TensorProto or SparseTensorProto. */
+static fer_status
+read_tensor(value_reader *reader, feri_span message, int is_sparse, fer_value **out_value) {
     feri_tensor_proto proto;
     fer_tensor *tensor = NULL;
-    FER_TRY(feri_tensor_proto_read(message, &proto));
-    FER_TRY(feri_import_tensor(&reader->source, &proto, &tensor));
+    if (is_sparse) {
+        FER_TRY(feri_import_sparse(&reader->source, message, &proto.base.name, &tensor));
+    } else {
+        FER_TRY(feri_tensor_proto_read(&reader->source, message, &proto));
+        FER_TRY(feri_import_tensor(&reader->source, &proto, &tensor));
+    }
     fer_status status = fer_value_from_tensor(tensor, out_value);
     fer_tensor_release(tensor);
     return status;
 }
 
-static fer_status read_sparse(value_reader *reader, feri_span message, fer_value **out_value) {
-    feri_span name;
-    fer_tensor *tensor = NULL;
-    FER_TRY(feri_import_sparse(&reader->source, message, &name, &tensor));
-    fer_status status = fer_value_from_tensor(tensor, out_value);
-    fer_tensor_release(tensor);
-    return status;
-}
+/* SequenceProto and OptionalProto number their fields alike; one of them holds items. */
+typedef struct items_view {
+    feri_message base;
+    feri_spans items;
+} items_view;
 
-/* The item in a field of SequenceProto or OptionalProto; both number their fields alike. NULL when
- * the field holds no item. */
 static fer_status
-read_item(value_reader *reader, feri_wire *wire, const feri_field *field, fer_value **out_value) {
-    *out_value = NULL;
-    if (field->number < 3 || field->number > 7) {
-        return FER_OK;
+read_items(value_reader *reader, const items_view *view, fer_value **items, uint32_t *out_count) {
+    /* rows of the table: tensors, sequences, optionals, sparse tensors, maps */
+    static const uint8_t kinds[] = {0, FER_KIND_TENSOR, FER_KIND_SEQUENCE, FER_KIND_OPTIONAL};
+    uint32_t row = view->base.seen != 0 ? (uint32_t)__builtin_ctzll(view->base.seen) : 0;
+    if (view->base.seen >> row > 1 || row == 5) {
+        return feri_fail(FER_UNSUPPORTED,
+                         "values that are maps, or items of several kinds, are not yet supported");
     }
-    feri_span message = feri_field_bytes(wire, field);
-    switch (field->number) {
-    case 3:
-        return read_value(reader, message, FER_KIND_TENSOR, out_value);
-    case 4:
-        return read_sparse(reader, message, out_value);
-    case 5:
-        return read_value(reader, message, FER_KIND_SEQUENCE, out_value);
-    case 7:
-        return read_value(reader, message, FER_KIND_OPTIONAL, out_value);
-    default:
-        return feri_fail(FER_UNSUPPORTED, "values that are maps are not yet supported");
+    for (; *out_count < view->items.count; ++*out_count) {
+        feri_span message = view->items.list[*out_count];
+        FER_TRY(row == 4 ? read_tensor(reader, message, /*is_sparse=*/1, &items[*out_count])
+                         : read_value(reader, message, kinds[row], &items[*out_count]));
     }
-}
-
-typedef struct item_list {
-    fer_value **items;
-    uint32_t count, capacity;
-} item_list;
-
-static fer_status read_items(value_reader *reader, feri_span message, item_list *list) {
-    feri_wire wire = feri_wire_start(message);
-    feri_field field;
-    while (feri_wire_next(&wire, &field)) {
-        fer_value *item = NULL;
-        FER_TRY(feri_grow(reader->source.env,
-                          &list->items,
-                          &list->capacity,
-                          list->count + 1,
-                          sizeof(fer_value *)));
-        FER_TRY(read_item(reader, &wire, &field, &item));
-        if (item != NULL) {
-            list->items[list->count++] = item;
-        }
-    }
-    return wire.is_bad ? feri_fail(FER_INVALID_MODEL, "a value is malformed or cut off") : FER_OK;
+    return FER_OK;
 }
 
 static fer_status
 read_container(value_reader *reader, feri_span message, int32_t kind, fer_value **out_value) {
-    item_list list = {NULL, 0, 0};
-    feri_env *env = reader->source.env;
-    fer_context *context = (fer_context *)(void *)env;
-    fer_status status = read_items(reader, message, &list);
+    static const uint8_t table[] = FERI_TABLE(items_view,
+                                              FERI_ROW(items_view, 3, FERI_SPANS, items),
+                                              FERI_ROW(items_view, 5, FERI_SPANS, items),
+                                              FERI_ROW(items_view, 7, FERI_SPANS, items),
+                                              FERI_ROW(items_view, 4, FERI_SPANS, items),
+                                              FERI_ROW(items_view, 6, FERI_SPANS, items));
+    items_view view;
+    uint32_t count = 0;
+    feri_bump *scratch = &reader->source.scratch;
+    fer_context *context = (fer_context *)(void *)reader->source.env;
+    FER_TRY(feri_message_read(scratch, "value", message, table, &view));
+    fer_value **items = FERI_BUMP_ARRAY(scratch, fer_value *, view.items.count);
+    if (items == NULL) {
+        return fer_error_last()->status;
+    }
+    fer_status status = read_items(reader, &view, items, &count);
     if (status == FER_OK && kind == FER_KIND_SEQUENCE) {
-        status = fer_value_sequence(context, list.items, list.count, out_value);
-    } else if (status == FER_OK && list.count > 1) {
-        status = feri_fail(FER_INVALID_MODEL, "an optional holds %u values", list.count);
+        status = fer_value_sequence(context, items, count, out_value);
+    } else if (status == FER_OK && count > 1) {
+        status = feri_fail(FER_INVALID_MODEL, "an optional holds %u values", count);
     } else if (status == FER_OK) {
-        status = fer_value_optional(context, list.count > 0 ? list.items[0] : NULL, out_value);
+        status = fer_value_optional(context, count > 0 ? items[0] : NULL, out_value);
     }
-    for (uint32_t i = 0; i < list.count; i++) {
-        fer_value_release(list.items[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        fer_value_release(items[i]);
     }
-    feri_free(env, list.items, (uint64_t)list.capacity * sizeof(fer_value *));
     return status;
 }
 
@@ -105,7 +90,7 @@ static fer_status
 read_value(value_reader *reader, feri_span message, int32_t kind, fer_value **out_value) {
     uint32_t limit = reader->source.env->limits.max_nesting;
     if (kind == FER_KIND_TENSOR) {
-        return read_tensor(reader, message, out_value);
+        return read_tensor(reader, message, /*is_sparse=*/0, out_value);
     }
     if (reader->depth >= (limit < 512 ? limit : 512)) {
         return feri_fail(FER_LIMIT, "a value is nested deeper than max_nesting allows (%u)", limit);

@@ -407,8 +407,9 @@ put_opsets(feri_text *out, const writer *self, const fer_graph *graph, uint32_t 
     put_opset(out, self, "", version);
     for (uint32_t i = 0; i < feri_op_table_count(); i++) {
         const char *domain = feri_op_domain(feri_op_at(i));
-        uint32_t most = 0, is_first = domain[0] != '\0' &&
-                                      (i == 0 || strcmp(feri_op_domain(feri_op_at(i - 1)), domain) != 0);
+        uint32_t most = 0,
+                 is_first = domain[0] != '\0' &&
+                            (i == 0 || strcmp(feri_op_domain(feri_op_at(i - 1)), domain) != 0);
         if (is_first) {
             note_revisions(graph, domain, &most);
         }

@@ -5,6 +5,8 @@
  */
 #include "import/protobuf.h"
 
+#include "base/error.h"
+
 #include <string.h>
 
 feri_wire feri_wire_start(feri_span message) {
@@ -80,85 +82,126 @@ int feri_wire_next(feri_wire *wire, feri_field *out_field) {
     }
 }
 
-feri_span feri_field_bytes(feri_wire *wire, const feri_field *field) {
+/* ---- messages ---- */
+
+/* The next entry of a repeated number whose wire is in its packed part. */
+static int read_number(feri_wire *wire, int kind, uint64_t *out_value) {
+    return kind == FERI_VARINTS ? read_varint(wire, out_value)
+                                : read_fixed(wire, kind == FERI_FIXED32S ? 4 : 8, out_value);
+}
+
+static int single_type(int kind) {
+    static const uint8_t types[] = {[FERI_SPAN] = FERI_WIRE_BYTES,
+                                    [FERI_SPANS] = FERI_WIRE_BYTES,
+                                    [FERI_INT] = FERI_WIRE_VARINT,
+                                    [FERI_BITS32] = FERI_WIRE_FIXED32,
+                                    [FERI_VARINTS] = FERI_WIRE_VARINT,
+                                    [FERI_FIXED32S] = FERI_WIRE_FIXED32,
+                                    [FERI_FIXED64S] = FERI_WIRE_FIXED64};
+    return types[kind];
+}
+
+static void count_numbers(feri_wire *wire, const feri_field *field, int kind, feri_numbers *to) {
+    feri_wire inner = feri_wire_start(field->bytes);
+    uint64_t value;
     if (field->type != FERI_WIRE_BYTES) {
+        to->count++;
+        return;
+    }
+    to->packed = field->bytes;
+    while (inner.at != inner.end && read_number(&inner, kind, &value)) {
+        to->count++;
+    }
+    wire->is_bad |= inner.is_bad;
+}
+
+/* The first walk counts lists, the second fills them. */
+static void
+take_field(feri_wire *wire, const feri_field *field, const uint8_t *row, int fills, uint8_t *out) {
+    void *member = out + 8 * (size_t)row[2];
+    int kind = row[1];
+    if (field->type != (uint32_t)single_type(kind) &&
+        (kind < FERI_VARINTS || field->type != FERI_WIRE_BYTES)) {
         (void)bad(wire);
-        return (feri_span){NULL, 0};
-    }
-    return field->bytes;
-}
-
-int64_t feri_field_int(feri_wire *wire, const feri_field *field) {
-    if (field->type != FERI_WIRE_VARINT) {
-        return bad(wire);
-    }
-    return (int64_t)field->value;
-}
-
-float feri_field_float(feri_wire *wire, const feri_field *field) {
-    float value = 0;
-    if (field->type != FERI_WIRE_FIXED32) {
-        (void)bad(wire);
-        return value;
-    }
-    uint32_t bits = (uint32_t)field->value;
-    memcpy(&value, &bits, sizeof(value));
-    return value;
-}
-
-static uint32_t single_type(uint32_t width) {
-    return width == 0 ? FERI_WIRE_VARINT : width == 4 ? FERI_WIRE_FIXED32 : FERI_WIRE_FIXED64;
-}
-
-feri_packed feri_packed_start(feri_wire *wire, const feri_field *field, uint32_t width) {
-    feri_packed packed = {feri_wire_start((feri_span){NULL, 0}), 0};
-    if (field->type == FERI_WIRE_BYTES) {
-        packed.inner = feri_wire_start(field->bytes);
-    } else if (field->type == single_type(width)) {
-        packed.is_single = 1;
-    } else {
-        (void)bad(wire);
-    }
-    return packed;
-}
-
-int feri_packed_next(feri_wire *wire,
-                     feri_packed *packed,
-                     const feri_field *field,
-                     uint32_t width,
-                     uint64_t *out_value) {
-    if (packed->is_single) {
-        packed->is_single = 0;
-        *out_value = field->value;
-        return 1;
-    }
-    if (packed->inner.at == packed->inner.end) {
-        return 0;
-    }
-    int got = width == 0 ? read_varint(&packed->inner, out_value)
-                         : read_fixed(&packed->inner, width, out_value);
-    return got ? 1 : bad(wire);
-}
-
-uint64_t feri_packed_count(feri_wire *wire, const feri_field *field, uint32_t width) {
-    if (field->type != FERI_WIRE_BYTES) {
-        if (field->type != single_type(width)) {
-            (void)bad(wire);
-            return 0;
+    } else if (kind == FERI_SPANS) {
+        feri_spans *spans = member;
+        if (fills) {
+            spans->list[spans->count] = field->bytes;
         }
-        return 1;
+        spans->count++;
+    } else if (kind == FERI_SPAN) {
+        *(feri_span *)member = field->bytes;
+    } else if (kind < FERI_VARINTS) {
+        *(uint64_t *)member = field->value;
+    } else if (!fills) {
+        count_numbers(wire, field, kind, member);
     }
-    if (width != 0) {
-        if (field->bytes.length % width != 0) {
-            (void)bad(wire);
+}
+
+fer_status feri_message_read(
+    feri_bump *bump, const char *noun, feri_span bytes, const uint8_t *table, void *out_message) {
+    feri_message *message = out_message;
+    memset(out_message, 0, 8 * (size_t)table[0]);
+    message->bytes = bytes;
+    message->name.data = (const uint8_t *)"";
+    int has_lists = 0;
+    for (int fills = 0; fills <= has_lists; fills++) {
+        feri_wire wire = feri_wire_start(bytes);
+        feri_field field;
+        while (feri_wire_next(&wire, &field)) {
+            const uint8_t *row = table + 1;
+            uint32_t index = 1;
+            for (; row[0] != 0 && row[0] != field.number; row += 3) {
+                index++;
+            }
+            if (row[0] != 0) {
+                message->seen |= UINT64_C(1) << index;
+                take_field(&wire, &field, row, fills, out_message);
+            }
         }
-        return field->bytes.length / width;
+        if (wire.is_bad) {
+            return feri_fail(FER_INVALID_MODEL,
+                             "%s '%.*s' is malformed or cut off",
+                             noun,
+                             FERI_SPAN_SHOWN(message->name));
+        }
+        for (const uint8_t *row = table + 1; row[0] != 0 && !fills; row += 3) {
+            feri_spans *spans = (feri_spans *)(void *)((uint8_t *)out_message + 8 * (size_t)row[2]);
+            if (row[1] == FERI_SPANS && spans->count > 0) {
+                spans->list = FERI_BUMP_ARRAY(bump, feri_span, spans->count);
+                if (spans->list == NULL) {
+                    return fer_error_last()->status;
+                }
+                spans->count = 0;
+                has_lists = 1;
+            }
+        }
     }
-    uint64_t count = 0;
-    for (uint64_t b = 0; b < field->bytes.length; b++) {
-        count += (field->bytes.data[b] & 0x80) == 0; /* a varint's last byte */
+    return FER_OK;
+}
+
+void feri_numbers_read(const feri_message *message,
+                       uint32_t number,
+                       int kind,
+                       uint32_t store,
+                       uint64_t count,
+                       void *out_entries) {
+    uint8_t *out = out_entries;
+    feri_wire wire = feri_wire_start(message->bytes);
+    feri_field field;
+    while (feri_wire_next(&wire, &field)) {
+        feri_wire inner = feri_wire_start(field.bytes);
+        int is_single = field.type != FERI_WIRE_BYTES;
+        while (field.number == number && count > 0 &&
+               (is_single || (inner.at != inner.end && read_number(&inner, kind, &field.value)))) {
+            memcpy(out, &field.value, store);
+            out += store;
+            count--;
+            if (is_single) {
+                break;
+            }
+        }
     }
-    return count;
 }
 
 int feri_span_is(feri_span span, const char *text) {

@@ -22,6 +22,7 @@ void feri_source_init(feri_source *source, feri_env *env) {
     source->folder = -1;
     source->path = "";
     feri_name_map_init(&source->names, env);
+    feri_bump_init(&source->scratch, env);
 }
 
 void feri_source_finish(feri_source *source) {
@@ -31,6 +32,7 @@ void feri_source_finish(feri_source *source) {
     feri_free(source->env, source->files, (uint64_t)source->file_capacity * sizeof(feri_buffer *));
     feri_buffer_release(source->model);
     feri_name_map_finish(&source->names);
+    feri_bump_finish(&source->scratch);
     if (source->folder >= 0) {
         (void)close(source->folder);
     }

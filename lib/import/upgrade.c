@@ -212,7 +212,7 @@ fer_status feri_up_refuse(const feri_upgrade *up, const char *what) {
 
 /* Text of length as long as the import. */
 static const char *keep(feri_upgrade *up, const char *text, size_t length) {
-    const char *copy = feri_bump_strndup(&up->im->scratch, text, length);
+    const char *copy = feri_bump_strndup(up->im->scratch, text, length);
     if (copy == NULL) {
         up->status = fer_error_last()->status;
     }

@@ -22,7 +22,7 @@ static fer_status sample_operands(feri_upgrade *up, sample_scan *sample) {
     const feri_draft *draft = up->draft;
     uint32_t formals = draft->input_count - 1;
     uint32_t count = formals + draft->captured_count;
-    feri_bump *scratch = &up->im->scratch;
+    feri_bump *scratch = up->im->scratch;
     sample->inputs = FERI_BUMP_ARRAY(scratch, fer_value_id, count);
     sample->outputs = FERI_BUMP_ARRAY(scratch, fer_value_id, sample->inner->output_count);
     if (sample->inputs == NULL || sample->outputs == NULL) {

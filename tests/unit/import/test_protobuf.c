@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The wire reader: every wire type, packed and not, and input that lies.
+ * The wire reader: every wire type, messages by table, numbers packed and not, and input that lies.
  */
 // clang-format off
 #include <setjmp.h>
@@ -10,11 +10,13 @@
 #include <cmocka.h>
 // clang-format on
 
+#include "base/env.h"
 #include "import/protobuf.h"
 
 #include <string.h>
 
-#define WIRE(text) feri_wire_start((feri_span){(const uint8_t *)(text), sizeof(text) - 1})
+#define BYTES(text) ((feri_span){(const uint8_t *)(text), sizeof(text) - 1})
+#define WIRE(text) feri_wire_start(BYTES(text))
 
 static void fields_follow_each_other(void **state) {
     (void)state;
@@ -27,11 +29,11 @@ static void fields_follow_each_other(void **state) {
     feri_field field;
     assert_int_equal(feri_wire_next(&wire, &field), 1);
     assert_int_equal(field.number, 1);
-    assert_int_equal(feri_field_int(&wire, &field), 300);
+    assert_int_equal(field.value, 300);
     assert_int_equal(feri_wire_next(&wire, &field), 1);
-    assert_true(feri_span_is(feri_field_bytes(&wire, &field), "abc"));
+    assert_true(feri_span_is(field.bytes, "abc"));
     assert_int_equal(feri_wire_next(&wire, &field), 1);
-    assert_true(feri_field_float(&wire, &field) == 1.0f);
+    assert_int_equal(field.value, 0x3f800000);
     assert_int_equal(feri_wire_next(&wire, &field), 1);
     assert_int_equal(field.value, UINT64_C(0x8000000000000001));
     assert_int_equal(feri_wire_next(&wire, &field), 0);
@@ -61,65 +63,99 @@ static void lies_are_bad(void **state) {
     }
 }
 
-static void wrong_wire_types_are_bad(void **state) {
-    (void)state;
-    feri_wire wire = WIRE("\x08\x01");
-    feri_field field;
-    assert_int_equal(feri_wire_next(&wire, &field), 1);
-    assert_int_equal(feri_field_bytes(&wire, &field).length, 0);
-    assert_int_equal(wire.is_bad, 1);
+typedef struct things {
+    feri_message base;
+    int64_t number;
+    feri_spans texts;
+    feri_numbers varints;
+    feri_numbers words;
+} things;
+
+static const uint8_t table[] = FERI_TABLE(things,
+                                          FERI_ROW(things, 1, FERI_INT, number),
+                                          FERI_ROW(things, 2, FERI_SPAN, base.name),
+                                          FERI_ROW(things, 3, FERI_SPANS, texts),
+                                          FERI_ROW(things, 4, FERI_VARINTS, varints),
+                                          FERI_ROW(things, 5, FERI_FIXED32S, words));
+
+static fer_status read_things(feri_span bytes, things *out, void (*look)(const things *)) {
+    feri_env *env = NULL;
+    feri_bump bump;
+    assert_int_equal(feri_env_create(NULL, &env), FER_OK);
+    feri_bump_init(&bump, env);
+    fer_status status = feri_message_read(&bump, "things", bytes, table, out);
+    if (status == FER_OK && look != NULL) {
+        look(out);
+    }
+    feri_bump_finish(&bump);
+    feri_env_release(env);
+    return status;
 }
 
-static uint64_t sum(feri_wire wire, uint32_t width, uint64_t *out_count) {
-    feri_field field;
-    uint64_t total = 0, value = 0, counted = 0, told = 0;
-    while (feri_wire_next(&wire, &field)) {
-        told += feri_packed_count(&wire, &field, width);
-        feri_packed packed = feri_packed_start(&wire, &field, width);
-        while (feri_packed_next(&wire, &packed, &field, width, &value)) {
-            total += value;
-            counted++;
-        }
+static void look_at_texts(const things *t) {
+    assert_int_equal(t->texts.count, 2);
+    assert_true(feri_span_is(t->texts.list[0], "a"));
+    assert_true(feri_span_is(t->texts.list[1], ""));
+}
+
+static void messages_are_read_by_table(void **state) {
+    (void)state;
+    things t;
+    feri_span bytes = BYTES("\x1a\x01"
+                            "a\x12\x02"
+                            "no\x08\x07\x1a\x00\x30\x01\x12\x03"
+                            "yes");
+    assert_int_equal(read_things(bytes, &t, look_at_texts), FER_OK);
+    assert_true(feri_span_is(t.base.name, "yes")); /* the last one counts */
+    assert_int_equal(t.number, 7);
+    assert_int_equal(t.base.seen, 1u << 1 | 1u << 2 | 1u << 3);
+}
+
+static void wrong_wire_types_are_bad(void **state) {
+    (void)state;
+    things t;
+    static const feri_span texts[] = {
+        {(const uint8_t *)"\x12\x03yes\x0a\x01x",        8 }, /* bytes for an int */
+        {(const uint8_t *)"\x12\x03yes\x18\x01",         7 }, /* an int for bytes */
+        {(const uint8_t *)"\x12\x03yes\x25\0\0\0\0",     10}, /* fixed 32 for a varint */
+        {(const uint8_t *)"\x12\x03yes\x2a\x03\1\2\3",   10}, /* no multiple of 4 */
+        {(const uint8_t *)"\x12\x03yes\x22\x02\x01\x80", 9 }  /* packed, cut off */
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        assert_int_equal(read_things(texts[i], &t, NULL), FER_INVALID_MODEL);
+        assert_non_null(strstr(fer_error_last()->message, "things 'yes'"));
     }
-    assert_int_equal(counted, told);
-    *out_count = wire.is_bad ? UINT64_MAX : counted;
-    return total;
 }
 
 static void numbers_come_packed_or_not(void **state) {
     (void)state;
-    uint64_t count = 0;
-    assert_int_equal(sum(WIRE("\x08\x01\x0a\x03\x02\xac\x02\x08\x05"), 0, &count), 308);
-    assert_int_equal(count, 4);
-    assert_int_equal(sum(WIRE("\x0a\x08\x01\0\0\0\x02\0\0\0\x0d\x04\0\0\0"), 4, &count), 7);
-    assert_int_equal(count, 3);
-    assert_int_equal(sum(WIRE("\x0a\x00"), 0, &count), 0);
-    assert_int_equal(count, 0);
-}
-
-static void packed_numbers_may_be_cut_off(void **state) {
-    (void)state;
-    feri_wire wire = WIRE("\x0a\x02\x01\x80");
-    feri_field field;
-    uint64_t value = 0;
-    assert_int_equal(feri_wire_next(&wire, &field), 1);
-    feri_packed packed = feri_packed_start(&wire, &field, 0);
-    assert_int_equal(feri_packed_next(&wire, &packed, &field, 0, &value), 1);
-    assert_int_equal(feri_packed_next(&wire, &packed, &field, 0, &value), 0);
-    assert_int_equal(wire.is_bad, 1);
-    wire = WIRE("\x0a\x03\x01\x02\x03");
-    assert_int_equal(feri_wire_next(&wire, &field), 1);
-    (void)feri_packed_count(&wire, &field, 4); /* no multiple of 4 */
-    assert_int_equal(wire.is_bad, 1);
+    things t;
+    uint64_t wide[4];
+    uint32_t narrow[3];
+    assert_int_equal(read_things(BYTES("\x20\x01\x22\x03\x02\xac\x02\x20\x05"), &t, NULL), FER_OK);
+    assert_int_equal(t.varints.count, 4);
+    feri_numbers_read(&t.base, 4, FERI_VARINTS, 8, 4, wide);
+    assert_int_equal(wide[0] + wide[1] + wide[2] + wide[3], 308);
+    wide[1] = 77;
+    feri_numbers_read(&t.base, 4, FERI_VARINTS, 8, 1, wide); /* no more than asked for */
+    assert_int_equal(wide[1], 77);
+    assert_int_equal(read_things(BYTES("\x2a\x08\x01\0\0\0\x02\0\0\0\x2d\x04\0\0\0"), &t, NULL),
+                     FER_OK);
+    assert_int_equal(t.words.count, 3);
+    assert_int_equal(t.words.packed.length, 8);
+    feri_numbers_read(&t.base, 5, FERI_FIXED32S, 4, 3, narrow);
+    assert_int_equal(narrow[0] + narrow[1] + narrow[2], 7);
+    assert_int_equal(read_things(BYTES("\x22\x00"), &t, NULL), FER_OK);
+    assert_int_equal(t.varints.count, 0);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_follow_each_other),
         cmocka_unit_test(lies_are_bad),
+        cmocka_unit_test(messages_are_read_by_table),
         cmocka_unit_test(wrong_wire_types_are_bad),
         cmocka_unit_test(numbers_come_packed_or_not),
-        cmocka_unit_test(packed_numbers_may_be_cut_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
