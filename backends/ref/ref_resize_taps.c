@@ -174,7 +174,7 @@ static double source(
                (resized == 1.0 ? extent / 2.0 : x * extent / (resized - 1.0));
     }
     case PYTORCH_HALF_PIXEL:
-        return resized == 1.0 ? -0.5 : (x + 0.5) / axis->scale - 0.5;
+        return out > 1 ? (x + 0.5) / axis->scale - 0.5 : 0.0;
     case HALF_PIXEL_SYMMETRIC:
         return length / 2.0 * (1.0 - (double)out / resized) + (x + 0.5) / axis->scale - 0.5;
     default:
