@@ -28,6 +28,7 @@ typedef struct abi_host {
     _Atomic int64_t live;     /* blocks the backend holds */
     _Atomic int64_t fails_in; /* 1: the next allocation fails; 0: none */
     atomic_int fails_on;      /* and all after it */
+    int32_t is_quick;         /* plain allocations: threads meet more often in the backend */
     _Atomic uint64_t refused; /* allocations that failed on demand */
     _Atomic uint64_t lost;    /* calls of lost */
     char broken[200];         /* the first rule of memory that was broken */

@@ -5,6 +5,7 @@
  * own entry is found as the host finds it, by the manifest.
  */
 #include "abi.h"
+#include "conform.h"
 
 #include <dlfcn.h>
 #include <stdio.h>
@@ -134,25 +135,6 @@ fer_status abi_reach(abi *self, fer_context *context, const char *device) {
 }
 
 /* ---- the module's own entry ---- */
-
-static void manifest_folder(char *out, size_t capacity) {
-    const char *given_folder = getenv("FERRULE_BACKEND_PATH");
-    Dl_info info;
-    const char *(*in_library)(void) = fer_version_string;
-    void *address = NULL;
-    memcpy(&address, &in_library, sizeof address); /* ISO C has no cast from function to object */
-    out[0] = '\0';
-    if (given_folder != NULL && given_folder[0] != '\0') {
-        (void)snprintf(out, capacity, "%s", given_folder);
-    } else if (dladdr(address, &info) != 0 && info.dli_fname != NULL &&
-               strrchr(info.dli_fname, '/') != NULL) {
-        (void)snprintf(out,
-                       capacity,
-                       "%.*s/ferrule/backends.d",
-                       (int)(strrchr(info.dli_fname, '/') - info.dli_fname),
-                       info.dli_fname);
-    }
-}
 
 void abi_find_entry(abi *self) {
     char folder[1024], path[1200], line[1200], module[2400] = "";

@@ -98,8 +98,20 @@ static void create_refuses(abi *self, const fer_create_args *args, const char *w
     }
 }
 
+/* The host refuses for the module, so the module's own create is asked where it is known. */
+static void create_short_itself(abi *self, const fer_create_args *args) {
+    fer_backend_module module = {.struct_size = sizeof module};
+    void *backend = untouched;
+    if (self->entry != NULL &&
+        self->entry(FER_BACKEND_ABI_MIN, FER_BACKEND_ABI_MAX, &module) == FER_OK &&
+        module.core->create(module.self, args, &backend) == FER_OK) {
+        abi_fail(self, "the module's own create takes arguments that are too short");
+    }
+}
+
 static void create_short(abi *self) {
     fer_create_args args = args_of(self);
+    create_short_itself(self, abi_cut(self->host, &args, 8));
     create_refuses(self, abi_cut(self->host, &args, 8), "create with 8 bytes of arguments");
     create_refuses(self,
                    abi_cut(self->host, &args, offsetof(fer_create_args, inner)),

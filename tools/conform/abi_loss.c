@@ -84,9 +84,7 @@ static void old_and_new(abi *self) {
     abi_life_close(&fresh);
 }
 
-static int wants_no_loss(const abi *self) { return self->lose == NULL || self->lose[0] == '\0'; }
-
-/* Runs until the device says that it is lost. */
+/* Runs until the device says that it is lost; 0 when it never does. */
 static int gets_lost(abi_life *life, const abi_graph *graph, abi_exec *kept) {
     for (uint64_t i = 0; i < 200; i++) {
         abi_exec exec;
@@ -105,53 +103,93 @@ static int gets_lost(abi_life *life, const abi_graph *graph, abi_exec *kept) {
     return 0;
 }
 
-/* "Loss latches": what can fail fails with DEVICE_LOST, and destroying works. */
-static void latches(abi *self) {
-    abi_life life;
-    abi_exec kept, exec;
-    char kept_options[sizeof self->options];
-    if (wants_no_loss(self)) {
-        abi_skip(self, "how the device is made to be lost is not known: say so with --lose");
-    }
-    memcpy(kept_options, self->options, sizeof kept_options);
-    (void)snprintf(self->options, sizeof self->options, "%.250s %.250s", kept_options, self->lose);
-    fer_status opened = abi_life_try(self, &life);
-    memcpy(self->options, kept_options, sizeof kept_options);
-    abi_ok(self, opened, "opening the device");
-    static abi_graph graph;
-    abi_graph_pick(&life, ABI_PLAIN, &graph);
-    abi_exec_make(&life, &graph, &kept);
-    if (!gets_lost(&life, &graph, &kept)) {
-        abi_fail(self, "the options '%.100s' do not make it be lost", self->lose);
-    }
-    abi_said_reset();
-    fer_status status = abi_exec_try(&life, &graph, &exec);
+static void must_be_lost(abi *self, fer_status status, const char *what) {
+    abi_refused(self, status, what);
     if (status != FER_DEVICE_LOST) {
-        abi_fail(self, "compile on a lost device: %s", fer_status_name(status));
+        abi_fail(self, "%s: %s, DEVICE_LOST is right", what, fer_status_name(status));
     }
-    abi_refused(self, status, "compile on a lost device");
-    fer_run_args args = abi_exec_args(&kept);
+}
+
+/* What was made before is still there, and can only be destroyed. */
+static void use_lost(abi_life *life, const abi_graph *graph, abi_exec *kept) {
+    abi_exec exec;
+    fer_run_args args = abi_exec_args(kept);
     for (int i = 0; i < 3; i++) {
         abi_said_reset();
-        status = abi_exec_go(&kept, &args);
-        abi_refused(self, status, "a run on a lost device");
-        if (status != FER_DEVICE_LOST) {
-            abi_fail(self, "a run on a lost device: %s", fer_status_name(status));
-        }
+        must_be_lost(life->suite, abi_exec_try(life, graph, &exec), "compile on a lost device");
+        abi_said_reset();
+        must_be_lost(life->suite, abi_exec_go(kept, &args), "a run on a lost device");
     }
-    abi_exec_finish(&kept);
+    abi_exec_finish(kept);
+}
+
+/* Where the loss comes at the start there is nothing yet to destroy. 1 when it came at all. */
+static int lose_once(abi *self, const abi_graph *graph) {
+    abi_life life;
+    abi_exec kept;
+    fer_status status = abi_life_try(self, &life);
+    if (status == FER_DEVICE_LOST) {
+        return 1;
+    }
+    abi_ok(self, status, "opening the device");
+    int is_lost = 1;
+    status = abi_exec_try(&life, graph, &kept);
+    if (status == FER_OK) {
+        is_lost = gets_lost(&life, graph, &kept);
+        if (is_lost) {
+            use_lost(&life, graph, &kept);
+        } else {
+            abi_exec_finish(&kept);
+        }
+    } else if (status != FER_DEVICE_LOST) {
+        abi_ok(self, status, "making an exec ready to run");
+    }
     life.m->core->device_close(life.device);
     abi_said_reset();
     status = life.m->core->device_open(life.backend, self->index, &life.device);
     if (status == FER_OK) {
-        abi_exec_make(&life, &graph, &exec);
-        abi_exec_must(&exec, 1);
-        abi_exec_finish(&exec);
+        abi_exec_make(&life, graph, &kept);
+        abi_exec_must(&kept, 1);
+        abi_exec_finish(&kept);
         life.m->core->device_close(life.device);
     } else {
         abi_refused(self, status, "device_open of a lost device");
     }
     life.m->core->destroy(life.backend);
+    return is_lost;
+}
+
+/* "Loss latches": what can fail fails with DEVICE_LOST, and destroying works. Where the options
+ * hold a % it stands for every number up to 60. */
+static void latches(abi *self) {
+    static abi_graph graph;
+    char kept_options[sizeof self->options];
+    abi_life life;
+    if (self->lose == NULL || self->lose[0] == '\0') {
+        abi_skip(self, "how the device is made to be lost is not known: say so with --lose");
+    }
+    abi_life_open(self, &life);
+    abi_graph_pick(&life, ABI_PLAIN, &graph);
+    abi_life_close(&life);
+    memcpy(kept_options, self->options, sizeof kept_options);
+    size_t before = strcspn(self->lose, "%");
+    int has_number = self->lose[before] == '%', is_lost = 0;
+    for (int number = 1; number <= (has_number ? 60 : 1); number++) {
+        char digits[12] = "";
+        (void)snprintf(digits, sizeof digits, "%d", number);
+        (void)snprintf(self->options,
+                       sizeof self->options,
+                       "%.200s %.*s%s%.100s",
+                       kept_options,
+                       (int)before,
+                       self->lose,
+                       has_number ? digits : "",
+                       has_number ? self->lose + before + 1 : "");
+        is_lost |= lose_once(self, &graph);
+    }
+    if (!is_lost) {
+        abi_fail(self, "the options '%.100s' do not make it be lost", self->lose);
+    }
 }
 
 static const abi_case rows[] = {

@@ -153,10 +153,13 @@ static void run_case(abi *self, const abi_case *row, verdict *out) {
     const fer_backend_module *const module = self->module, *const reference = self->reference;
     const fer_host *const real = self->real;
     fer_context *const context = self->context;
+    char options[sizeof self->options];
+    memcpy(options, self->options, sizeof options);
     if (setjmp(self->end) == 0) {
         row->run(self);
     }
-    self->module = module; /* a case that failed may have reached another */
+    memcpy(self->options, options, sizeof options);
+    self->module = module; /* a case may have reached another */
     self->reference = reference;
     self->real = real;
     self->context = context;

@@ -277,7 +277,15 @@ static void no_instances(abi *self) { with_cut(self, NO_INSTANCES); }
 static void no_async(abi *self) { with_cut(self, NO_ASYNC); }
 static void no_interop(abi *self) { with_cut(self, NO_INTEROP); }
 static void no_observe(abi *self) { with_cut(self, NO_OBSERVE); }
-static void short_core(abi *self) { with_cut(self, SHORT_CORE); }
+static void short_core(abi *self) {
+    fer_backend_module module = {.struct_size = sizeof module};
+    abi_ok(self, entry_of(self)(FER_BACKEND_ABI_MIN, FER_BACKEND_ABI_MAX, &module), "the entry");
+    const fer_backend_core *core = module.core;
+    if (core->struct_size > offsetof(fer_backend_core, op_claims) && core->op_claims != NULL) {
+        abi_skip(self, "it counts on a host that asks for its claims");
+    }
+    with_cut(self, SHORT_CORE);
+}
 static void short_memory(abi *self) { with_cut(self, SHORT_MEMORY); }
 static void short_async(abi *self) { with_cut(self, SHORT_ASYNC); }
 static void short_compiler(abi *self) { with_cut(self, SHORT_COMPILER); }

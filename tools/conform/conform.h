@@ -89,6 +89,9 @@ typedef struct expectations expectations;
 int expectations_read(const char *path, expectations **io);
 /* The same for what the backends of a device say of themselves (known_failures.c). */
 int known_failures_read(const char *device, expectations **io);
+/* Where the library looks for manifests: the environment's folder, or the one installed beside the
+ * library. */
+void manifest_folder(char *out_folder, size_t capacity);
 /* The result expected of a case, RESULT_COUNT when nothing is said. */
 int32_t expectations_find(expectations *self, const char *name, const char **out_reason);
 int expectations_update(expectations *self, const char *path, const campaign *ran);

@@ -16,9 +16,7 @@
 
 enum { PATH_CAPACITY = 4096 };
 
-/* Where the library looks for manifests: the environment's folder, or the one installed beside the
- * library. */
-static void manifest_folder(char *out_folder, size_t capacity) {
+void manifest_folder(char *out_folder, size_t capacity) {
     const char *chosen = getenv("FERRULE_BACKEND_PATH");
     fer_status (*inside)(const fer_context_options *, fer_context **) = fer_context_create;
     void *address;

@@ -18,7 +18,7 @@ static const flag flags[] = {
     {"--onnx",                "DIR",          FLAG_TEXT,    1, AT(onnx),           "folder of ONNX's test vectors"                },
     {"--jobs",                "N",            FLAG_INTEGER, 1, AT(jobs),           "worker processes (default 2)"                 },
     {"--timeout",             "S",            FLAG_REAL,    1, AT(timeout_s),      "seconds a case may take (default 30)"         },
-    {"--lose",                "OPTIONS",      FLAG_TEXT,    1, AT(lose),           "abi: options that feign a device's loss"      },
+    {"--lose",                "OPTIONS",      FLAG_TEXT,    1, AT(lose),           "abi: options that feign a loss (%: 1 to 60)"  },
     {"--in-process",          NULL,           FLAG_SWITCH,  1, AT(in_process),     "no workers: a crash ends the command"         },
     {"--report",              "FILE.jsonl",   FLAG_TEXT,    1, AT(report),         "one JSON object per case, then the sums"      },
     {"--junit",               "FILE",         FLAG_TEXT,    1, AT(junit),          "the report as JUnit XML"                      },

@@ -75,6 +75,7 @@ typedef struct runner {
     char device[64];
     int32_t is_oracle; /* the device is ref itself */
     double timeout_s;
+    int32_t watches_heap; /* what is lost at every run is a failure: needs the worker's allocator */
     const char *lose; /* conform_options.lose */
     struct abi *abi;  /* made by the first case of the ABI suite (abi_suite.c) */
 } runner;

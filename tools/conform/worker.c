@@ -70,6 +70,7 @@ int worker_main(const conform_options *options) {
         return EXIT_DEVICE;
     }
     self.timeout_s = options->timeout_s;
+    self.watches_heap = 1;
     self.lose = options->lose;
     fputs("ready\n", answers);
     (void)fflush(answers);
