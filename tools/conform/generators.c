@@ -26,6 +26,7 @@ static const case_family *const families[] = {
     &cases_signal,
     &cases_pick,
     &cases_unfold,
+    &cases_contrib,
 };
 
 const case_family *case_family_at(uint32_t index) {
