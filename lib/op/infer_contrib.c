@@ -317,8 +317,10 @@ void feri_infer_multi_head(feri_infer *call) {
     }
     feri_sym dims[3] = {q->dims[0], q->dims[1], feri_sym_unknown()};
     FERI_STEP(dims[2] = feri_infer_mul(call, feri_sym_number(heads), v_size));
+    feri_sym scores[4] = {q->dims[0], feri_sym_number(heads), q->dims[1], length};
     FERI_STEP(set_cache(call, 1, heads, length, q_size));
     FERI_STEP(set_cache(call, 2, heads, length, v_size));
+    FERI_STEP(feri_infer_set(call, 3, 4, scores));
     feri_infer_set(call, 0, 3, dims);
 }
 

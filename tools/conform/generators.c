@@ -27,6 +27,7 @@ static const case_family *const families[] = {
     &cases_pick,
     &cases_unfold,
     &cases_contrib,
+    &cases_contrib_attention,
 };
 
 const case_family *case_family_at(uint32_t index) {
