@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The pool of symbol expressions: hash-consed terms in a canonical linear form. A LINEAR term is
- * constant + sum of coefficient * factor, a factor being a symbol, a product of powers, or a
+ * The pool of symbol expressions: hash-consed terms in a canonical linear form. A LINEAR term is a
+ * sum of coefficient * factor, a factor being 1 (term 0), a symbol, a product of powers, or a
  * quotient, remainder, minimum, maximum or broadcast. Operands have smaller ids than what is made
  * of them. Terms are kept small (items, depth, cost), so that evaluation may recurse on hostile
  * models: what would be larger is unknown. Arithmetic is here, evaluation in terms_evaluate.c.
@@ -11,6 +11,12 @@
 
 #include <string.h>
 
+/* A sum or a product while it is made. */
+typedef struct form {
+    uint32_t count;
+    feri_term_item items[FERI_TERM_MAX_ITEMS];
+} form;
+
 fer_status feri_terms_create(feri_env *env, feri_terms **out_terms) {
     feri_terms *terms = feri_alloc(env, sizeof(*terms));
     if (!terms) {
@@ -18,9 +24,15 @@ fer_status feri_terms_create(feri_env *env, feri_terms **out_terms) {
     }
     terms->env = env;
     terms->is_recording = 1;
-    terms->term_count = 1; /* id 0 is "a number" */
     feri_bump_init(&terms->bump, env);
     feri_name_map_init(&terms->names, env);
+    fer_status status =
+        feri_grow(env, &terms->terms, &terms->term_capacity, 1, sizeof(*terms->terms));
+    if (status != FER_OK) {
+        feri_terms_destroy(terms);
+        return status;
+    }
+    terms->terms[terms->term_count++] = (feri_term){.kind = FERI_TERM_PRODUCT, .min = 1, .max = 1};
     *out_terms = terms;
     return FER_OK;
 }
@@ -41,12 +53,15 @@ void feri_terms_destroy(feri_terms *terms) {
     feri_free(env, terms, sizeof(*terms));
 }
 
-static feri_sym lost(feri_terms *terms) {
+/* Memory ran out: remembered, and the term is unknown. */
+static uint32_t lost(feri_terms *terms) {
     if (terms->status == FER_OK) {
         terms->status = fer_error_last()->status == FER_BUDGET ? FER_BUDGET : FER_OUT_OF_MEMORY;
     }
-    return feri_sym_unknown();
+    return FERI_TERM_UNKNOWN;
 }
+
+static feri_sym of_term(uint64_t term) { return (feri_sym){0, (uint32_t)term}; }
 
 fer_status feri_terms_status(const feri_terms *terms) {
     if (terms->status == FER_BUDGET) {
@@ -63,123 +78,81 @@ int feri_terms_set_recording(feri_terms *terms, int is_on) {
 
 /* ---- interning ---- */
 
-static uint64_t
-hash_term(int32_t kind, int64_t constant, uint32_t count, const feri_term_item *items) {
-    uint64_t hash = feri_hash(&constant, sizeof(constant), (uint64_t)(uint32_t)kind);
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t pair[2] = {(uint64_t)items[i].coefficient, items[i].term};
-        hash = feri_hash(pair, sizeof(pair), hash);
-    }
-    return hash;
-}
-
-static int is_same(const feri_term *term,
-                   int32_t kind,
-                   int64_t constant,
-                   uint32_t count,
-                   const feri_term_item *items) {
-    if (term->kind != kind || term->constant != constant || term->count != count) {
-        return 0;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (term->items[i].coefficient != items[i].coefficient ||
-            term->items[i].term != items[i].term) {
-            return 0;
+/* The slot of the term that is wanted, or the free one where it belongs. */
+static uint32_t *find_slot(const feri_terms *terms, const feri_term *wanted) {
+    uint64_t bytes = wanted->count * sizeof(*wanted->items);
+    uint64_t mask = terms->slot_count - 1;
+    for (uint64_t at = feri_hash(wanted->items, bytes, wanted->kind);; at++) {
+        uint32_t *slot = &terms->slots[at & mask];
+        const feri_term *term = &terms->terms[*slot];
+        if (!*slot || (term->kind == wanted->kind && term->count == wanted->count &&
+                       memcmp(term->items, wanted->items, bytes) == 0)) {
+            return slot;
         }
     }
-    return 1;
 }
 
-static void put_slot(uint32_t *slots, uint32_t slot_count, uint64_t hash, uint32_t id) {
-    uint64_t at = hash & (slot_count - 1);
-    while (slots[at]) {
-        at = (at + 1) & (slot_count - 1);
-    }
-    slots[at] = id;
-}
-
-static int grow_slots(feri_terms *terms, uint32_t slot_count) {
-    uint32_t *slots = feri_alloc(terms->env, (uint64_t)slot_count * sizeof(*slots));
+static int grow_slots(feri_terms *terms) {
+    uint32_t *old = terms->slots;
+    uint32_t old_count = terms->slot_count;
+    uint32_t count = old_count ? old_count * 2 : 64;
+    uint32_t *slots = feri_alloc(terms->env, (uint64_t)count * sizeof(*slots));
     if (!slots) {
         return 0;
     }
-    for (uint32_t id = 1; id < terms->term_count; id++) {
-        const feri_term *term = &terms->terms[id];
-        put_slot(
-            slots, slot_count, hash_term(term->kind, term->constant, term->count, term->items), id);
-    }
-    feri_free(terms->env, terms->slots, (uint64_t)terms->slot_count * sizeof(*slots));
     terms->slots = slots;
-    terms->slot_count = slot_count;
+    terms->slot_count = count;
+    for (uint32_t id = 1; id < terms->term_count; id++) {
+        *find_slot(terms, &terms->terms[id]) = id;
+    }
+    feri_free(terms->env, old, (uint64_t)old_count * sizeof(*slots));
     return 1;
 }
 
-/* The id of the term, made when new; 0 when memory is out, UNKNOWN when it would be too large.
- * *out_is_new may be NULL. */
-static uint32_t intern(feri_terms *terms,
-                       int32_t kind,
-                       int64_t constant,
-                       uint32_t count,
-                       const feri_term_item *items,
-                       int *out_is_new) {
-    uint64_t hash = hash_term(kind, constant, count, items);
-    if (terms->slot_count) {
-        uint64_t at = hash & (terms->slot_count - 1);
-        for (; terms->slots[at]; at = (at + 1) & (terms->slot_count - 1)) {
-            if (is_same(&terms->terms[terms->slots[at]], kind, constant, count, items)) {
-                return terms->slots[at];
-            }
-        }
+/* The id of the term, made when new; UNKNOWN when it would be too large or memory is out. */
+static uint32_t
+intern(feri_terms *terms, uint32_t kind, uint32_t count, const feri_term_item *items) {
+    feri_term term = {.kind = kind, .count = count, .items = (feri_term_item *)(uintptr_t)items};
+    if (terms->term_count * 2 >= terms->slot_count && !grow_slots(terms)) {
+        return lost(terms);
     }
-    uint32_t depth = 0;
-    uint32_t cost = 1;
+    uint32_t *slot = find_slot(terms, &term);
+    if (*slot) {
+        return *slot;
+    }
     for (uint32_t i = 0; i < count; i++) {
-        if (items[i].term) {
-            const feri_term *part = &terms->terms[items[i].term];
-            depth = part->depth > depth ? part->depth : depth;
-            cost += part->cost;
-        }
+        const feri_term *part = &terms->terms[items[i].term];
+        term.depth = part->depth > term.depth ? part->depth : term.depth;
+        term.cost += part->cost;
     }
-    if (depth + 1 > FERI_TERM_MAX_DEPTH || cost > FERI_TERM_MAX_COST) {
+    term.depth++;
+    term.cost++;
+    if (term.depth > FERI_TERM_MAX_DEPTH || term.cost > FERI_TERM_MAX_COST) {
         return FERI_TERM_UNKNOWN;
     }
-    if (terms->term_count >= FERI_TERM_UNKNOWN / 4) {
-        return 0;
-    }
-    if (feri_grow(terms->env,
+    term.items = FERI_BUMP_ARRAY(&terms->bump, feri_term_item, count);
+    if (!term.items || terms->term_count >= FERI_TERM_UNKNOWN / 4 ||
+        feri_grow(terms->env,
                   &terms->terms,
                   &terms->term_capacity,
                   terms->term_count + 1,
                   sizeof(*terms->terms)) != FER_OK) {
-        return 0;
+        return lost(terms);
     }
-    if (terms->term_count * 2 >= terms->slot_count &&
-        !grow_slots(terms, terms->slot_count ? terms->slot_count * 2 : 64)) {
-        return 0;
-    }
-    feri_term *term = &terms->terms[terms->term_count];
-    *term = (feri_term){
-        .kind = kind, .count = count, .constant = constant, .depth = depth + 1, .cost = cost};
-    if (count) {
-        term->items = FERI_BUMP_ARRAY(&terms->bump, feri_term_item, count);
-        if (!term->items) {
-            return 0;
-        }
-        memcpy(term->items, items, count * sizeof(*items));
-    }
-    feri_term_set_bounds(terms, term);
-    put_slot(terms->slots, terms->slot_count, hash, terms->term_count);
-    if (out_is_new) {
-        *out_is_new = 1;
-    }
+    memcpy(term.items, items, count * sizeof(*items));
+    feri_term_set_bounds(terms, &term);
+    terms->terms[terms->term_count] = term;
+    *slot = terms->term_count;
     return terms->term_count++;
 }
 
-static feri_sym made(feri_terms *terms, uint32_t id) {
-    if (id == 0) {
-        return lost(terms);
-    }
-    return (feri_sym){0, id};
+/* A term of two operands, in order of terms where order does not matter. */
+static uint32_t intern_pair(feri_terms *terms, uint32_t kind, feri_sym a, feri_sym b) {
+    int is_turned = kind >= FERI_TERM_MIN && a.term > b.term;
+    feri_term_item items[2];
+    items[is_turned] = (feri_term_item){a.number, a.term};
+    items[!is_turned] = (feri_term_item){b.number, b.term};
+    return intern(terms, kind, 2, items);
 }
 
 /* ---- symbols ---- */
@@ -192,223 +165,201 @@ feri_sym feri_terms_symbol(feri_terms *terms, const char *name, int64_t min) {
             symbol->min = min;
             terms->terms[symbol->term].min = min;
         }
-        return (feri_sym){0, symbol->term};
+        return of_term(symbol->term);
     }
     index = terms->symbol_count;
-    if (feri_grow(terms->env,
-                  &terms->symbols,
-                  &terms->symbol_capacity,
-                  index + 1,
-                  sizeof(*terms->symbols)) != FER_OK) {
-        return lost(terms);
-    }
+    feri_term_item item = {index, 0};
     const char *copy = name ? feri_bump_strndup(&terms->bump, name, strlen(name))
                             : feri_bump_printf(&terms->bump, "_%u", index);
-    if (!copy || (name && feri_name_map_set(&terms->names, copy, strlen(copy), index) != FER_OK)) {
-        return lost(terms);
+    if (!copy || feri_grow(terms->env,
+                           &terms->symbols,
+                           &terms->symbol_capacity,
+                           index + 1,
+                           sizeof(*terms->symbols)) != FER_OK) {
+        return of_term(lost(terms));
     }
-    terms->symbols[index] = (feri_term_symbol){copy, min, 0};
-    uint32_t id = intern(terms, FERI_TERM_SYMBOL, index, 0, /*items=*/NULL, /*out_is_new=*/NULL);
-    if (!id) {
-        /* The name stays bound to an index that was never counted: forget it by counting it. */
-        terms->symbols[index].term = FERI_TERM_UNKNOWN;
-        terms->symbol_count++;
-        return lost(terms);
+    uint32_t id = intern(terms, FERI_TERM_SYMBOL, 1, &item);
+    if (id == FERI_TERM_UNKNOWN) {
+        return of_term(id);
     }
-    terms->symbols[index].term = id;
     terms->terms[id].min = min;
+    terms->symbols[index] = (feri_term_symbol){copy, min, id};
     terms->symbol_count++;
-    return (feri_sym){0, id};
+    if (name && feri_name_map_set(&terms->names, copy, strlen(copy), index) != FER_OK) {
+        return of_term(lost(terms));
+    }
+    return of_term(id);
 }
 
 uint32_t feri_terms_symbol_count(const feri_terms *terms) { return terms->symbol_count; }
 
 uint32_t feri_terms_symbol_index(const feri_terms *terms, feri_sym sym) {
-    if (sym.term == 0 || sym.term >= terms->term_count ||
-        terms->terms[sym.term].kind != FERI_TERM_SYMBOL) {
+    if (sym.term >= terms->term_count || terms->terms[sym.term].kind != FERI_TERM_SYMBOL) {
         return UINT32_MAX;
     }
-    return (uint32_t)terms->terms[sym.term].constant;
+    return (uint32_t)terms->terms[sym.term].items[0].coefficient;
 }
 
 const char *feri_terms_symbol_name(const feri_terms *terms, uint32_t index) {
     return index < terms->symbol_count ? terms->symbols[index].name : "?";
 }
 
-/* ---- linear forms ---- */
+/* The same terms made in the same order have the same ids. */
+static fer_status clone_into(const feri_terms *terms, feri_terms *copy) {
+    FER_TRY(feri_terms_status(terms)); /* else all symbols have terms */
+    for (uint32_t id = 1; id < terms->term_count; id++) {
+        const feri_term *term = &terms->terms[id];
+        if (term->kind == FERI_TERM_SYMBOL) {
+            const feri_term_symbol *symbol = &terms->symbols[term->items[0].coefficient];
+            const char *name = symbol->name;
+            uint32_t named;
+            int is_named = feri_name_map_get(&terms->names, name, strlen(name), &named) &&
+                           terms->symbols[named].term == id;
+            feri_terms_symbol(copy, is_named ? name : NULL, symbol->min);
+        } else {
+            intern(copy, term->kind, term->count, term->items);
+        }
+    }
+    FER_TRY(feri_grow(copy->env,
+                      &copy->requirements,
+                      &copy->requirement_capacity,
+                      terms->requirement_count,
+                      sizeof(*copy->requirements)));
+    for (; copy->requirement_count < terms->requirement_count; copy->requirement_count++) {
+        copy->requirements[copy->requirement_count] = terms->requirements[copy->requirement_count];
+    }
+    copy->is_recording = terms->is_recording;
+    return feri_terms_status(copy);
+}
 
-/* The linear form of sym; 0 when unknown. */
-static int to_linear(const feri_terms *terms, feri_sym sym, feri_linear *out) {
-    out->constant = 0;
-    out->count = 0;
+fer_status feri_terms_clone(const feri_terms *terms, feri_env *env, feri_terms **out_terms) {
+    FER_TRY(feri_terms_create(env, out_terms));
+    fer_status status = clone_into(terms, *out_terms);
+    if (status != FER_OK) {
+        feri_terms_destroy(*out_terms);
+        *out_terms = NULL;
+    }
+    return status;
+}
+
+/* ---- sums ---- */
+
+/* The sum that sym is; 0 when unknown. */
+static int to_form(const feri_terms *terms, feri_sym sym, form *out) {
     if (sym.term == FERI_TERM_UNKNOWN) {
         return 0;
     }
-    if (sym.term == 0) {
-        out->constant = sym.number;
-        return 1;
-    }
     const feri_term *term = &terms->terms[sym.term];
     if (term->kind == FERI_TERM_LINEAR) {
-        out->constant = term->constant;
         out->count = term->count;
         memcpy(out->items, term->items, term->count * sizeof(*term->items));
         return 1;
     }
-    out->count = 1;
-    out->items[0] = (feri_term_item){1, sym.term};
+    out->items[0] = (feri_term_item){sym.term ? 1 : sym.number, sym.term};
+    out->count = out->items[0].coefficient != 0;
     return 1;
 }
 
-static feri_sym from_linear(feri_terms *terms, const feri_linear *form) {
-    if (form->count == 0) {
-        return feri_sym_number(form->constant);
+static feri_sym from_form(feri_terms *terms, const form *sum) {
+    if (sum->count == 0) {
+        return feri_sym_number(0);
     }
-    if (form->count == 1 && form->constant == 0 && form->items[0].coefficient == 1) {
-        return (feri_sym){0, form->items[0].term};
+    if (sum->count == 1 && sum->items[0].term == 0) {
+        return feri_sym_number(sum->items[0].coefficient);
     }
-    return made(terms,
-                intern(terms,
-                       FERI_TERM_LINEAR,
-                       form->constant,
-                       form->count,
-                       form->items,
-                       /*out_is_new=*/NULL));
+    if (sum->count == 1 && sum->items[0].coefficient == 1) {
+        return of_term(sum->items[0].term);
+    }
+    return of_term(intern(terms, FERI_TERM_LINEAR, sum->count, sum->items));
 }
 
-/* form += scale * coefficient * factor, kept sorted by factor; 0 when it does not fit. */
-static int linear_add_item(feri_linear *form, int64_t scaled, uint32_t factor) {
-    uint32_t at = 0;
-    while (at < form->count && form->items[at].term < factor) {
+/* sum += coefficient * factor, kept sorted by factor; 0 when it does not fit. */
+static int add_item(form *sum, int64_t coefficient, uint64_t factor) {
+    feri_term_item *at = sum->items;
+    feri_term_item *end = at + sum->count;
+    while (at < end && at->term < factor) {
         at++;
     }
-    if (at < form->count && form->items[at].term == factor) {
-        int64_t sum;
-        if (__builtin_add_overflow(form->items[at].coefficient, scaled, &sum)) {
+    size_t behind = (size_t)(end - at) * sizeof(*at);
+    if (at == end || at->term != factor) {
+        if (sum->count == FERI_TERM_MAX_ITEMS) {
             return 0;
         }
-        form->items[at].coefficient = sum;
-        if (sum == 0) {
-            form->count--;
-            memmove(&form->items[at],
-                    &form->items[at + 1],
-                    (form->count - at) * sizeof(form->items[0]));
-        }
-        return 1;
+        memmove(at + 1, at, behind);
+        *at = (feri_term_item){0, factor};
+        sum->count++;
+        behind += sizeof(*at);
     }
-    if (scaled == 0) {
-        return 1;
-    }
-    if (form->count == FERI_TERM_MAX_ITEMS) {
+    if (__builtin_add_overflow(at->coefficient, coefficient, &at->coefficient)) {
         return 0;
     }
-    memmove(&form->items[at + 1], &form->items[at], (form->count - at) * sizeof(form->items[0]));
-    form->items[at] = (feri_term_item){scaled, factor};
-    form->count++;
+    if (at->coefficient == 0) {
+        sum->count--;
+        memmove(at, at + 1, behind - sizeof(*at));
+    }
     return 1;
 }
 
-/* form += scale * other; 0 when a number overflows or it does not fit. */
-static int linear_add(feri_linear *form, const feri_linear *other, int64_t scale) {
-    int64_t scaled;
-    if (__builtin_mul_overflow(other->constant, scale, &scaled) ||
-        __builtin_add_overflow(form->constant, scaled, &form->constant)) {
-        return 0;
-    }
+/* sum += scale * other; 0 when a number overflows or it does not fit. */
+static int add_form(form *sum, const form *other, int64_t scale) {
     for (uint32_t i = 0; i < other->count; i++) {
+        int64_t scaled;
         if (__builtin_mul_overflow(other->items[i].coefficient, scale, &scaled) ||
-            !linear_add_item(form, scaled, other->items[i].term)) {
+            !add_item(sum, scaled, other->items[i].term)) {
             return 0;
         }
     }
     return 1;
 }
 
-static int linear_difference(const feri_terms *terms, feri_sym a, feri_sym b, feri_linear *out) {
-    feri_linear right;
-    return to_linear(terms, a, out) && to_linear(terms, b, &right) &&
-           linear_add(out, &right, /*scale=*/-1);
-}
-
-static feri_sym add_scaled(feri_terms *terms, feri_sym a, feri_sym b, int64_t scale) {
-    feri_linear left;
-    feri_linear right;
-    if (!to_linear(terms, a, &left) || !to_linear(terms, b, &right) ||
-        !linear_add(&left, &right, scale)) {
-        return feri_sym_unknown();
-    }
-    return from_linear(terms, &left);
+/* a + scale * b; 0 when it is not known. */
+static int combine(const feri_terms *terms, feri_sym a, feri_sym b, int64_t scale, form *out) {
+    form right;
+    return to_form(terms, a, out) && to_form(terms, b, &right) && add_form(out, &right, scale);
 }
 
 feri_sym feri_sym_add(feri_terms *terms, feri_sym a, feri_sym b) {
-    return add_scaled(terms, a, b, /*scale=*/1);
+    form sum;
+    return combine(terms, a, b, 1, &sum) ? from_form(terms, &sum) : feri_sym_unknown();
 }
 
 feri_sym feri_sym_sub(feri_terms *terms, feri_sym a, feri_sym b) {
-    return add_scaled(terms, a, b, /*scale=*/-1);
+    form sum;
+    return combine(terms, a, b, -1, &sum) ? from_form(terms, &sum) : feri_sym_unknown();
 }
 
 /* ---- products ---- */
 
-/* The powers of a factor: {1, factor} unless it is a product. */
-static uint32_t to_powers(const feri_terms *terms, uint32_t factor, feri_term_item *out) {
+/* The powers that a factor is the product of. */
+static void to_powers(const feri_terms *terms, uint64_t factor, form *out) {
     const feri_term *term = &terms->terms[factor];
     if (term->kind == FERI_TERM_PRODUCT) {
-        memcpy(out, term->items, term->count * sizeof(*out));
-        return term->count;
+        out->count = term->count;
+        memcpy(out->items, term->items, term->count * sizeof(*term->items));
+        return;
     }
-    out[0] = (feri_term_item){1, factor};
-    return 1;
+    out->count = 1;
+    out->items[0] = (feri_term_item){1, factor};
 }
 
-/* The factor a * b; 0 out of memory, UNKNOWN too large. */
-static uint32_t multiply_factors(feri_terms *terms, uint32_t a, uint32_t b) {
-    feri_linear powers = {0};
-    feri_term_item extra[FERI_TERM_MAX_ITEMS];
-    powers.count = to_powers(terms, a, powers.items);
-    uint32_t extra_count = to_powers(terms, b, extra);
-    for (uint32_t i = 0; i < extra_count; i++) {
-        if (!linear_add_item(&powers, extra[i].coefficient, extra[i].term)) {
-            return FERI_TERM_UNKNOWN;
-        }
+/* The factor a * b ^ power, power being 1 or -1; UNKNOWN when there is none. */
+static uint64_t multiply_factors(feri_terms *terms, uint64_t a, uint64_t b, int64_t power) {
+    form powers;
+    form other;
+    to_powers(terms, a, &powers);
+    to_powers(terms, b, &other);
+    if (!add_form(&powers, &other, power)) {
+        return FERI_TERM_UNKNOWN;
     }
     for (uint32_t i = 0; i < powers.count; i++) {
-        if (powers.items[i].coefficient > 64) {
+        if (powers.items[i].coefficient < 0 || powers.items[i].coefficient > 64) {
             return FERI_TERM_UNKNOWN;
         }
     }
-    return intern(terms,
-                  FERI_TERM_PRODUCT,
-                  /*constant=*/0,
-                  powers.count,
-                  powers.items,
-                  /*out_is_new=*/NULL);
-}
-
-static feri_sym multiply_linear(feri_terms *terms, const feri_linear *a, const feri_linear *b) {
-    feri_linear sum = {0};
-    if (!linear_add(&sum, a, b->constant)) {
-        return feri_sym_unknown();
+    if (powers.count == 0 || (powers.count == 1 && powers.items[0].coefficient == 1)) {
+        return powers.count ? powers.items[0].term : 0;
     }
-    for (uint32_t j = 0; j < b->count; j++) {
-        int64_t scaled;
-        if (__builtin_mul_overflow(a->constant, b->items[j].coefficient, &scaled) ||
-            !linear_add_item(&sum, scaled, b->items[j].term)) {
-            return feri_sym_unknown();
-        }
-        for (uint32_t i = 0; i < a->count; i++) {
-            uint32_t factor = multiply_factors(terms, a->items[i].term, b->items[j].term);
-            if (factor == 0) {
-                return lost(terms);
-            }
-            if (factor == FERI_TERM_UNKNOWN ||
-                __builtin_mul_overflow(a->items[i].coefficient, b->items[j].coefficient, &scaled) ||
-                !linear_add_item(&sum, scaled, factor)) {
-                return feri_sym_unknown();
-            }
-        }
-    }
-    return from_linear(terms, &sum);
+    return intern(terms, FERI_TERM_PRODUCT, powers.count, powers.items);
 }
 
 feri_sym feri_sym_mul(feri_terms *terms, feri_sym a, feri_sym b) {
@@ -416,12 +367,24 @@ feri_sym feri_sym_mul(feri_terms *terms, feri_sym a, feri_sym b) {
     if ((a.term == 0 && a.number == 0) || (b.term == 0 && b.number == 0)) {
         return feri_sym_number(0);
     }
-    feri_linear left;
-    feri_linear right;
-    if (!to_linear(terms, a, &left) || !to_linear(terms, b, &right)) {
+    form left;
+    form right;
+    form sum = {.count = 0};
+    if (!to_form(terms, a, &left) || !to_form(terms, b, &right)) {
         return feri_sym_unknown();
     }
-    return multiply_linear(terms, &left, &right);
+    for (uint32_t i = 0; i < left.count * right.count; i++) {
+        feri_term_item l = left.items[i % left.count];
+        feri_term_item r = right.items[i / left.count];
+        uint64_t factor = multiply_factors(terms, l.term, r.term, 1);
+        int64_t scaled;
+        if (factor == FERI_TERM_UNKNOWN ||
+            __builtin_mul_overflow(l.coefficient, r.coefficient, &scaled) ||
+            !add_item(&sum, scaled, factor)) {
+            return feri_sym_unknown();
+        }
+    }
+    return from_form(terms, &sum);
 }
 
 /* ---- quotients ---- */
@@ -431,206 +394,149 @@ static int64_t floor_div(int64_t a, int64_t b) {
     return quotient - ((a % b != 0 && (a < 0) != (b < 0)) ? 1 : 0);
 }
 
-static feri_sym binary(feri_terms *terms, int32_t kind, feri_sym a, feri_sym b) {
-    feri_term_item items[2] = {
-        {a.number, a.term},
-        {b.number, b.term}
-    };
-    return made(terms, intern(terms, kind, /*constant=*/0, 2, items, /*out_is_new=*/NULL));
-}
-
-/* form / (coefficient * factor) when every item has it as a factor; 0 when not. */
-static int
-divide_exactly(feri_terms *terms, const feri_linear *form, feri_term_item by, feri_linear *out) {
-    feri_term_item divisor[FERI_TERM_MAX_ITEMS];
-    uint32_t divisor_count = to_powers(terms, by.term, divisor);
-    *out = (feri_linear){0};
-    if (form->constant != 0) {
-        return 0;
-    }
-    for (uint32_t i = 0; i < form->count; i++) {
-        if (by.coefficient == -1 || form->items[i].coefficient % by.coefficient != 0) {
+/* sum / (coefficient * factor) when every item has it as a factor; 0 when not. */
+static int divide_exactly(feri_terms *terms, const form *sum, feri_term_item by, form *out) {
+    out->count = 0;
+    for (uint32_t i = 0; i < sum->count; i++) {
+        feri_term_item item = sum->items[i];
+        if (by.coefficient == -1 || item.coefficient % by.coefficient != 0) {
             return 0;
         }
-        int64_t coefficient = form->items[i].coefficient / by.coefficient;
-        feri_linear powers = {0};
-        powers.count = to_powers(terms, form->items[i].term, powers.items);
-        for (uint32_t j = 0; j < divisor_count; j++) {
-            if (!linear_add_item(&powers, -divisor[j].coefficient, divisor[j].term)) {
-                return 0;
-            }
-        }
-        for (uint32_t j = 0; j < powers.count; j++) {
-            if (powers.items[j].coefficient < 0) {
-                return 0;
-            }
-        }
-        if (powers.count == 0) {
-            if (__builtin_add_overflow(out->constant, coefficient, &out->constant)) {
-                return 0;
-            }
-            continue;
-        }
-        uint32_t factor = powers.items[0].term;
-        if (powers.count > 1 || powers.items[0].coefficient != 1) {
-            factor = intern(terms,
-                            FERI_TERM_PRODUCT,
-                            /*constant=*/0,
-                            powers.count,
-                            powers.items,
-                            /*out_is_new=*/NULL);
-        }
-        if (factor == 0 || factor == FERI_TERM_UNKNOWN ||
-            !linear_add_item(out, coefficient, factor)) {
+        uint64_t factor = multiply_factors(terms, item.term, by.term, -1);
+        if (factor == FERI_TERM_UNKNOWN ||
+            !add_item(out, item.coefficient / by.coefficient, factor)) {
             return 0;
         }
     }
     return 1;
 }
 
-/* floor((d q + r) / d) = q + floor(r / d): what divides comes out. */
-static feri_sym divide_by_number(feri_terms *terms, const feri_linear *form, int64_t d) {
-    feri_linear whole = {.constant = floor_div(form->constant, d)};
-    feri_linear rest = {.constant = form->constant - whole.constant * d};
-    for (uint32_t i = 0; i < form->count; i++) {
-        feri_term_item item = form->items[i];
-        feri_linear *side = item.coefficient % d == 0 ? &whole : &rest;
-        item.coefficient = side == &whole ? item.coefficient / d : item.coefficient;
-        side->items[side->count++] = item;
-    }
-    feri_sym left = from_linear(terms, &whole);
-    int64_t low;
-    int64_t high;
-    feri_linear_bounds(terms, &rest, &low, &high);
-    if (rest.count == 0 || (low >= 0 && high < d)) {
-        return left;
-    }
-    feri_sym inner = from_linear(terms, &rest);
-    if (inner.term != FERI_TERM_UNKNOWN && terms->terms[inner.term].kind == FERI_TERM_DIV &&
-        terms->terms[inner.term].items[1].term == 0) {
-        const feri_term *div = &terms->terms[inner.term]; /* (x / a) / d is x / (a d) */
-        int64_t product;
-        if (!__builtin_mul_overflow(div->items[1].coefficient, d, &product)) {
-            feri_sym x = {div->items[0].coefficient, div->items[0].term};
-            return feri_sym_add(terms, left, feri_sym_div(terms, x, feri_sym_number(product)));
+/* sum = d * whole + rest, with coefficients of the rest in [0, d). 1 when rest itself is. */
+static int split(const feri_terms *terms, const form *sum, int64_t d, form *whole, form *rest) {
+    whole->count = 0;
+    rest->count = 0;
+    for (uint32_t i = 0; i < sum->count; i++) {
+        feri_term_item item = sum->items[i];
+        int64_t quotient = floor_div(item.coefficient, d);
+        int64_t left = item.coefficient - quotient * d;
+        if (quotient) {
+            whole->items[whole->count++] = (feri_term_item){quotient, item.term};
+        }
+        if (left) {
+            rest->items[rest->count++] = (feri_term_item){left, item.term};
         }
     }
+    feri_bounds bounds = feri_linear_bounds(terms, rest->items, rest->count);
+    return bounds.min >= 0 && bounds.max < d;
+}
+
+/* floor((d q + r) / d) = q + floor(r / d): what divides comes out. */
+static feri_sym divide_by_number(feri_terms *terms, const form *sum, int64_t d) {
+    form whole;
+    form rest;
+    int is_whole = split(terms, sum, d, &whole, &rest);
+    feri_sym left = from_form(terms, &whole);
+    if (is_whole) {
+        return left;
+    }
+    feri_sym inner = from_form(terms, &rest);
     if (inner.term == FERI_TERM_UNKNOWN) {
         return inner;
     }
-    return feri_sym_add(terms, left, binary(terms, FERI_TERM_DIV, inner, feri_sym_number(d)));
+    const feri_term *term = &terms->terms[inner.term];
+    int64_t product;
+    if (term->kind == FERI_TERM_DIV && term->items[1].term == 0 &&
+        !__builtin_mul_overflow(term->items[1].coefficient, d, &product)) {
+        /* (x / a) / d is x / (a d) */
+        inner = feri_sym_div(terms, feri_term_operand(term, 0), feri_sym_number(product));
+    } else {
+        inner = of_term(intern_pair(terms, FERI_TERM_DIV, inner, feri_sym_number(d)));
+    }
+    return feri_sym_add(terms, left, inner);
 }
 
 feri_sym feri_sym_div(feri_terms *terms, feri_sym a, feri_sym b) {
-    feri_linear left;
-    feri_linear right;
-    if (!to_linear(terms, a, &left) || !to_linear(terms, b, &right)) {
+    form left;
+    form right;
+    form quotient;
+    if (!to_form(terms, a, &left) || !to_form(terms, b, &right) || right.count == 0) {
         return feri_sym_unknown();
     }
-    if (right.count == 0) {
-        int64_t d = right.constant;
-        if (d == 0 || (d == -1 && left.count == 0 && left.constant == INT64_MIN)) {
-            return feri_sym_unknown();
-        }
-        if (left.count == 0) {
-            return feri_sym_number(floor_div(left.constant, d));
-        }
-        return d > 0 ? divide_by_number(terms, &left, d) : binary(terms, FERI_TERM_DIV, a, b);
+    if (b.term == 0 && b.number > 0) {
+        return divide_by_number(terms, &left, b.number);
     }
-    feri_linear quotient;
-    if (right.count == 1 && right.constant == 0 &&
+    if (b.term == 0 && a.term == 0) {
+        return b.number == -1 ? feri_sym_sub(terms, feri_sym_number(0), a)
+                              : feri_sym_number(floor_div(a.number, b.number));
+    }
+    if (b.term != 0 && right.count == 1 &&
         divide_exactly(terms, &left, right.items[0], &quotient)) {
-        return from_linear(terms, &quotient);
+        return from_form(terms, &quotient);
     }
     if (feri_sym_equal(a, b)) {
         return feri_sym_number(1);
     }
-    return binary(terms, FERI_TERM_DIV, a, b);
+    return of_term(intern_pair(terms, FERI_TERM_DIV, a, b));
 }
 
 feri_sym feri_sym_mod(feri_terms *terms, feri_sym a, feri_sym b) {
-    feri_linear form;
-    if (a.term == FERI_TERM_UNKNOWN || b.term == FERI_TERM_UNKNOWN) {
+    form sum;
+    form whole;
+    form rest;
+    if (!to_form(terms, a, &sum) || b.term == FERI_TERM_UNKNOWN || (b.term == 0 && b.number == 0)) {
         return feri_sym_unknown();
     }
-    if (b.term != 0 || b.number < 0) {
-        if (b.term == 0 && a.term == 0) {
-            return b.number == -1
-                       ? feri_sym_number(0)
-                       : feri_sym_number(a.number - floor_div(a.number, b.number) * b.number);
+    if (feri_sym_equal(a, b)) {
+        return feri_sym_number(0);
+    }
+    if (b.term == 0 && b.number > 0) {
+        int is_rest = split(terms, &sum, b.number, &whole, &rest);
+        a = from_form(terms, &rest);
+        if (is_rest || a.term == FERI_TERM_UNKNOWN) {
+            return a;
         }
-        return feri_sym_equal(a, b) ? feri_sym_number(0) : binary(terms, FERI_TERM_MOD, a, b);
+    } else if (b.term == 0 && a.term == 0) {
+        return feri_sym_number(
+            b.number == -1 ? 0 : a.number - floor_div(a.number, b.number) * b.number);
     }
-    int64_t d = b.number;
-    if (d == 0 || !to_linear(terms, a, &form)) {
-        return feri_sym_unknown();
-    }
-    feri_linear rest = {.constant = form.constant - floor_div(form.constant, d) * d};
-    for (uint32_t i = 0; i < form.count; i++) {
-        int64_t coefficient = form.items[i].coefficient;
-        coefficient -= floor_div(coefficient, d) * d;
-        if (coefficient) {
-            rest.items[rest.count++] = (feri_term_item){coefficient, form.items[i].term};
-        }
-    }
-    int64_t low;
-    int64_t high;
-    feri_linear_bounds(terms, &rest, &low, &high);
-    feri_sym inner = from_linear(terms, &rest);
-    if (inner.term == FERI_TERM_UNKNOWN || inner.term == 0 || (low >= 0 && high < d)) {
-        return inner;
-    }
-    return binary(terms, FERI_TERM_MOD, inner, b);
+    return of_term(intern_pair(terms, FERI_TERM_MOD, a, b));
 }
 
 /* ---- order ---- */
 
+/* The bounds of a - b. */
+static feri_bounds difference(const feri_terms *terms, feri_sym a, feri_sym b) {
+    form sum;
+    if (a.term == 0 && b.term == 0) {
+        int64_t sign = (a.number > b.number) - (a.number < b.number);
+        return (feri_bounds){sign, sign};
+    }
+    return combine(terms, a, b, -1, &sum) ? feri_linear_bounds(terms, sum.items, sum.count)
+                                          : (feri_bounds){INT64_MIN, INT64_MAX};
+}
+
 int feri_sym_compare_equal(const feri_terms *terms, feri_sym a, feri_sym b) {
-    feri_linear difference;
-    int64_t low;
-    int64_t high;
-    if (feri_sym_equal(a, b)) {
-        return 1;
-    }
-    if (!linear_difference(terms, a, b, &difference)) {
-        return -1;
-    }
-    feri_linear_bounds(terms, &difference, &low, &high);
-    if (difference.count == 0) {
-        return difference.constant == 0;
-    }
-    return low > 0 || high < 0 ? 0 : -1;
+    feri_bounds bounds = difference(terms, a, b);
+    return bounds.min > 0 || bounds.max < 0 ? 0 : bounds.min == bounds.max ? 1 : -1;
 }
 
 int feri_sym_compare_less(const feri_terms *terms, feri_sym a, feri_sym b) {
-    feri_linear difference;
-    int64_t low;
-    int64_t high;
-    if (a.term == 0 && b.term == 0) {
-        return a.number < b.number;
-    }
-    if (!linear_difference(terms, a, b, &difference)) {
-        return -1;
-    }
-    feri_linear_bounds(terms, &difference, &low, &high);
-    return high < 0 ? 1 : low >= 0 ? 0 : -1;
+    feri_bounds bounds = difference(terms, a, b);
+    return bounds.max < 0 ? 1 : bounds.min >= 0 ? 0 : -1;
 }
 
-static feri_sym choose(feri_terms *terms, int32_t kind, feri_sym a, feri_sym b) {
+static feri_sym choose(feri_terms *terms, uint32_t kind, feri_sym a, feri_sym b) {
     if (a.term == FERI_TERM_UNKNOWN || b.term == FERI_TERM_UNKNOWN) {
         return feri_sym_unknown();
     }
-    int is_min = kind == FERI_TERM_MIN;
-    if (feri_sym_compare_less(terms, b, a) == 0) { /* a <= b */
-        return is_min ? a : b;
+    feri_bounds bounds = difference(terms, a, b);
+    if (bounds.max <= 0) {
+        return kind == FERI_TERM_MIN ? a : b;
     }
-    if (feri_sym_compare_less(terms, a, b) == 0) { /* b <= a */
-        return is_min ? b : a;
+    if (bounds.min >= 0) {
+        return kind == FERI_TERM_MIN ? b : a;
     }
-    if (a.term > b.term) {
-        return binary(terms, kind, b, a);
-    }
-    return binary(terms, kind, a, b);
+    return of_term(intern_pair(terms, kind, a, b));
 }
 
 feri_sym feri_sym_min(feri_terms *terms, feri_sym a, feri_sym b) {
@@ -643,32 +549,21 @@ feri_sym feri_sym_max(feri_terms *terms, feri_sym a, feri_sym b) {
 
 /* ---- requirements and broadcast ---- */
 
-static int require(feri_terms *terms, int32_t kind, feri_sym a, feri_sym b) {
-    if (!terms->is_recording) {
-        return 0;
-    }
-    feri_term_item items[2] = {
-        {a.number, a.term},
-        {b.number, b.term}
-    };
-    if (a.term > b.term) {
-        items[0] = (feri_term_item){b.number, b.term};
-        items[1] = (feri_term_item){a.number, a.term};
-    }
-    int is_new = 0;
-    uint32_t id = intern(terms, kind, /*constant=*/0, 2, items, &is_new);
+static int require(feri_terms *terms, uint32_t kind, feri_sym a, feri_sym b) {
+    uint32_t before = terms->term_count;
+    uint32_t id = terms->is_recording ? intern_pair(terms, kind, a, b) : FERI_TERM_UNKNOWN;
     if (id == FERI_TERM_UNKNOWN) {
         return 0;
     }
-    if (!id || (is_new && feri_grow(terms->env,
-                                    &terms->requirements,
-                                    &terms->requirement_capacity,
-                                    terms->requirement_count + 1,
-                                    sizeof(*terms->requirements)) != FER_OK)) {
-        lost(terms);
-        return 0;
-    }
-    if (is_new) {
+    if (id == before) { /* new */
+        if (feri_grow(terms->env,
+                      &terms->requirements,
+                      &terms->requirement_capacity,
+                      terms->requirement_count + 1,
+                      sizeof(*terms->requirements)) != FER_OK) {
+            lost(terms);
+            return 0;
+        }
         terms->requirements[terms->requirement_count++] = id;
     }
     return 1;
@@ -685,37 +580,27 @@ int feri_terms_require_equal(feri_terms *terms, feri_sym a, feri_sym b) {
     return equal != 0;
 }
 
+/* Whether part is an operand of the broadcast that whole is. */
 static int has_operand(const feri_terms *terms, feri_sym whole, feri_sym part) {
-    if (whole.term == 0 || terms->terms[whole.term].kind != FERI_TERM_BROADCAST) {
-        return 0;
-    }
-    const feri_term_item *items = terms->terms[whole.term].items;
-    return (items[0].term == part.term && items[0].coefficient == part.number) ||
-           (items[1].term == part.term && items[1].coefficient == part.number);
+    const feri_term *term = &terms->terms[whole.term];
+    return term->kind == FERI_TERM_BROADCAST && (feri_sym_equal(feri_term_operand(term, 0), part) ||
+                                                 feri_sym_equal(feri_term_operand(term, 1), part));
 }
 
 feri_sym feri_sym_broadcast(feri_terms *terms, feri_sym a, feri_sym b) {
     if (a.term == 0 && a.number == 1) {
         return b;
     }
-    if (b.term == 0 && b.number == 1) {
+    if ((b.term == 0 && b.number == 1) || feri_sym_equal(a, b)) {
         return a;
     }
-    if (a.term == FERI_TERM_UNKNOWN || b.term == FERI_TERM_UNKNOWN) {
-        return feri_sym_unknown();
-    }
-    if (feri_sym_equal(a, b)) {
-        return a;
-    }
-    if (a.term == 0 && b.term == 0) {
+    if (a.term == FERI_TERM_UNKNOWN || b.term == FERI_TERM_UNKNOWN ||
+        (a.term == 0 && b.term == 0)) {
         return feri_sym_unknown();
     }
     /* A number other than 1 is the result whatever the other is, if it fits at all. */
-    if (a.term == 0 || b.term == 0) {
-        feri_sym number = a.term == 0 ? a : b;
-        if (number.number != 1 && require(terms, FERI_TERM_FITS, a, b)) {
-            return number;
-        }
+    if ((a.term == 0 || b.term == 0) && require(terms, FERI_TERM_FITS, a, b)) {
+        return a.term == 0 ? a : b;
     }
     if (has_operand(terms, a, b)) {
         return a;
@@ -723,6 +608,5 @@ feri_sym feri_sym_broadcast(feri_terms *terms, feri_sym a, feri_sym b) {
     if (has_operand(terms, b, a)) {
         return b;
     }
-    return a.term > b.term ? binary(terms, FERI_TERM_BROADCAST, b, a)
-                           : binary(terms, FERI_TERM_BROADCAST, a, b);
+    return of_term(intern_pair(terms, FERI_TERM_BROADCAST, a, b));
 }
