@@ -238,12 +238,12 @@ void element_set(fer_dtype dtype, void *data, uint64_t index, double value) {
         return;
     }
     if (dtype == FER_F8E8M0) {
-        double exponent = value > 0 ? round(log2(value)) + 127 : 0;
+        double exponent = value > 0 ? round(log2(value)) + 127 : isnan(value) ? 255 : 0;
         bits_set(data,
                  index,
                  width,
                  (uint32_t)(exponent < 0     ? 0
-                            : exponent > 254 ? 254
+                            : exponent > 254 && !isnan(value) ? 254
                                              : exponent));
         return;
     }

@@ -32,20 +32,23 @@ static fer_status bind(feri_ref_call *call) {
     return FER_OK;
 }
 
-/* The exponent byte of an f32: 2^(byte - 127), 255 NaN. */
+/* The exponent byte of an f32: 2^(byte - 127), 255 NaN. Its denormal numbers lie on both sides of
+ * the least number, 2^-127: half the fraction. */
 static uint8_t round_to_e8m0(double value, const cast_params *params) {
     float narrow = (float)value;
     uint32_t bits;
     memcpy(&bits, &narrow, sizeof(bits));
-    uint32_t exponent = (bits >> 23) & 0xFF;
-    uint32_t fraction = bits & 0x7FFFFF;
+    uint32_t exponent = (bits >> 23) & 0xFF, fraction = bits & 0x7FFFFF;
+    uint32_t exact = exponent > 0 ? 0 : 0x400000, middle = exponent > 0 ? 0x400000 : 0x600000;
     if (exponent == 0xFF) {
+        return params->saturate && fraction == 0 ? 0xFE : 0xFF;
+    }
+    if (!params->saturate && fraction < exact && exponent == 0) {
         return 0xFF;
     }
-    int rounds_up = params->round_mode == ROUND_UP ? fraction > 0
-                    : params->round_mode == ROUND_NEAREST
-                        ? fraction > 0x400000 || (fraction == 0x400000 && exponent > 0)
-                        : 0;
+    int rounds_up = params->round_mode == ROUND_UP        ? fraction > exact
+                    : params->round_mode == ROUND_NEAREST ? fraction >= middle
+                                                          : 0;
     if (params->saturate && exponent == 0xFE) {
         rounds_up = 0;
     }

@@ -47,6 +47,22 @@ static int64_t reduce_i64(int reduction, int is_unsigned, int64_t a, int64_t b) 
     }
 }
 
+static void reduce_complex(const fer_host *host,
+                           int reduction,
+                           feri_ref_tensor out,
+                           uint64_t to,
+                           feri_ref_tensor updates,
+                           uint64_t from) {
+    double a[2], b[2];
+    out.dtype = updates.dtype = out.dtype == FER_C64 ? FER_F32 : FER_F64;
+    feri_ref_load_f64(host, &out, 2 * to, 2, a);
+    feri_ref_load_f64(host, &updates, 2 * from, 2, b);
+    double sum[2] = {a[0] + b[0], a[1] + b[1]};
+    double product[2] = {a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]};
+    host->store_f64(
+        out.dtype, out.data, 2 * to, 2, reduction == REDUCE_ADD ? sum : product, /*saturate=*/0);
+}
+
 /* count consecutive updates onto consecutive elements of out. */
 static fer_status apply(feri_ref_call *call,
                         int reduction,
@@ -62,6 +78,8 @@ static fer_status apply(feri_ref_call *call,
         if (reduction == REDUCE_NONE) {
             feri_ref_copy_run(
                 feri_ref_bits(out->dtype), out->data, to + done, updates->data, from + done, run);
+        } else if (feri_kit_class(out->dtype) == FERI_KIT_COMPLEX) {
+            reduce_complex(host, reduction, *out, to + done, *updates, from + done);
         } else if (feri_ref_is_float(out->dtype)) {
             double value = reduce_f64(reduction,
                                       feri_ref_scalar_f64(host, out, to + done),
@@ -229,9 +247,9 @@ static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) 
     if (reduction == REDUCE_UNKNOWN) {
         return "reduction must be none, add, mul, max or min";
     }
-    if (reduction != REDUCE_NONE &&
+    if ((reduction == REDUCE_MAX || reduction == REDUCE_MIN) &&
         feri_kit_class(graph->values[node->inputs[0]]->dtype) == FERI_KIT_COMPLEX) {
-        return "not yet: reductions of complex numbers";
+        return "complex numbers have no order, which reduction max or min would need";
     }
     return NULL;
 }

@@ -286,6 +286,18 @@ static fer_status find_op(fer_graph *graph, const fer_node_desc *desc, node_draf
     return draft->node.name != NULL ? FER_OK : fer_error_last()->status;
 }
 
+static fer_status
+add_constant(fer_graph *graph, const fer_node_desc *desc, fer_value_id *out_values) {
+    const char *name = desc->name != NULL ? desc->name : "";
+    if (desc->input_count != 0 || desc->output_count != 1) {
+        return feri_fail(FER_INVALID_MODEL, "Constant '%s' has one result and no operand", name);
+    }
+    for (uint32_t a = 0; a < desc->attr_count; a++) {
+        FER_TRY(check_attr(&desc->attrs[a], name));
+    }
+    return feri_graph_add_constant_node(graph, desc, out_values);
+}
+
 fer_status
 fer_graph_add_node(fer_graph *graph, const fer_node_desc *node, fer_value_id *out_values) {
     FER_TRY(check_open(graph, __func__));
@@ -301,6 +313,10 @@ fer_graph_add_node(fer_graph *graph, const fer_node_desc *node, fer_value_id *ou
     if (desc.output_count > 0 && out_values == NULL) {
         return feri_fail(
             FER_INVALID_ARGUMENT, "fer_graph_add_node '%s': out_values is NULL", draft.node.name);
+    }
+    if (strcmp(draft.node.op->name, "Constant") == 0) {
+        FER_TRY(add_constant(graph, &desc, out_values));
+        return FER_OK;
     }
     uint32_t old_value_count = graph->value_count;
     fer_value_id *outs = FERI_BUMP_ARRAY(&graph->bump, fer_value_id, desc.output_count);

@@ -102,6 +102,14 @@ fer_status feri_graph_new_constant(fer_graph *graph,
                                    const char *name,
                                    fer_tensor *tensor,
                                    fer_value_id *out_value);
+/* A Constant's value from its attribute (not sparse); bump holds strings for a while. */
+fer_status feri_constant_of_attr(feri_env *env,
+                                 feri_bump *bump,
+                                 const fer_attr *attr,
+                                 fer_tensor **out_tensor);
+fer_status feri_graph_add_constant_node(fer_graph *graph,
+                                        const fer_node_desc *desc,
+                                        fer_value_id *out_value);
 /* A body input that captures: its owner's inputs[owner_input] feeds it. */
 fer_status feri_graph_new_capture(fer_graph *body,
                                   const char *name,

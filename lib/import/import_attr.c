@@ -288,54 +288,6 @@ fer_status feri_import_attr(feri_scope *scope, feri_draft *draft, feri_span mess
 
 /* ---- Constant ---- */
 
-/* A tensor of one of the value_... attributes: a scalar, or a list. */
-static fer_status tensor_of_attr(feri_importer *im, const fer_attr *attr, fer_tensor **out_tensor) {
-    static const struct {
-        int32_t type;
-        fer_dtype dtype;
-        uint32_t rank;
-    } forms[] = {
-        {FER_ATTR_FLOAT,   FER_F32,    0},
-        {FER_ATTR_INT,     FER_I64,    0},
-        {FER_ATTR_STRING,  FER_STRING, 0},
-        {FER_ATTR_FLOATS,  FER_F32,    1},
-        {FER_ATTR_INTS,    FER_I64,    1},
-        {FER_ATTR_STRINGS, FER_STRING, 1},
-    };
-    fer_context *context = (fer_context *)(void *)im->env;
-    int64_t dim = attr->count;
-    size_t form = 0;
-    while (form < sizeof(forms) / sizeof(forms[0]) && forms[form].type != attr->type) {
-        form++;
-    }
-    if (form == sizeof(forms) / sizeof(forms[0])) {
-        return feri_fail(
-            FER_INVALID_MODEL, "attribute '%s' of a Constant is of a wrong type", attr->name);
-    }
-    uint32_t rank = forms[form].rank;
-    if (forms[form].dtype != FER_STRING) {
-        FER_TRY(fer_tensor_create(context, forms[form].dtype, rank, &dim, out_tensor));
-        const void *from = rank == 0                       ? (const void *)&attr->value
-                           : attr->type == FER_ATTR_FLOATS ? (const void *)attr->value.floats
-                                                           : (const void *)attr->value.ints;
-        if (fer_tensor_bytes(*out_tensor) > 0) {
-            memcpy(fer_tensor_data(*out_tensor), from, fer_tensor_bytes(*out_tensor));
-        }
-        return FER_OK;
-    }
-    const fer_string *strings = rank == 0 ? &attr->value.s : attr->value.strings;
-    const char **texts = FERI_BUMP_ARRAY(im->scratch, const char *, attr->count);
-    size_t *lengths = FERI_BUMP_ARRAY(im->scratch, size_t, attr->count);
-    if (texts == NULL || lengths == NULL) {
-        return fer_error_last()->status;
-    }
-    for (uint32_t s = 0; s < attr->count; s++) {
-        texts[s] = strings[s].data;
-        lengths[s] = (size_t)strings[s].length;
-    }
-    return fer_tensor_create_strings(context, rank, &dim, texts, lengths, out_tensor);
-}
-
 static int is_value(feri_span name) {
     return (name.length >= 5 && memcmp(name.data, "value", 5) == 0) ||
            feri_span_is(name, "sparse_value");
@@ -357,7 +309,7 @@ feri_import_constant(feri_scope *scope, const feri_node_view *node, fer_tensor *
             break;
         }
         FER_TRY(read_attr(scope, /*draft=*/NULL, &proto, &attr));
-        return tensor_of_attr(scope->im, &attr, out_tensor);
+        return feri_constant_of_attr(scope->im->env, scope->im->scratch, &attr, out_tensor);
     }
     return feri_fail(
         FER_INVALID_MODEL, "Constant '%.*s' has no value", FERI_SPAN_SHOWN(node->base.name));

@@ -83,7 +83,8 @@ fer_status feri_expand_skip_norm(feri_infer *call, feri_text *out_body) {
     return out_body->status;
 }
 
-/* "r, inv": x by its root mean square over axes from axis on, times a scale. */
+/* inv: one over the root mean square of x over axes. x is f32 or wider: squares of narrow floats
+ * overflow. */
 static const char root_mean_square[] = "u = Mul(x, x)\n"
                                        "inv = Reciprocal(Sqrt(Add(ReduceMean(u, axes, keepdims=1), "
                                        "{@epsilon|1e-5: x})))\n";
@@ -91,13 +92,14 @@ static const char root_mean_square[] = "u = Mul(x, x)\n"
 fer_status feri_expand_skip_simplified_norm(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body,
                   "s0 = Add(input, skip)\n"
-                  "x = %s\n"
-                  "input_skip_bias_sum = Identity(x)\n"
+                  "s = %s\n"
+                  "input_skip_bias_sum = Identity(s)\n"
+                  "x = Cast(s, to=f32)\n"
                   "axes = {i64: -1}\n"
                   "%s"
                   "mean = Mul(inv, {0: inv})\n"
                   "inv_std_var = Cast(inv, to=f32)\n"
-                  "output = Mul(Mul(x, inv), gamma)\n",
+                  "output = Mul(Cast(Mul(x, inv), to=gamma), gamma)\n",
                   feri_infer_in(call, 3) ? "Add(s0, bias)" : "Identity(s0)",
                   root_mean_square);
     return out_body->status;
@@ -110,14 +112,16 @@ fer_status feri_expand_simplified_norm(feri_infer *call, feri_text *out_body) {
     }
     int32_t axis = feri_infer_axis_attr(call, -1, rank);
     FER_TRY(call->status);
-    feri_text_add(out_body, "x = Identity(X)\naxes = {i64:");
+    feri_text_add(out_body,
+                  "x = Cast(X, to=%s)\naxes = {i64:",
+                  call->in[0]->dtype == FER_F64 ? "f64" : "f32");
     for (int32_t i = axis; i < rank; i++) {
         feri_text_add(out_body, " %d", (int)i);
     }
     feri_text_add(out_body,
                   "}\n%s"
                   "inv_std_var = Cast(inv, to=f32)\n"
-                  "Y = Mul(Mul(x, inv), scale)\n",
+                  "Y = Mul(Cast(Mul(x, inv), to=scale), scale)\n",
                   root_mean_square);
     return out_body->status;
 }

@@ -241,6 +241,7 @@ static fer_status fold_evaluated(fold *job, feri_gnode *node) {
 static fer_status fold_node(fold *job, feri_gnode *node) {
     const uint32_t never = FERI_OP_CONTROL | FERI_OP_HOST | FERI_OP_RANDOM;
     if (node->is_dead || node->body_count || (node->op->flags & never) ||
+        node->input_count == 0 || /* to evaluate it is to compile it, and to come here again */
         node->op == job->dequantize || node->op == job->dropout) {
         return FER_OK;
     }

@@ -135,12 +135,14 @@ static fer_status
 string_values(const trial *self, case_input *input, fer_context *context, uint64_t *state) {
     static const char *const texts[] = {
         "", "a", "chip", "Ferrule", "two words", "\xc3\xa9t\xc3\xa9", "x1", "-3.5"};
-    static const char *const numbers[] = {"0", "17", "-3", "100", "+5", "1", "42", "-0"};
+    static const char *const numbers[] = {"0", "17", "3", "100", "+5", "1", "42", "007"};
+    static const char *const negative[] = {"-1", "17", "-3", "-128", "+5", "127", "-42", "-0"};
     static const char *const reals[] = {
         "3.25", "-0.1", "1e-5", "6.5E2", "INF", "-inf", "NaN", "+Inf"};
-    const char *const *words = strcmp(self->values, "numbers") == 0 ? numbers
-                               : strcmp(self->values, "reals") == 0 ? reals
-                                                                    : texts;
+    const char *const *words = strcmp(self->values, "numbers") == 0  ? numbers
+                               : strcmp(self->values, "signed") == 0 ? negative
+                               : strcmp(self->values, "reals") == 0  ? reals
+                                                                     : texts;
     uint64_t count = dims_count(input->rank, input->dims);
     uint32_t own = input->words != NULL ? text_pieces(input->words) : 0;
     const char **items = calloc(count + 1, sizeof *items);

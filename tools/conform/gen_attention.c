@@ -40,7 +40,8 @@ static int sizes_of(const trial *self, sizes *out) {
     out->past = arg_with(self, "past_key") ? arg_int(self, "past", 3) : 0;
     out->value_size = arg_int(self, "vsize", out->size);
     out->total = out->past + out->keys;
-    return out->heads % out->kv_heads == 0 &&
+    return out->kv_heads > 0 && out->keys > 0 && out->past >= 0 && out->value_size > 0 &&
+           out->heads % out->kv_heads == 0 &&
            (self->rank == 4 || arg_text(self, "kvheads") == NULL);
 }
 

@@ -138,6 +138,31 @@ static long double combined(const trial *self, long double old, long double new)
                                                         : value;
 }
 
+/* Element number at of out, and number i of updates, of as many parts as the dtype has. */
+static void combine(const trial *self, nd *out, uint64_t at, const nd *updates, uint64_t i) {
+    uint64_t parts;
+    const char *how = arg_text(self, "reduction");
+    long double factor = how != NULL ? 2 * dtype_unit(self->dtype) : 0;
+    (void)dtype_part(self->dtype, &parts);
+    if (parts == 2 && (self->row->flags & ROW_MOVEMENT) == 0) {
+        long double *to = out->v + 2 * at;
+        const long double *from = updates->v + 2 * i;
+        int is_add = how != NULL && how[0] == 'a';
+        long double re = is_add ? to[0] + from[0] : to[0] * from[0] - to[1] * from[1];
+        long double im = is_add ? to[1] + from[1] : to[0] * from[1] + to[1] * from[0];
+        long double size =
+            (1 + fabsl(to[0]) + fabsl(to[1])) * (1 + fabsl(from[0]) + fabsl(from[1]));
+        to[0] = re;
+        to[1] = im;
+        out->slack[2 * at] =
+            out->slack[2 * at] * (is_add ? 1 : fabsl(from[0]) + fabsl(from[1])) + 2 * factor * size;
+        out->slack[2 * at + 1] = out->slack[2 * at];
+        return;
+    }
+    out->v[at] = combined(self, out->v[at], updates->v[i]);
+    out->slack[at] += factor * (1 + fabsl(out->v[at]));
+}
+
 /* Without a reduction no index may come twice: one row of a permutation, here a rotation. */
 static int fill_scatter_elements(trial *self) {
     int64_t axis = axis_of(arg_int(self, "axis", 0), self->rank);
@@ -156,15 +181,11 @@ static int scatter_elements_oracle(const trial *self, const nd *in, nd *out) {
             at[FER_MAX_RANK];
     nd_like(self, out, in);
     nd_slack(self, out);
-    memcpy(out->v, in->v, in->count * sizeof *in->v);
+    memcpy(out->v, in->v, 2 * in->count * sizeof *in->v);
     for (uint64_t i = 0; i < in[1].count; i++, (void)index_next(in[1].rank, in[1].dims, index)) {
         memcpy(at, index, sizeof at);
         at[axis] = wrapped(in[1].v[i], in->dims[axis]);
-        uint64_t flat = index_flat(in->rank, in->dims, at);
-        out->v[flat] = combined(self, out->v[flat], in[2].v[i]);
-        out->slack[flat] += arg_text(self, "reduction") != NULL
-                                ? 2 * dtype_unit(self->dtype) * (1 + fabsl(out->v[flat]))
-                                : 0;
+        combine(self, out, index_flat(in->rank, in->dims, at), &in[2], i);
     }
     return 1;
 }
@@ -192,17 +213,13 @@ static int scatter_nd_oracle(const trial *self, const nd *in, nd *out) {
     int64_t index[FER_MAX_RANK] = {0}, at[FER_MAX_RANK];
     nd_like(self, out, in);
     nd_slack(self, out);
-    memcpy(out->v, in->v, in->count * sizeof *in->v);
+    memcpy(out->v, in->v, 2 * in->count * sizeof *in->v);
     for (uint64_t i = 0; i < in[2].count; i++, (void)index_next(in[2].rank, in[2].dims, index)) {
         for (uint32_t c = 0; c < k; c++) {
             at[c] = wrapped(in[1].v[(uint64_t)index[0] * k + c], in->dims[c]);
         }
         memcpy(at + k, index + 1, (in->rank - k) * sizeof *at);
-        uint64_t flat = index_flat(in->rank, in->dims, at);
-        out->v[flat] = combined(self, out->v[flat], in[2].v[i]);
-        out->slack[flat] += arg_text(self, "reduction") != NULL
-                                ? 2 * dtype_unit(self->dtype) * (1 + fabsl(out->v[flat]))
-                                : 0;
+        combine(self, out, index_flat(in->rank, in->dims, at), &in[2], i);
     }
     return 1;
 }
@@ -315,7 +332,7 @@ static int tensor_scatter_oracle(const trial *self, const nd *in, nd *out) {
     int64_t axis = axis_of(arg_int(self, "axis", -2), in->rank), index[FER_MAX_RANK] = {0},
             at[FER_MAX_RANK];
     nd_like(self, out, in);
-    memcpy(out->v, in->v, in->count * sizeof *in->v);
+    memcpy(out->v, in->v, 2 * in->count * sizeof *in->v);
     for (uint64_t i = 0; i < in[1].count; i++, (void)index_next(in[1].rank, in[1].dims, index)) {
         memcpy(at, index, sizeof at);
         at[axis] += in[2].v != NULL ? (int64_t)in[2].v[index[0]] : 0;
@@ -412,6 +429,8 @@ static const case_row reduced[] = {
      fill_scatter_elements, scatter_elements_oracle, ROW_ZEROS, NULL, NULL},
     {"ScatterND", NUMERIC, FEW, "k=1,reduction=add k=2,reduction=mul k=1,reduction=max k=1,reduction=min", "ints", fill_scatter_nd,
      scatter_nd_oracle, ROW_ZEROS, NULL, NULL},
+    {"ScatterElements", "complex", FEW, "reduction=add reduction=mul,axis=1 reduction=add,axis=-1,size=9", "ints uniform", fill_scatter_elements, scatter_elements_oracle, ROW_ZEROS, NULL, NULL},
+    {"ScatterND", "complex", FEW, "k=1,reduction=add k=2,reduction=mul k=1,reduction=mul", "ints uniform", fill_scatter_nd, scatter_nd_oracle, ROW_ZEROS, NULL, NULL},
 };
 /* clang-format on */
 

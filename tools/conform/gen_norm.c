@@ -174,9 +174,17 @@ static int layer_oracle(const trial *self, const nd *in, nd *out) {
     }
     return 1;
 }
+/* SimplifiedLayerNormalization has a second result: 1 / root of every group. */
 static int rms_oracle(const trial *self, const nd *in, nd *out) {
-    int64_t axis = axis_of(arg_int(self, "axis", -1), in->rank);
+    int64_t axis = axis_of(arg_int(self, "axis", -1), in->rank), dims[FER_MAX_RANK];
     uint64_t inner = dims_count(in->rank - (uint32_t)axis, in->dims + axis);
+    for (uint32_t i = 0; i < in->rank; i++) {
+        dims[i] = i < axis ? in->dims[i] : 1;
+    }
+    if (self->output_count > 1) {
+        nd_make(self, &out[1], in->rank, dims);
+        nd_slack(self, &out[1]);
+    }
     nd_like(self, out, in);
     nd_slack(self, out);
     for (uint64_t g = 0; g < in->count / inner; g++) {
@@ -186,13 +194,20 @@ static int rms_oracle(const trial *self, const nd *in, nd *out) {
         }
         long double root =
             sqrtl(sum / (long double)inner + (long double)arg_real(self, "epsilon", 1e-5f));
+        if (self->output_count > 1) {
+            out[1].v[g] = 1 / root;
+            out[1].slack[g] =
+                ((self->dtype == FER_F64 ? 24 + (long double)inner : 24) * unit_of(self) +
+                 2 * dtype_unit(self->dtype)) /
+                root;
+        }
         for (uint64_t k = 0; k < inner; k++) {
             long double y = in->v[g * inner + k] / root;
             out->v[g * inner + k] = y * in[1].v[k];
             /* The quotient is cast back to the input's dtype before the scale. */
             out->slack[g * inner + k] =
                 ((self->dtype == FER_F64 ? 24 + (long double)inner : 24) * unit_of(self) +
-                 2 * dtype_unit(self->dtype)) *
+                 2 * fmaxl(dtype_unit(self->dtype), dtype_unit(self->inputs[1].dtype))) *
                 fabsl(out->v[g * inner + k]);
         }
     }
@@ -326,6 +341,7 @@ static const case_row rows[] = {
     {"LayerNormalization", NULL, LINES " image", "- axis=1 axis=0 with=B with=B,axis=-2,epsilon=0.01 outs=3 outs=3,with=B,axis=1 outs=2", "ints uniform", fill_layer,
      layer_oracle, ROW_ZEROS, NULL, NULL},
     {"RMSNormalization", NULL, LINES " image", "- axis=1 axis=0 axis=-2,epsilon=0.01", "ints uniform", fill_layer, rms_oracle, ROW_ZEROS, NULL, NULL},
+    {"SimplifiedLayerNormalization", NULL, LINES " image", "- axis=1 axis=0 axis=-2,epsilon=0.01 outs=2 outs=2,axis=1 outs=2,axis=-2,epsilon=0.5 V=f32 V=f16,outs=2", "ints uniform", fill_layer, rms_oracle, ROW_ZEROS, NULL, NULL},
     {"BatchNormalization", NULL, "image line cube prime row pixel", "- epsilon=0.01 training_mode=1,outs=3 training_mode=1,outs=3,momentum=0.5", "ints uniform", fill_channels,
      batch_oracle, ROW_ZEROS, NULL, NULL},
     {"InstanceNormalization", NULL, "image line cube row", "- epsilon=0.01", "ints uniform", fill_channels, group_oracle, ROW_ZEROS, NULL, NULL},

@@ -232,7 +232,11 @@ static const double whole_regions[][4] = {
 static int fill_regions(trial *self) {
     int is_pool = self->op->name[0] == 'M', width = is_pool ? 5 : 4, count = 7;
     case_input *rois = &self->inputs[1];
-    if (self->rank != 4 || dims_count(self->rank, self->dims) == 0) {
+    int64_t pooled[2] = {1, 1};
+    (void)arg_ints(self, "pooled_shape", pooled, 2);
+    if (self->rank != 4 || dims_count(self->rank, self->dims) == 0 || pooled[0] < 1 ||
+        pooled[1] < 1 || arg_int(self, "output_height", 1) < 1 ||
+        arg_int(self, "output_width", 1) < 1) {
         return 0;
     }
     input_dims(self, 1, 2, (int64_t[]){count, width});
@@ -405,7 +409,8 @@ static int64_t deform_size(const deform *d, int k, int64_t size) {
 static int fill_deform(trial *self) {
     deform d;
     deform_read(self, &d);
-    if (self->rank != 4 || self->dims[1] % d.group != 0 || self->dims[1] % d.offset_group != 0) {
+    if (self->rank != 4 || d.group < 1 || d.offset_group < 1 || d.stride[0] < 1 ||
+        d.stride[1] < 1 || self->dims[1] % d.group != 0 || self->dims[1] % d.offset_group != 0) {
         return 0;
     }
     int64_t h = deform_size(&d, 0, self->dims[2]), w = deform_size(&d, 1, self->dims[3]),

@@ -59,7 +59,8 @@ static int fill_dft(trial *self) {
             axis = axis_of(arg_int(self, "axis", -2), self->rank);
     int is_one = arg_int(self, "onesided", 0) != 0, is_inverse = arg_int(self, "inverse", 0) != 0;
     return axis >= 0 && axis + 1 < (int64_t)self->rank && (parts == 1 || parts == 2) &&
-           (!is_one || parts == 1 + is_inverse) && (!is_one || !is_inverse || self->dims[axis] > 1);
+           arg_int(self, "dft_length", 1) > 0 && (!is_one || parts == 1 + is_inverse) &&
+           (!is_one || !is_inverse || self->dims[axis] > 1);
 }
 
 static int dft_oracle(const trial *self, const nd *in, nd *out) {
@@ -102,7 +103,8 @@ static int64_t frame_of(const trial *self) {
 static int fill_stft(trial *self) {
     int64_t frame = frame_of(self), wide = arg_int(self, "wide", frame);
     int is_one = arg_int(self, "onesided", 1) != 0;
-    if (self->rank != 3 || frame < 1 || self->dims[1] < frame || (is_one && self->dims[2] != 1)) {
+    if (self->rank != 3 || frame < 1 || wide < frame || arg_int(self, "frame_step", 1) < 1 ||
+        self->dims[1] < frame || (is_one && self->dims[2] != 1)) {
         return 0;
     }
     if (arg_with(self, "window")) {
@@ -155,7 +157,10 @@ static void put(const trial *self, nd *out, uint64_t i, long double value) {
     }
 }
 
-static int fill_scalars(trial *self) { return self->rank == 0; }
+static int fill_scalars(trial *self) {
+    return self->rank == 0 && arg_int(self, "size", 1) >= 0 &&
+           arg_int(self, "num_mel_bins", 1) > 0 && arg_int(self, "dft_length", 1) > 0;
+}
 static int window_oracle(const trial *self, const nd *in, nd *out) {
     int64_t size = (int64_t)in->v[0], length = arg_int(self, "periodic", 1) != 0 ? size : size - 1;
     nd_make(self, out, 1, &size);

@@ -23,7 +23,8 @@ static int64_t rotated_of(const trial *self) {
 static int fill_rotary(trial *self) {
     if ((self->rank != 3 && self->rank != 4) ||
         (self->rank == 3) != (arg_text(self, "num_heads") != NULL) ||
-        (self->rank == 3 && self->dims[2] % arg_int(self, "num_heads", 1) != 0)) {
+        (self->rank == 3 && (arg_int(self, "num_heads", 1) < 1 ||
+                             self->dims[2] % arg_int(self, "num_heads", 1) != 0))) {
         return 0;
     }
     int64_t size = rotary_size(self), half = rotated_of(self) / 2,
@@ -79,7 +80,7 @@ typedef struct linear {
 static int linear_of(const trial *self, linear *out) {
     const char *rule = arg_text(self, "update_rule");
     int64_t heads = arg_int(self, "q_num_heads", 1);
-    if (self->rank != 3 || self->dims[2] % heads != 0) {
+    if (self->rank != 3 || heads < 1 || self->dims[2] % heads != 0) {
         return 0;
     }
     rule = rule != NULL ? rule : "gated_delta";
@@ -92,7 +93,7 @@ static int linear_of(const trial *self, linear *out) {
                     rule[0] == 'g',
                     strstr(rule, "delta") != NULL,
                     strstr(rule, "delta") != NULL};
-    return heads % out->kv_heads == 0;
+    return out->kv_heads > 0 && out->value_size > 0 && heads % out->kv_heads == 0;
 }
 
 static int fill_linear_attention(trial *self) {
@@ -199,7 +200,7 @@ static int linear_oracle(const trial *self, const nd *in, nd *out) {
 
 static int fill_causal(trial *self) {
     int64_t k = arg_int(self, "k", 3);
-    if (self->rank != 3) {
+    if (self->rank != 3 || k < 1) {
         return 0;
     }
     input_dims(self, 1, 3, (int64_t[]){self->dims[1], 1, k});

@@ -28,6 +28,9 @@ static int unpooled_of(const trial *self, uint32_t rank, const int64_t *dims, un
     for (uint32_t i = 0; i < spatial; i++) {
         out->dims[2 + i] = (dims[2 + i] - 1) * out->stride[i] + out->kernel[i] - out->pads[i] -
                            out->pads[spatial + i];
+        if (out->dims[2 + i] < 1) {
+            return 0;
+        }
     }
     return 1;
 }
@@ -92,6 +95,9 @@ static int fold_of(const trial *self, fold *out) {
     (void)arg_ints(self, "dilations", out->dilation, 5);
     (void)arg_ints(self, "pads", out->pads, 10);
     for (uint32_t i = 0; i < out->spatial; i++) {
+        if (out->stride[i] < 1 || out->dilation[i] < 1 || out->block[i] < 1 || out->image[i] < 0) {
+            return 0;
+        }
         int64_t room = out->image[i] + out->pads[i] + out->pads[out->spatial + i] -
                        out->dilation[i] * (out->block[i] - 1) - 1;
         out->blocks[i] = room < 0 ? 0 : room / out->stride[i] + 1;

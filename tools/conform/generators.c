@@ -20,6 +20,8 @@ static const case_family *const families[] = {
     &cases_random,
     &cases_resize,
     &cases_sample,
+    &cases_gradient,
+    &cases_convert,
     &cases_stateful,
     &cases_attention,
     &cases_training,

@@ -21,6 +21,8 @@ extern const case_family cases_recurrent;
 extern const case_family cases_random;
 extern const case_family cases_resize;
 extern const case_family cases_sample;
+extern const case_family cases_gradient;
+extern const case_family cases_convert;
 extern const case_family cases_stateful;
 extern const case_family cases_attention;
 extern const case_family cases_training;

@@ -71,6 +71,47 @@ static fer_status add_inputs(const trial *self, built_case *out, fer_value_id *i
     return FER_OK;
 }
 
+typedef struct model_bytes {
+    char *data;
+    size_t length, capacity;
+    int failed;
+} model_bytes;
+
+static int32_t keep_bytes(void *self, const char *text, size_t length) {
+    model_bytes *bytes = self;
+    if (bytes->length + length > bytes->capacity) {
+        size_t capacity = 2 * (bytes->length + length);
+        char *grown = realloc(bytes->data, capacity);
+        bytes->failed |= grown == NULL;
+        if (grown == NULL) {
+            return 1;
+        }
+        bytes->data = grown;
+        bytes->capacity = capacity;
+    }
+    memcpy(bytes->data + bytes->length, text, length);
+    bytes->length += length;
+    return 0;
+}
+
+/* Writes the graph as a model and takes what importing makes of it. */
+static fer_status import_again(fer_context *context, built_case *out) {
+    model_bytes bytes = {0};
+    fer_graph *graph = NULL;
+    fer_status status = fer_graph_write_onnx(out->graph, keep_bytes, &bytes);
+    if (status == FER_OK) {
+        status = bytes.failed ? FER_OUT_OF_MEMORY
+                              : fer_graph_import_memory(
+                                    context, bytes.data, bytes.length, NULL, NULL, NULL, &graph);
+    }
+    free(bytes.data);
+    if (status == FER_OK) {
+        fer_graph_release(out->graph);
+        out->graph = graph;
+    }
+    return status;
+}
+
 fer_status case_build(const trial *self, fer_context *context, built_case *out) {
     fer_value_id ids[CASE_INPUTS], outputs[CASE_OUTPUTS];
     memset(out, 0, sizeof *out);
@@ -94,7 +135,8 @@ fer_status case_build(const trial *self, fer_context *context, built_case *out) 
     if (status == FER_OK) {
         status = fer_graph_finish(out->graph);
     }
-    return status;
+    return status == FER_OK && (self->row->flags & ROW_IMPORTED) != 0 ? import_again(context, out)
+                                                                      : status;
 }
 
 void built_finish(built_case *self) {

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Constant's many forms of a tensor. Such nodes become constants of the graph when they are added,
+ * so that no device and no pass meets one. Called by builder.c and by the importer.
+ */
+#include "base/error.h"
+#include "graph/graph.h"
+
+#include <string.h>
+
+/* A tensor of one of the value_... attributes: a scalar, or a list. */
+fer_status feri_constant_of_attr(feri_env *env,
+                                 feri_bump *bump,
+                                 const fer_attr *attr,
+                                 fer_tensor **out_tensor) {
+    static const struct {
+        int32_t type;
+        fer_dtype dtype;
+        uint32_t rank;
+    } forms[] = {
+        {FER_ATTR_FLOAT,   FER_F32,    0},
+        {FER_ATTR_INT,     FER_I64,    0},
+        {FER_ATTR_STRING,  FER_STRING, 0},
+        {FER_ATTR_FLOATS,  FER_F32,    1},
+        {FER_ATTR_INTS,    FER_I64,    1},
+        {FER_ATTR_STRINGS, FER_STRING, 1},
+    };
+    fer_context *context = (fer_context *)(void *)env;
+    int64_t dim = attr->count;
+    size_t form = 0;
+    if (attr->type == FER_ATTR_TENSOR) {
+        *out_tensor = fer_tensor_retain(attr->value.tensor);
+        return FER_OK;
+    }
+    while (form < sizeof(forms) / sizeof(forms[0]) && forms[form].type != attr->type) {
+        form++;
+    }
+    if (form == sizeof(forms) / sizeof(forms[0])) {
+        return feri_fail(
+            FER_INVALID_MODEL, "attribute '%s' of a Constant is of a wrong type", attr->name);
+    }
+    uint32_t rank = forms[form].rank;
+    if (forms[form].dtype != FER_STRING) {
+        FER_TRY(fer_tensor_create(context, forms[form].dtype, rank, &dim, out_tensor));
+        const void *from = rank == 0                       ? (const void *)&attr->value
+                           : attr->type == FER_ATTR_FLOATS ? (const void *)attr->value.floats
+                                                           : (const void *)attr->value.ints;
+        if (fer_tensor_bytes(*out_tensor) > 0) {
+            memcpy(fer_tensor_data(*out_tensor), from, fer_tensor_bytes(*out_tensor));
+        }
+        return FER_OK;
+    }
+    const fer_string *strings = rank == 0 ? &attr->value.s : attr->value.strings;
+    const char **texts = FERI_BUMP_ARRAY(bump, const char *, attr->count);
+    size_t *lengths = FERI_BUMP_ARRAY(bump, size_t, attr->count);
+    if (texts == NULL || lengths == NULL) {
+        return fer_error_last()->status;
+    }
+    for (uint32_t s = 0; s < attr->count; s++) {
+        texts[s] = strings[s].data;
+        lengths[s] = (size_t)strings[s].length;
+    }
+    return fer_tensor_create_strings(context, rank, &dim, texts, lengths, out_tensor);
+}
+
+fer_status
+feri_graph_add_constant_node(fer_graph *graph, const fer_node_desc *desc, fer_value_id *out_value) {
+    for (uint32_t a = 0; a < desc->attr_count; a++) {
+        fer_tensor *tensor = NULL;
+        if (strncmp(desc->attrs[a].name, "value", 5) == 0) {
+            fer_status status =
+                feri_constant_of_attr(graph->env, &graph->bump, &desc->attrs[a], &tensor);
+            if (status == FER_OK) {
+                status = feri_graph_new_constant(graph, /*name=*/NULL, tensor, out_value);
+            }
+            fer_tensor_release(tensor);
+            return status;
+        }
+    }
+    return feri_fail(
+        FER_INVALID_MODEL, "Constant '%s' has no value", desc->name != NULL ? desc->name : "");
+}
