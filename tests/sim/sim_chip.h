@@ -180,6 +180,7 @@ typedef struct sim_block_head {
     uint32_t reserved;
     int64_t k, n;
 } sim_block_head;
+uint64_t sim_blocked_bytes(const fer_value_view *value);
 #define SIM_BLOCK_MAGIC 0x424d4953u
 
 fer_status sim_op_claims(void *device, const fer_op_claim **out_claims, uint32_t *out_count);

@@ -196,7 +196,7 @@ sim_workspace_bytes(void *object, void *exec_object, const int64_t *dims, uint64
 
 /* ---- weights ---- */
 
-static uint64_t blocked_bytes(const fer_value_view *value) {
+uint64_t sim_blocked_bytes(const fer_value_view *value) {
     uint64_t columns = (uint64_t)(value->dims[1].value + SIM_BLOCK - 1) / SIM_BLOCK * SIM_BLOCK;
     return sizeof(sim_block_head) + columns * (uint64_t)value->dims[0].value * sizeof(float);
 }
@@ -213,7 +213,7 @@ weight_layout(void *object, void *exec_object, uint32_t index, fer_weight_layout
         return feri_kit_short(device->host);
     }
     if (exec->is_blocked[index]) {
-        out_layout->bytes = blocked_bytes(exec->graph->values[exec->graph->constants[index]]);
+        out_layout->bytes = sim_blocked_bytes(exec->graph->values[exec->graph->constants[index]]);
         (void)snprintf(out_layout->name, sizeof(out_layout->name), "sim columns of %d", SIM_BLOCK);
         if (sim_fault_hits(device->chip, &device->chip->faults.layout_wrong_at)) {
             out_layout->bytes = UINT64_MAX - 5;
@@ -236,13 +236,19 @@ static fer_status weight_prepare(void *object,
     if (sim_fault_hits(device->chip, &device->chip->faults.prepare_fails_at)) {
         return sim_fail(device, FER_BACKEND, NULL, "the chip could not order a weight");
     }
+    if (index >= exec->graph->constant_count || !exec->is_blocked[index] ||
+        source->handle != NULL || source->host == NULL ||
+        source->bytes < exec->graph->values[exec->graph->constants[index]]->bytes) {
+        sim_violate("weight_prepare with a bad index or source");
+        return sim_fail(device, FER_INVALID_ARGUMENT, NULL, "no such weight, or its source is cut");
+    }
     const fer_value_view *value = exec->graph->values[exec->graph->constants[index]];
     int64_t k_count = value->dims[0].value, n_count = value->dims[1].value;
-    uint8_t *to = sim_address(device, destination, blocked_bytes(value));
+    uint8_t *to = sim_address(device, destination, sim_blocked_bytes(value));
     const uint8_t *from = source->host;
-    if (to == NULL || source->handle != NULL || !exec->is_blocked[index]) {
-        sim_violate("weight_prepare with a bad source or destination");
-        return FER_BACKEND;
+    if (to == NULL) {
+        sim_violate("weight_prepare with a bad destination");
+        return sim_fail(device, FER_INVALID_ARGUMENT, NULL, "a weight does not fit its memory");
     }
     sim_block_head head = {SIM_BLOCK_MAGIC, 0, k_count, n_count};
     memcpy(to, &head, sizeof(head));

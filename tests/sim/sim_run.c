@@ -52,7 +52,7 @@ operand_fill(sim_device *device, const run_task *run, uint32_t index, sim_operan
     for (uint32_t i = 0; i < graph->constant_count; i++) {
         if (graph->constants[i] == index && run->exec->is_blocked[i]) {
             out->is_blocked = 1;
-            bytes = mem->bytes;
+            bytes = sim_blocked_bytes(value);
         }
     }
     int is_host = (value->flags & FER_VALUE_HOST) != 0;

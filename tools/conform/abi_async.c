@@ -248,6 +248,26 @@ static void copy_fails_on(abi *self) {
     copies_close(&all);
 }
 
+/* Three hundred on one stream, none of which is waited for but the last. */
+static void copy_hundreds(abi *self) {
+    copies all;
+    copies_open(self, &all);
+    fer_mem from = host_piece(all.data), to = host_piece(all.got);
+    done(&all, put(&all, all.stream, &all.there, &from, NULL, 0), "a copy");
+    for (int i = 0; i < 300; i++) {
+        void *event = put(&all,
+                          all.stream,
+                          i % 2 ? &all.there : &all.back,
+                          i % 2 ? &all.back : &all.there,
+                          NULL,
+                          0);
+        all.life.m->async->event_destroy(all.life.device, event);
+    }
+    done(&all, put(&all, all.stream, &to, &all.there, NULL, 0), "a copy after three hundred");
+    compare(&all);
+    copies_close(&all);
+}
+
 /* ---- events ---- */
 
 static void event_query(abi *self) {
@@ -264,6 +284,7 @@ static void event_query(abi *self) {
     }
     abi_ok(self, status, "event_query until it is done");
     abi_ok(self, all.life.m->async->event_query(all.life.device, event), "event_query once more");
+    abi_ok(self, all.life.m->async->event_wait(all.life.device, event, 1), "event_wait of 1 ns");
     abi_ok(self, all.life.m->async->event_wait(all.life.device, event, 0), "event_wait of 0 ns");
     abi_ok(self,
            all.life.m->async->event_wait(all.life.device, event, UINT64_MAX),
@@ -372,8 +393,9 @@ static void run_between(abi *self) {
         "copy_async");
     fer_run_args args = abi_exec_args(&all.exec);
     args.out_signal = &ran;
-    args.waits = &copied;
-    args.wait_count = 1;
+    void *const waits[] = {NULL, copied};
+    args.waits = waits;
+    args.wait_count = 2;
     abi_ok(self, all.life.m->instances->run(device, all.exec.instance, &args), "a run that waits");
     fer_mem to = {NULL, 0, all.exec.bytes, all.exec.right};
     abi_ok(self,
@@ -391,18 +413,48 @@ static void run_between(abi *self) {
     abi_all_close(&all);
 }
 
+/* An exec and its instance are destroyed while another's run is under way. */
+static void run_beside(abi *self) {
+    abi_all all;
+    abi_exec other;
+    void *event = NULL;
+    abi_life probe;
+    life_with_streams(self, &probe);
+    abi_life_close(&probe);
+    abi_all_open(self, ABI_LONG, &all);
+    for (uint64_t seed = 0; seed < 5; seed++) {
+        abi_exec_make(&all.life, &all.graph, &other);
+        abi_exec_must(&other, seed + 9);
+        abi_ok(self, abi_exec_feed(&all.exec, seed), "filling the inputs");
+        fer_run_args args = abi_exec_args(&all.exec);
+        args.out_signal = &event;
+        abi_ok(
+            self, all.life.m->instances->run(all.life.device, all.exec.instance, &args), "a run");
+        abi_exec_finish(&other);
+        abi_ok(self, wait_for(&all.life, event), "a run beside which another exec was destroyed");
+        all.life.m->async->event_destroy(all.life.device, event);
+        abi_ok(self, abi_exec_check(&all.exec, seed), "reading the output");
+        if (all.exec.wrong[0] != '\0') {
+            abi_fail(self, "%s", all.exec.wrong);
+        }
+    }
+    abi_all_close(&all);
+}
+
 static const abi_case rows[] = {
-    {"event_wait",     "null",        event_null    },
-    {"stream_create",  "many",        streams_many  },
-    {"stream_destroy", "pending",     stream_pending},
-    {"copy_async",     "round",       copy_round    },
-    {"copy_async",     "waits",       copy_waits    },
-    {"copy_async",     "nothing",     copy_nothing  },
-    {"copy_async",     "fails-on",    copy_fails_on },
-    {"event_query",    "until-done",  event_query   },
-    {"event_destroy",  "early",       event_early   },
-    {"event_on_ready", "once",        event_ready   },
-    {"cancel",         "pending",     cancel_pending},
-    {"run",            "async-waits", run_between   },
+    {"event_wait",     "null",         event_null    },
+    {"stream_create",  "many",         streams_many  },
+    {"stream_destroy", "pending",      stream_pending},
+    {"copy_async",     "round",        copy_round    },
+    {"copy_async",     "waits",        copy_waits    },
+    {"copy_async",     "nothing",      copy_nothing  },
+    {"copy_async",     "fails-on",     copy_fails_on },
+    {"copy_async",     "hundreds",     copy_hundreds },
+    {"exec_destroy",   "beside-a-run", run_beside    },
+    {"event_query",    "until-done",   event_query   },
+    {"event_destroy",  "early",        event_early   },
+    {"event_on_ready", "once",         event_ready   },
+    {"cancel",         "pending",      cancel_pending},
+    {"run",            "async-waits",  run_between   },
 };
 const abi_cases abi_async_cases = {rows, sizeof rows / sizeof *rows};

@@ -101,6 +101,43 @@ static void prepare_twice(abi *self) {
     abi_all_close(&all);
 }
 
+static void prepare_wrong(abi *self) {
+    abi_all all;
+    abi_all_open(self, ABI_CONSTANT, &all);
+    const fer_backend_compiler *compiler = all.life.m->compiler;
+    fer_weight_layout layout = {.struct_size = sizeof layout};
+    abi_ok(
+        self, compiler->weight_layout(all.life.device, all.exec.exec, 0, &layout), "weight_layout");
+    if (layout.name[0] == '\0') {
+        abi_all_close(&all);
+        abi_skip(self, "it takes weights as they are");
+    }
+    const fer_value_view *value = &all.graph.values[1].view;
+    fer_mem small, source = {NULL, 0, value->bytes, (void *)(uintptr_t)value->data};
+    fer_mem cut = {NULL, 0, 8, abi_guarded(self->host, 8, 8)}, none = {NULL, 0, value->bytes, NULL};
+    abi_ok(self, abi_mem_take(&all.life, 8, &small), "memory for a weight");
+    const fer_mem *const pairs[][2] = {
+        {&source, &small              },
+        {&cut,    &all.exec.weights[0]},
+        {&none,   &all.exec.weights[0]}
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        abi_said_reset();
+        abi_refused(
+            self,
+            compiler->weight_prepare(all.life.device, all.exec.exec, 0, pairs[i][0], pairs[i][1]),
+            "weight_prepare from or to memory that is too small");
+    }
+    abi_said_reset();
+    abi_refused(
+        self,
+        compiler->weight_prepare(all.life.device, all.exec.exec, 9, &source, &all.exec.weights[0]),
+        "weight_prepare of a constant that is not there");
+    abi_exec_must(&all.exec, 1);
+    abi_mem_give(&all.life, &small);
+    abi_all_close(&all);
+}
+
 /* ---- serialised execs ---- */
 
 typedef struct blob {
@@ -228,6 +265,7 @@ static void blob_truncated(abi *self) {
     abi_all all;
     blob_make(self, ABI_PLAIN, &all, &saved);
     size_t step = saved.bytes / 500 + 1;
+    must_refuse(&all, NULL, 0, "deserialize of nothing");
     for (size_t length = 0; length < saved.bytes; length += step) {
         char what[80];
         (void)snprintf(
@@ -395,6 +433,7 @@ static const abi_case rows[] = {
     {"weight_layout",     "other-sizes",  layout_sizes     },
     {"weight_layout",     "beyond",       layout_beyond    },
     {"weight_prepare",    "twice",        prepare_twice    },
+    {"weight_prepare",    "wrong-memory", prepare_wrong    },
     {"serialize",         "round",        round_plain      },
     {"serialize",         "constant",     round_constant   },
     {"serialize",         "chain",        round_chain      },

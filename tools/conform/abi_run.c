@@ -158,6 +158,93 @@ static void run_small_workspace(abi *self) {
     abi_all_close(&all);
 }
 
+/* The weight of the instance, and of the run, which has it where there are no instances. */
+static void run_small_weight(abi *self) {
+    abi_all all;
+    void *made = NULL;
+    abi_all_open(self, ABI_CONSTANT, &all);
+    const fer_backend_instances *slots = all.life.m->instances;
+    fer_mem small = small_piece(&all, 8);
+    fer_instance_args with = {
+        .struct_size = sizeof with, .weights = &small, .stream = all.exec.stream};
+    fer_run_args args = abi_exec_args(&all.exec);
+    args.weights = &small;
+    abi_ok(self, abi_exec_feed(&all.exec, 1), "filling the inputs");
+    abi_said_reset();
+    fer_status status = slots->instance_create(all.life.device, all.exec.exec, &with, &made);
+    if (status != FER_OK) {
+        abi_refused(self, status, "instance_create with a weight of 8 bytes");
+    } else {
+        void *own = all.exec.instance;
+        all.exec.instance = made;
+        abi_said_reset();
+        status = abi_exec_go(&all.exec, &args);
+        abi_refused(self, status, "a run whose weight is too small");
+        all.exec.instance = own;
+        if (all.exec.stream != NULL) {
+            all.life.m->async->stream_destroy(all.life.device, all.exec.stream);
+            all.exec.stream = NULL;
+        }
+        slots->instance_destroy(all.life.device, made);
+    }
+    abi_exec_finish(&all.exec);
+    abi_exec_make(&all.life, &all.graph, &all.exec);
+    abi_exec_must(&all.exec, 2);
+    abi_mem_give(&all.life, &small);
+    abi_all_close(&all);
+}
+
+/* Constants may lie at any address where the device asks for no alignment. */
+static void run_odd_weight(abi *self) {
+    abi_all all;
+    abi_all_open(self, ABI_CONSTANT, &all);
+    fer_weight_layout layout = {.struct_size = sizeof layout};
+    abi_ok(self,
+           all.life.m->compiler->weight_layout(all.life.device, all.exec.exec, 0, &layout),
+           "weight_layout");
+    if (!abi_is_host(&all.life) || all.life.info.const_alignment > 1 || layout.alignment > 1 ||
+        layout.name[0] != '\0') {
+        abi_all_close(&all);
+        abi_skip(self, "it wants its constants aligned");
+    }
+    const fer_backend_instances *slots = all.life.m->instances;
+    char *odd = abi_guarded(self->host, all.exec.weights[0].bytes + 1, 16);
+    memcpy(odd + 1, all.exec.weights[0].host, all.exec.weights[0].bytes);
+    slots->instance_destroy(all.life.device, all.exec.instance);
+    all.exec.weights[0].host = odd + 1;
+    fer_instance_args args = {
+        .struct_size = sizeof args, .weights = all.exec.weights, .stream = all.exec.stream};
+    abi_ok(self,
+           slots->instance_create(all.life.device, all.exec.exec, &args, &all.exec.instance),
+           "instance_create");
+    abi_exec_must(&all.exec, 1);
+    abi_all_close(&all);
+}
+
+/* Without a stream a run returns when it is done, also where there are streams. */
+static void run_at_once(abi *self) {
+    abi_all all;
+    void *made = NULL;
+    abi_all_open(self, ABI_CONSTANT, &all);
+    const fer_backend_instances *slots = all.life.m->instances;
+    fer_instance_args with = {.struct_size = sizeof with, .weights = all.exec.weights};
+    abi_ok(self,
+           slots->instance_create(all.life.device, all.exec.exec, &with, &made),
+           "instance_create without a stream");
+    for (uint64_t seed = 1; seed < 4; seed++) {
+        fer_run_args args = abi_exec_args(&all.exec);
+        args.stream = NULL;
+        abi_ok(self, abi_exec_feed(&all.exec, seed), "filling the inputs");
+        abi_ok(self, slots->run(all.life.device, made, &args), "a run without a stream");
+        abi_ok(self, abi_exec_check(&all.exec, seed), "reading the output");
+        if (all.exec.wrong[0] != '\0') {
+            abi_fail(self, "without a stream %s", all.exec.wrong);
+        }
+    }
+    slots->instance_destroy(all.life.device, made);
+    abi_all_close(&all);
+}
+
 /* ---- cancelled ---- */
 
 static void run_cancelled(abi *self) {
@@ -306,6 +393,9 @@ static const abi_case rows[] = {
     {"run",             "small-output",    run_small_output   },
     {"run",             "small-input",     run_small_input    },
     {"run",             "small-workspace", run_small_workspace},
+    {"run",             "small-weight",    run_small_weight   },
+    {"run",             "odd-weight",      run_odd_weight     },
+    {"run",             "at-once",         run_at_once        },
     {"run",             "cancelled",       run_cancelled      },
     {"run",             "args-long-zero",  run_long_zero      },
     {"run",             "args-long-tail",  run_long_tail      },

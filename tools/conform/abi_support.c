@@ -199,6 +199,24 @@ static void claim_nothing(abi *self) {
     abi_life_close(&life);
 }
 
+/* Attributes that the op does not have, of kinds that do not exist. */
+static void supported_attributes(abi *self) {
+    abi_life life;
+    abi_graph graph;
+    life_and_graph(self, &life, &graph);
+    const fer_attr attrs[] = {
+        {.name = "from_the_future", .type = 1000, .count = 1       },
+        {.name = "",                .type = 0,    .count = 0       },
+        {.name = "axis",            .type = -1,   .count = 1U << 31}
+    };
+    graph.nodes[0].view.attrs = attrs;
+    for (uint32_t count = 1; count <= 3; count++) {
+        graph.nodes[0].view.attr_count = count;
+        (void)ask(&life, &graph, "op_supported of attributes that there are not");
+    }
+    abi_life_close(&life);
+}
+
 /* ---- compile ---- */
 
 static void compile_again(abi *self) {
@@ -227,6 +245,25 @@ static void compile_twice(abi *self) {
     abi_exec_finish(&third);
     abi_exec_must(&second, 3);
     abi_exec_finish(&second);
+    abi_life_close(&life);
+}
+
+/* Many at once; each knows its own. */
+static void compile_hundred(abi *self) {
+    enum { MANY = 100 };
+    static abi_exec execs[MANY];
+    abi_life life;
+    abi_graph graph;
+    life_and_graph(self, &life, &graph);
+    for (uint32_t i = 0; i < MANY; i++) {
+        abi_exec_make(&life, &graph, &execs[i]);
+    }
+    for (uint32_t i = 0; i < MANY; i++) {
+        abi_exec_must(&execs[(i * 37) % MANY], i);
+    }
+    for (uint32_t i = 0; i < MANY; i++) {
+        abi_exec_finish(&execs[(i * 61) % MANY]);
+    }
     abi_life_close(&life);
 }
 
@@ -324,6 +361,24 @@ static void workspace_dims(abi *self) {
     abi_all_close(&all);
 }
 
+/* Bounds are the run's to hold: an answer or a refusal. */
+static void workspace_beyond(abi *self) {
+    static const int64_t dims[] = {41, 0, -1, INT64_MIN, INT64_MAX};
+    abi_all all;
+    abi_all_open(self, ABI_DYNAMIC, &all);
+    for (size_t i = 0; i < sizeof dims / sizeof *dims; i++) {
+        uint64_t bytes = 0;
+        abi_said_reset();
+        fer_status status =
+            all.life.m->core->workspace_bytes(all.life.device, all.exec.exec, &dims[i], &bytes);
+        if (status != FER_OK) {
+            abi_refused(self, status, "workspace_bytes of dims beyond their bounds");
+        }
+    }
+    abi_exec_must(&all.exec, 1);
+    abi_all_close(&all);
+}
+
 static const abi_case rows[] = {
     {"op_supported",    "again",          supported_again       },
     {"op_supported",    "every-dtype",    supported_dtypes      },
@@ -333,14 +388,17 @@ static const abi_case rows[] = {
     {"op_supported",    "unknown-op",     supported_unknown     },
     {"op_supported",    "long-tail",      supported_long        },
     {"op_supported",    "short",          supported_short       },
+    {"op_supported",    "odd-attributes", supported_attributes  },
     {"claim",           "agrees",         claim_agrees          },
     {"claim",           "no-nodes",       claim_nothing         },
     {"compile",         "again",          compile_again         },
     {"compile",         "twice",          compile_twice         },
+    {"compile",         "hundred",        compile_hundred       },
     {"compile",         "long-tails",     compile_long          },
     {"compile",         "short",          compile_short         },
     {"compile",         "constants-gone", compile_constants     },
     {"workspace_bytes", "again",          workspace_again       },
+    {"workspace_bytes", "dims-beyond",    workspace_beyond      },
     {"workspace_bytes", "runtime-dims",   workspace_dims        },
 };
 const abi_cases abi_support_cases = {rows, sizeof rows / sizeof *rows};

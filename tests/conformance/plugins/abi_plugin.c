@@ -381,7 +381,9 @@ static fer_status deserialize(
     if (IS_SHORT(graph)) {
         return refuse_short(object);
     }
-    memcpy(&given, data, IS(blind_blob) || is_whole ? sizeof given : 0);
+    if (IS(blind_blob) || is_whole) {
+        memcpy(&given, data, sizeof given);
+    }
     is_whole = is_whole && given.mark == MARK && given.sum == sum_of(&given) &&
                given.op == graph->nodes[0]->op;
     if (IS(half_blob)) {
