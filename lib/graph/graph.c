@@ -109,6 +109,12 @@ void fer_graph_release(fer_graph *graph) {
 
 /* ---- values ---- */
 
+/* A copy of a name, or "" where there is none; NULL when there is no memory. */
+static const char *copy_name(fer_graph *graph, const char *name) {
+    return name == NULL || name[0] == '\0' ? ""
+                                           : feri_bump_strndup(&graph->bump, name, strlen(name));
+}
+
 fer_status
 feri_graph_new_value(fer_graph *graph, const char *name, uint8_t origin, fer_value_id *out_value) {
     if (graph->value_count >= graph->env->limits.max_values || graph->value_count >= INT32_MAX) {
@@ -121,12 +127,9 @@ feri_graph_new_value(fer_graph *graph, const char *name, uint8_t origin, fer_val
                       &graph->value_capacity,
                       graph->value_count + 1,
                       sizeof(*graph->values)));
-    const char *copy = "";
-    if (name != NULL && name[0] != '\0') {
-        copy = feri_bump_strndup(&graph->bump, name, strlen(name));
-        if (copy == NULL) {
-            return fer_error_last()->status;
-        }
+    const char *copy = copy_name(graph, name);
+    if (copy == NULL) {
+        return fer_error_last()->status;
     }
     feri_gvalue *value = &graph->values[graph->value_count];
     memset(value, 0, sizeof(*value));
@@ -173,54 +176,55 @@ fer_status feri_graph_new_capture(fer_graph *body,
     return FER_OK;
 }
 
-/* What a constant tells: its contents too, where the host can read them. */
-static fer_status
-constant_fact(feri_bump *bump, fer_tensor *tensor, int with_data, feri_fact *fact) {
+fer_status feri_graph_hold(fer_graph *graph, fer_value_id id, fer_tensor *tensor, uint8_t origin) {
+    feri_gvalue *value = &graph->values[id];
     uint32_t rank = fer_tensor_rank(tensor);
-    feri_sym *dims = FERI_BUMP_ARRAY(bump, feri_sym, rank);
+    feri_sym *dims = FERI_BUMP_ARRAY(&graph->bump, feri_sym, rank);
     if (dims == NULL) {
         return fer_error_last()->status;
     }
     for (uint32_t d = 0; d < rank; d++) {
         dims[d] = feri_sym_number(fer_tensor_dims(tensor)[d]);
     }
-    memset(fact, 0, sizeof(*fact));
-    fact->kind = FER_KIND_TENSOR;
-    fact->dtype = fer_tensor_dtype(tensor);
-    fact->rank = (int32_t)rank;
-    fact->dims = dims;
-    if (with_data && fact->dtype != FER_STRING) {
-        fact->data = fer_tensor_data(tensor);
+    memset(&value->fact, 0, sizeof(value->fact));
+    value->fact.kind = FER_KIND_TENSOR;
+    value->fact.dtype = fer_tensor_dtype(tensor);
+    value->fact.rank = (int32_t)rank;
+    value->fact.dims = dims;
+    if (origin == FERI_ORIGIN_CONSTANT && value->fact.dtype != FER_STRING) {
+        value->fact.data = fer_tensor_data(tensor);
     }
+    value->constant = fer_tensor_retain(tensor);
+    value->origin = origin;
+    value->producer = UINT32_MAX;
     return FER_OK;
+}
+
+static fer_status new_held(fer_graph *graph,
+                           const char *name,
+                           fer_tensor *tensor,
+                           uint8_t origin,
+                           fer_value_id *out_value) {
+    fer_value_id value = 0;
+    FER_TRY(feri_graph_new_value(graph, name, FERI_ORIGIN_NONE, &value));
+    fer_status status = feri_graph_hold(graph, value, tensor, origin);
+    graph->value_count -= status != FER_OK;
+    *out_value = value;
+    return status;
 }
 
 fer_status feri_graph_new_constant(fer_graph *graph,
                                    const char *name,
                                    fer_tensor *tensor,
                                    fer_value_id *out_value) {
-    feri_fact fact;
-    FER_TRY(constant_fact(&graph->bump, tensor, /*with_data=*/1, &fact));
-    fer_value_id value = 0;
-    FER_TRY(feri_graph_new_value(graph, name, FERI_ORIGIN_CONSTANT, &value));
-    graph->values[value].fact = fact;
-    graph->values[value].constant = fer_tensor_retain(tensor);
-    *out_value = value;
-    return FER_OK;
+    return new_held(graph, name, tensor, FERI_ORIGIN_CONSTANT, out_value);
 }
 
 fer_status feri_graph_new_variable(fer_graph *graph,
                                    const char *name,
                                    fer_tensor *initial,
                                    fer_value_id *out_value) {
-    feri_fact fact;
-    FER_TRY(constant_fact(&graph->bump, initial, /*with_data=*/0, &fact));
-    fer_value_id value = 0;
-    FER_TRY(feri_graph_new_value(graph, name, FERI_ORIGIN_VARIABLE, &value));
-    graph->values[value].fact = fact;
-    graph->values[value].constant = fer_tensor_retain(initial);
-    *out_value = value;
-    return FER_OK;
+    return new_held(graph, name, initial, FERI_ORIGIN_VARIABLE, out_value);
 }
 
 fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_value_id value) {
@@ -234,12 +238,9 @@ fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_valu
                       &graph->output_names_capacity,
                       graph->output_count + 1,
                       sizeof(*graph->output_names)));
-    const char *copy = "";
-    if (name != NULL && name[0] != '\0') {
-        copy = feri_bump_strndup(&graph->bump, name, strlen(name));
-        if (copy == NULL) {
-            return fer_error_last()->status;
-        }
+    const char *copy = copy_name(graph, name);
+    if (copy == NULL) {
+        return fer_error_last()->status;
     }
     graph->outputs[graph->output_count] = value;
     graph->output_names[graph->output_count++] = copy;
@@ -259,97 +260,79 @@ static fer_status hold_tensor(fer_graph *graph, fer_tensor *tensor) {
     return FER_OK;
 }
 
-static fer_status copy_string(feri_bump *bump, fer_string from, fer_string *to) {
-    char *copy = feri_bump_strndup(bump, from.data != NULL ? from.data : "", from.length);
-    if (copy == NULL) {
+/* The array that a pointer points to becomes a copy. */
+static fer_status copy_array(feri_bump *bump, void *pointer, uint64_t count, size_t element_bytes) {
+    const void *from;
+    void *to = feri_bump_array(bump, count, element_bytes);
+    if (to == NULL) {
         return fer_error_last()->status;
     }
-    to->data = copy;
-    to->length = from.length;
-    return FER_OK;
-}
-
-static fer_status copy_strings(feri_bump *bump, const fer_attr *from, fer_attr *to) {
-    fer_string *strings = FERI_BUMP_ARRAY(bump, fer_string, from->count);
-    if (strings == NULL) {
-        return fer_error_last()->status;
-    }
-    for (uint32_t s = 0; s < from->count; s++) {
-        FER_TRY(copy_string(bump, from->value.strings[s], &strings[s]));
-    }
-    to->value.strings = strings;
-    return FER_OK;
-}
-
-static fer_status
-copy_array(feri_bump *bump, const void *from, uint64_t count, size_t element_bytes, void **to) {
-    *to = feri_bump_alloc(bump, feri_mul_sat(count, element_bytes));
-    if (*to == NULL) {
-        return fer_error_last()->status;
-    }
+    memcpy(&from, pointer, sizeof(from));
     if (count > 0) {
-        memcpy(*to, from, count * element_bytes);
+        memcpy(to, from, count * element_bytes);
     }
+    memcpy(pointer, &to, sizeof(to));
     return FER_OK;
 }
 
-static fer_status copy_attr(fer_graph *graph, const fer_attr *from, fer_attr *to) {
+static fer_status copy_string(feri_bump *bump, fer_string *string) {
+    string->data =
+        feri_bump_strndup(bump, string->data != NULL ? string->data : "", string->length);
+    return string->data != NULL ? FER_OK : fer_error_last()->status;
+}
+
+/* What an attribute points to becomes the graph's own. */
+static fer_status own_attr(fer_graph *graph, fer_attr *attr) {
+    static const uint8_t element_bytes[] = {[FER_ATTR_INTS] = sizeof(int64_t),
+                                            [FER_ATTR_FLOATS] = sizeof(float),
+                                            [FER_ATTR_STRINGS] = sizeof(fer_string)};
     feri_bump *bump = &graph->bump;
-    void *array = NULL;
-    *to = *from;
-    to->name = feri_bump_strndup(bump, from->name, strlen(from->name));
-    if (to->name == NULL) {
+    fer_string *strings = &attr->value.s;
+    uint32_t string_count = attr->type == FER_ATTR_STRING;
+    attr->name = copy_name(graph, attr->name);
+    if (attr->name == NULL) {
         return fer_error_last()->status;
     }
-    switch (from->type) {
-    case FER_ATTR_STRING:
-        return copy_string(bump, from->value.s, &to->value.s);
-    case FER_ATTR_STRINGS:
-        return copy_strings(bump, from, to);
-    case FER_ATTR_INTS:
-        FER_TRY(copy_array(bump, from->value.ints, from->count, sizeof(int64_t), &array));
-        to->value.ints = array;
-        return FER_OK;
-    case FER_ATTR_FLOATS:
-        FER_TRY(copy_array(bump, from->value.floats, from->count, sizeof(float), &array));
-        to->value.floats = array;
-        return FER_OK;
-    case FER_ATTR_TENSOR:
-        return hold_tensor(graph, from->value.tensor);
-    default:
-        return FER_OK;
+    if (attr->type == FER_ATTR_TENSOR) {
+        return hold_tensor(graph, attr->value.tensor);
     }
+    if ((uint32_t)attr->type < sizeof(element_bytes) && element_bytes[attr->type] > 0) {
+        FER_TRY(copy_array(bump, &attr->value, attr->count, element_bytes[attr->type]));
+    }
+    if (attr->type == FER_ATTR_STRINGS) {
+        strings = (fer_string *)(uintptr_t)attr->value.strings;
+        string_count = attr->count;
+    }
+    for (uint32_t s = 0; s < string_count; s++) {
+        FER_TRY(copy_string(bump, &strings[s]));
+    }
+    return FER_OK;
 }
 
 /* Sorted by name, no name twice. */
-static fer_status copy_attrs(fer_graph *graph, const feri_gnode *template_node, feri_gnode *node) {
-    if (template_node->attr_count > 1000) {
+static fer_status own_attrs(fer_graph *graph, feri_gnode *node) {
+    if (node->attr_count > 1000) {
         return feri_fail(FER_INVALID_MODEL,
                          "node '%s' has %u attributes; no op has so many",
-                         template_node->name,
-                         template_node->attr_count);
+                         node->name,
+                         node->attr_count);
     }
-    node->attrs = FERI_BUMP_ARRAY(&graph->bump, fer_attr, template_node->attr_count);
-    if (node->attrs == NULL) {
-        return fer_error_last()->status;
-    }
-    for (uint32_t a = 0; a < template_node->attr_count; a++) {
-        fer_attr copy;
-        FER_TRY(copy_attr(graph, &template_node->attrs[a], &copy));
+    FER_TRY(copy_array(&graph->bump, &node->attrs, node->attr_count, sizeof(fer_attr)));
+    for (uint32_t a = 0; a < node->attr_count; a++) {
+        fer_attr attr = node->attrs[a];
+        FER_TRY(own_attr(graph, &attr));
+        int order = 1;
         uint32_t at = a;
-        while (at > 0 && strcmp(node->attrs[at - 1].name, copy.name) > 0) {
+        while (at > 0 && (order = strcmp(node->attrs[at - 1].name, attr.name)) > 0) {
             node->attrs[at] = node->attrs[at - 1];
             at--;
         }
-        if (at > 0 && strcmp(node->attrs[at - 1].name, copy.name) == 0) {
-            return feri_fail(FER_INVALID_MODEL,
-                             "node '%s' has attribute '%s' twice",
-                             template_node->name,
-                             copy.name);
+        if (order == 0) {
+            return feri_fail(
+                FER_INVALID_MODEL, "node '%s' has attribute '%s' twice", node->name, attr.name);
         }
-        node->attrs[at] = copy;
+        node->attrs[at] = attr;
     }
-    node->attr_count = template_node->attr_count;
     return FER_OK;
 }
 
@@ -374,20 +357,14 @@ feri_graph_append_node(fer_graph *graph, const feri_gnode *template_node, feri_g
     }
     *node = *template_node;
     node->is_dead = 0;
-    node->name = feri_bump_strndup(bump, template_node->name, strlen(template_node->name));
+    node->name = copy_name(graph, node->name);
     if (node->name == NULL) {
         return fer_error_last()->status;
     }
-    void *array = NULL;
-    FER_TRY(
-        copy_array(bump, template_node->inputs, node->input_count, sizeof(fer_value_id), &array));
-    node->inputs = array;
-    FER_TRY(
-        copy_array(bump, template_node->outputs, node->output_count, sizeof(fer_value_id), &array));
-    node->outputs = array;
-    FER_TRY(copy_array(bump, template_node->bodies, node->body_count, sizeof(fer_graph *), &array));
-    node->bodies = array;
-    FER_TRY(copy_attrs(graph, template_node, node));
+    FER_TRY(copy_array(bump, &node->inputs, node->input_count, sizeof(fer_value_id)));
+    FER_TRY(copy_array(bump, &node->outputs, node->output_count, sizeof(fer_value_id)));
+    FER_TRY(copy_array(bump, &node->bodies, node->body_count, sizeof(fer_graph *)));
+    FER_TRY(own_attrs(graph, node));
     for (uint32_t o = 0; o < node->output_count; o++) {
         if (node->outputs[o] != FER_NO_VALUE) {
             graph->values[node->outputs[o]].producer = graph->node_count;

@@ -120,6 +120,9 @@ fer_status feri_graph_new_variable(fer_graph *graph,
                                    const char *name,
                                    fer_tensor *initial,
                                    fer_value_id *out_value);
+/* value, whatever it was, holds tensor, which is retained and tells its fact: a constant or the
+ * initial value of a variable. The caller marks a node that made it dead. */
+fer_status feri_graph_hold(fer_graph *graph, fer_value_id id, fer_tensor *tensor, uint8_t origin);
 /* What inference, expansion and estimates of work see of a node. facts has room for its inputs and
  * outputs, and gets the facts of their values, NULL where one is left out. bump: for what the call
  * makes. */
@@ -156,8 +159,8 @@ int32_t feri_control_kind(const feri_op *op);
 /* The body that a graph attribute names; NULL when there is none. */
 fer_graph *feri_node_body(const feri_gnode *node, const char *attr);
 
-/* Structure, names, ids, arity, attributes, dtypes, bodies: after FER_OK later stages cannot read
- * out of bounds. */
+/* Structure, ids, attributes, bodies: after FER_OK, and inference, which checks nodes against their
+ * rows, later stages cannot read out of bounds. */
 fer_status feri_graph_verify(const fer_graph *graph);
 
 /* (Re)makes what fer_graph_input and fer_graph_output tell, from the facts of now (output facts
@@ -185,6 +188,8 @@ fer_status feri_graph_infer_known(fer_graph *graph);
 /* The evaluator on one node of a graph, filling the facts of its outputs; bodies included. */
 fer_status feri_graph_infer_node(fer_graph *graph, const feri_gnode *node);
 fer_status feri_graph_infer_node_known(fer_graph *graph, const feri_gnode *node);
+/* Only what the op's row says: operands are checked, outputs get kind and dtype. */
+fer_status feri_graph_infer_node_types(fer_graph *graph, const feri_gnode *node);
 
 /* Replaces a node by its op's expansion, whose nodes keep name and source; UNSUPPORTED when it has
  * none or a context it needs is unknown. The new nodes stand at the end and the old one is marked

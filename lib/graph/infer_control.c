@@ -453,7 +453,7 @@ infer_sequence_map(feri_infer_walk *walk, const feri_gnode *node, feri_infer *ca
 }
 
 static fer_status infer_other(const feri_infer_walk *walk, const feri_gnode *node) {
-    if (walk->is_lenient) {
+    if (walk->mode == FERI_INFER_KNOWN) {
         return FER_OK;
     }
     return feri_fail(
@@ -472,11 +472,8 @@ static const infer_fn infers[] = {
 };
 /* clang-format on */
 
-fer_status feri_infer_walk_control(feri_infer_walk *walk,
-                                   fer_graph *graph,
-                                   const feri_gnode *node,
-                                   feri_infer *call) {
-    (void)graph;
+fer_status
+feri_infer_walk_control(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call) {
     FER_TRY(feri_op_check(call));
     infer_fn infer = infers[feri_control_kind(node->op)];
     return infer != NULL ? infer(walk, node, call) : infer_other(walk, node);

@@ -10,19 +10,19 @@
 
 #include <string.h>
 
-static fer_status ordinary_node(feri_infer_walk *walk, feri_infer *call) {
+static fer_status ordinary_node(const feri_infer_walk *walk, feri_infer *call) {
     fer_status status = feri_op_infer(call);
-    if (status == FER_UNSUPPORTED && walk->is_lenient) {
-        for (uint32_t o = 0; o < call->out_count; o++) {
-            if (call->out[o] != NULL) {
-                call->out[o]->rank = -1;
-                call->out[o]->elements = NULL;
-                call->out[o]->element_count = 0;
-            }
-        }
-        return FER_OK;
+    if (status != FER_UNSUPPORTED || walk->mode != FERI_INFER_KNOWN) {
+        return status;
     }
-    return status;
+    for (uint32_t o = 0; o < call->out_count; o++) {
+        if (call->out[o] != NULL) {
+            call->out[o]->rank = -1;
+            call->out[o]->elements = NULL;
+            call->out[o]->element_count = 0;
+        }
+    }
+    return FER_OK;
 }
 
 static void reset_fact(feri_fact *fact) {
@@ -48,8 +48,9 @@ fer_status feri_infer_walk_node(feri_infer_walk *walk, fer_graph *graph, const f
             reset_fact(call.out[o]);
         }
     }
-    fer_status status = feri_control_kind(node->op) != FERI_CONTROL_NONE
-                            ? feri_infer_walk_control(walk, graph, node, &call)
+    fer_status status = walk->mode == FERI_INFER_TYPES ? feri_op_check(&call)
+                        : feri_control_kind(node->op) != FERI_CONTROL_NONE
+                            ? feri_infer_walk_control(walk, node, &call)
                             : ordinary_node(walk, &call);
     if (facts != few) {
         feri_free(graph->env, facts, count * sizeof(*facts));
@@ -69,34 +70,30 @@ fer_status feri_infer_walk_graph(feri_infer_walk *walk, fer_graph *graph) {
     return feri_terms_status(graph->terms);
 }
 
-/* Loops are walked again until their facts settle; nested loops multiply. Past this many nodes
- * every loop takes the short way (feri_infer_walk.budget). */
-static feri_infer_walk start(const fer_graph *graph, int is_lenient) {
-    return (feri_infer_walk){.is_lenient = is_lenient,
-                             .budget = 1000 + 8 * graph->root->total_nodes};
+/* Loops are walked again until their facts settle; nested loops multiply. Past the budget every
+ * loop takes the short way (feri_infer_walk.budget). Small values are computed on the way: rounding
+ * is ours, not the caller's. node NULL: all. */
+static fer_status infer(fer_graph *graph, const feri_gnode *node, int mode) {
+    feri_infer_walk walk = {.mode = mode, .budget = 1000 + 8 * graph->root->total_nodes};
+    feri_fpmode fpmode = feri_fpmode_enter();
+    fer_status status = node != NULL ? feri_infer_walk_node(&walk, graph, node)
+                                     : feri_infer_walk_graph(&walk, graph);
+    feri_fpmode_leave(fpmode);
+    return status != FER_OK ? status : feri_terms_status(graph->terms);
 }
 
-/* Small values are computed on the way: rounding is ours, not the caller's. */
-static fer_status infer_all(fer_graph *graph, int is_lenient) {
-    feri_infer_walk walk = start(graph, is_lenient);
-    feri_fpmode mode = feri_fpmode_enter();
-    fer_status status = feri_infer_walk_graph(&walk, graph);
-    feri_fpmode_leave(mode);
-    return status;
-}
+fer_status feri_graph_infer(fer_graph *graph) { return infer(graph, NULL, FERI_INFER_ALL); }
 
-fer_status feri_graph_infer(fer_graph *graph) { return infer_all(graph, /*is_lenient=*/0); }
-
-fer_status feri_graph_infer_known(fer_graph *graph) { return infer_all(graph, /*is_lenient=*/1); }
+fer_status feri_graph_infer_known(fer_graph *graph) { return infer(graph, NULL, FERI_INFER_KNOWN); }
 
 fer_status feri_graph_infer_node(fer_graph *graph, const feri_gnode *node) {
-    feri_infer_walk walk = start(graph, /*is_lenient=*/0);
-    FER_TRY(feri_infer_walk_node(&walk, graph, node));
-    return feri_terms_status(graph->terms);
+    return infer(graph, node, FERI_INFER_ALL);
 }
 
 fer_status feri_graph_infer_node_known(fer_graph *graph, const feri_gnode *node) {
-    feri_infer_walk walk = start(graph, /*is_lenient=*/1);
-    FER_TRY(feri_infer_walk_node(&walk, graph, node));
-    return feri_terms_status(graph->terms);
+    return infer(graph, node, FERI_INFER_KNOWN);
+}
+
+fer_status feri_graph_infer_node_types(fer_graph *graph, const feri_gnode *node) {
+    return infer(graph, node, FERI_INFER_TYPES);
 }

@@ -46,16 +46,6 @@ static void drop_bodies(feri_draft *draft) {
 
 /* ---- appending ---- */
 
-static fer_status check_types(feri_importer *im, fer_graph *graph, const feri_gnode *node) {
-    uint64_t count = (uint64_t)node->input_count + node->output_count;
-    feri_fact **facts = FERI_BUMP_ARRAY(im->scratch, feri_fact *, count);
-    if (facts == NULL) {
-        return fer_error_last()->status;
-    }
-    feri_infer call = feri_node_call(graph, node, facts, &graph->bump);
-    return feri_op_check(&call);
-}
-
 /* Control ops have the outputs of their bodies; those nobody listed are unwanted. */
 static fer_status fit_outputs(feri_importer *im, feri_draft *draft, const feri_op *op) {
     int32_t kind = feri_control_kind(op);
@@ -106,16 +96,13 @@ fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *d
                        .bodies = draft->bodies};
     note_order(im, graph, &node);
     FER_TRY(feri_graph_check_control(&node));
-    feri_gnode *made = NULL;
     if (graph->parent != NULL) { /* bodies are inferred with the node they belong to */
-        FER_TRY(check_types(im, graph, &node));
-        FER_TRY(feri_graph_append_node(graph, &node, NULL));
-        draft->body_count = 0; /* the graph's now */
-        return FER_OK;
+        FER_TRY(feri_graph_infer_node_types(graph, &node));
     }
+    feri_gnode *made = NULL;
     FER_TRY(feri_graph_append_node(graph, &node, &made));
-    draft->body_count = 0;
-    return feri_graph_infer_node_known(graph, made);
+    draft->body_count = 0; /* the graph's now */
+    return graph->parent == NULL ? feri_graph_infer_node_known(graph, made) : FER_OK;
 }
 
 /* ---- reading ---- */

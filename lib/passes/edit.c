@@ -60,25 +60,6 @@ void feri_swap_finish(feri_swap *swap) {
     feri_swap_cancel(swap);
 }
 
-fer_status feri_value_to_constant(fer_graph *graph, fer_value_id id, fer_tensor *tensor) {
-    uint32_t rank = fer_tensor_rank(tensor);
-    feri_sym dims[FER_MAX_RANK];
-    for (uint32_t i = 0; i < rank; i++) {
-        dims[i] = feri_sym_number(fer_tensor_dims(tensor)[i]);
-    }
-    feri_fact fact = {.kind = FER_KIND_TENSOR, .dtype = fer_tensor_dtype(tensor), .rank = -1};
-    FER_TRY(feri_fact_set_dims(&fact, &graph->bump, (int32_t)rank, dims));
-    if (fact.dtype != FER_STRING) {
-        fact.data = fer_tensor_data(tensor);
-    }
-    feri_gvalue *value = &graph->values[id];
-    value->fact = fact;
-    value->constant = fer_tensor_retain(tensor);
-    value->origin = FERI_ORIGIN_CONSTANT;
-    value->producer = UINT32_MAX;
-    return FER_OK;
-}
-
 fer_status feri_node_set_ints(
     fer_graph *graph, feri_gnode *node, const char *name, const int64_t *values, uint32_t count) {
     int64_t *copy = FERI_BUMP_ARRAY(&graph->bump, int64_t, count);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Edits that several passes make: a node's value becomes a constant in place, an attribute is set,
- * one value takes over from another. Used inside lib/passes only.
+ * Edits that several passes make: an attribute is set, one value takes over from another. Used inside lib/passes only.
  */
 #ifndef FERI_PASSES_EDIT_H
 #define FERI_PASSES_EDIT_H
@@ -27,10 +26,6 @@ void feri_swap_put(feri_swap *swap, fer_value_id from, fer_value_id to);
 void feri_swap_finish(feri_swap *swap);
 /* Frees without applying. */
 void feri_swap_cancel(feri_swap *swap);
-
-/* value, made by a node so far, becomes a constant (tensor is retained). The caller marks the node
- * dead. */
-fer_status feri_value_to_constant(fer_graph *graph, fer_value_id value, fer_tensor *tensor);
 
 /* Sets a list-of-ints attribute; values are copied. */
 fer_status feri_node_set_ints(

@@ -114,7 +114,8 @@ static fer_status fold_known(fold *job, feri_gnode *node) {
     }
     for (uint32_t o = 0; o < node->output_count; o++) {
         if (status == FER_OK && tensors[o]) {
-            status = feri_value_to_constant(job->graph, node->outputs[o], tensors[o]);
+            status =
+                feri_graph_hold(job->graph, node->outputs[o], tensors[o], FERI_ORIGIN_CONSTANT);
         }
         fer_tensor_release(tensors[o]);
     }
@@ -228,7 +229,8 @@ static fer_status fold_evaluated(fold *job, feri_gnode *node) {
     int is_good = status == FER_OK && is_acceptable(job, node, outputs, freed);
     for (uint32_t o = 0; o < node->output_count; o++) {
         if (is_good && status == FER_OK && is_wanted(job->graph, node->outputs[o])) {
-            status = feri_value_to_constant(job->graph, node->outputs[o], outputs[o]);
+            status =
+                feri_graph_hold(job->graph, node->outputs[o], outputs[o], FERI_ORIGIN_CONSTANT);
         }
         fer_tensor_release(outputs[o]);
     }
