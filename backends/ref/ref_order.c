@@ -282,7 +282,7 @@ select_class(suppression *s, uint64_t image, uint64_t class_index, uint64_t clas
         }
     }
     for (uint64_t i = 0; i < s->boxes; i++) {
-        if (!s->has_least || scores[i] > s->least_score) {
+        if (!s->has_least || scores[i] >= s->least_score) {
             s->order[candidates++] = i;
         }
     }

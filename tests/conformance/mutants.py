@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does the suite find bugs? Deliberate ones, one at a time, in a copy of the tree: how many do the generated cases catch?
 
-A mutant is (file, what is there, what stands there instead, ops it concerns). The ops only choose which generated cases run,
+A mutant is (file of ref or path, what is there, what stands there instead, ops it concerns). The ops only choose which generated cases run,
 for time; --all runs every case. A mutant whose text is not found once in its file is stale, and an error.
 """
 import argparse
@@ -55,6 +55,14 @@ MUTANTS = [
     ("matmul.c", "(p->c ? p->beta * c[j].f : 0.0)", "(p->c ? c[j].f : 0.0)", "Gemm"),
     ("norm.c", "*out_moments = (moments){is_rms ? 0.0 : mean,", "*out_moments = (moments){0.0,", "LayerNormalization"),
     ("quantize.c", "values[i] = rint(values[i]);", "values[i] = round(values[i]);", "QuantizeLinear"),
+    ("sample.c", "x = p->taps == 1 ? rint(x) : x;", "x = p->taps == 1 ? round(x) : x;", "GridSample"),
+    ("sample.c", "x < low ? low - x : x - high;", "x < low ? low - x : high - x;", "GridSample"),
+    ("order.c", "(float)(common / together) > (float)s->overlap", "(float)(common / together) >= (float)s->overlap", "NonMaxSuppression"),
+    ("spectral.c", "out->factors[2 * k + 1] = is_inverse ? sin(angle) : -sin(angle);", "out->factors[2 * k + 1] = sin(angle);", "*FT"),
+    ("linear_attention.c", "v[c] = beta ? rate * (v[c] - dot_column(p, k, state, c)) : v[c];", "v[c] = beta ? rate * v[c] - dot_column(p, k, state, c) : v[c];", "LinearAttention"),
+    ("unpool.c", "int64_t at = place[i] + p->pads[i] - tap[i] * p->dilation[i];", "int64_t at = place[i] + p->pads[i] - tap[i];", "Col2Im"),
+    ("lib/op/expand_attention.c", 'feri_infer_in(call, 4) ? "Shape(past_key, start=2, end=3)" : "{i64: 0}"', '"{i64: 0}"', "Attention"),
+    ("lib/op/expand_losses.c", "gw = Gather(%s, safe)\\nw = Where(skip, {0: gw}, gw)", "w = Gather(%s, safe)", "*Loss"),
     ("select.c", "values[i] = values[i] < low ? low : values[i];", "values[i] = values[i] < high ? low : values[i];", "Clip"),
 ]
 
@@ -94,7 +102,7 @@ def caught_by(build, ops, args):
 def try_one(number, mutant, source, build, args):
     """'caught', 'survived' or 'stale'."""
     name, before, after, ops = mutant
-    path = source / (REF + name)
+    path = source / (name if "/" in name else REF + name)
     text = path.read_text()
     if text.count(before) != 1:
         print(f"{number:2} STALE     {name}: {text.count(before)} times: {before[:70]!r}", flush=True)

@@ -128,6 +128,11 @@ static int fill_suppress(trial *self) {
         memcpy(self->inputs[0].list, exact, sizeof exact);
     }
     input_range(self, 1, 0, 1);
+    if (arg_int(self, "even", 0) != 0) { /* scores that meet the threshold; none twice in a class */
+        self->inputs[1].fill = FILL_WHEEL;
+        self->inputs[1].low = 1.0 / 16;
+        self->inputs[1].high = 4;
+    }
     return 1;
 }
 
@@ -213,7 +218,7 @@ static const case_row rows[] = {
      "max_output_boxes_per_class=0:,iou_threshold=0.5: max_output_boxes_per_class=20:,iou_threshold=0.25:,score_threshold=0.1: "
      "max_output_boxes_per_class=4,iou_threshold=0.4,center_point_box=1 max_output_boxes_per_class=50,iou_threshold=0.1,score_threshold=0.2,center_point_box=1 "
      "max_output_boxes_per_class=50,iou_threshold=1 max_output_boxes_per_class=9,score_threshold=2 max_output_boxes_per_class=9,exact=1,iou_threshold=0.5 "
-     "max_output_boxes_per_class=9,exact=1,iou_threshold=0.25 max_output_boxes_per_class=9,exact=1",
+     "max_output_boxes_per_class=9,exact=1,iou_threshold=0.25 max_output_boxes_per_class=9,exact=1 max_output_boxes_per_class=99,even=1,iou_threshold=0.9,score_threshold=0.25:",
      "uniform", fill_suppress, suppress_oracle, ROW_ZEROS, NULL, NULL},
 };
 /* clang-format on */

@@ -75,6 +75,27 @@ static const struct {
     {"GlobalLpPool",       20,  BODY   },
 };
 
+/* What the oracles carry beside the units above, by class: each bound and where it comes from. */
+/* clang-format off */
+static const struct {
+    const char *ops;
+    const char *bound;
+    const char *source;
+} carried[] = {
+    {"MatMul, Gemm, Conv, DeformConv, Col2Im, AffineGrid, DFT, STFT, CausalConvWithState",
+     "(2 ceil(log2 K) + 8) units of the accumulator times the sum of the sizes of K products", "bound of shared sums"},
+    {"Resize, GridSample, RoiAlign, DeformConv", "2^-18 (but for Resize 2^-44 in f64) of every element read", "weights computed in f32"},
+    {"HannWindow, HammingWindow, BlackmanWindow, MelWeightMatrix", "2^-20, whatever comes out", "their bodies work in f32"},
+    {"Attention, FlexAttention", "of scores: sums, and four units of the dtype; softmax doubles that as relative error", BODY},
+    {"RotaryEmbedding", "two units of the sizes of both products", BODY},
+    {"LinearAttention", "a sum's and four units for every step of the recurrence", ONEDNN ", recurrent layers"},
+    {"NegativeLogLikelihoodLoss, SoftmaxCrossEntropyLoss", "LogSoftmax's, and a unit for every step of the body", BODY},
+    {"Adagrad, Adam, Momentum", "16 units of what is added, grown by what a root or 1 - beta^T loses", BODY},
+    {"Gradient", "64 units of (1 + |dy/dz|) (1 + |dz/dx|)", BODY},
+    {"Cast to strings", "one unit of the last place", "ONNX does not say how many digits"},
+};
+/* clang-format on */
+
 double limit_ulps(const op_row *op, fer_dtype dtype) {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (strcmp(table[i].op, op->name) == 0) {
@@ -89,5 +110,8 @@ double limit_ulps(const op_row *op, fer_dtype dtype) {
 void limits_print(FILE *stream) {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         fprintf(stream, "%-20s %5.1f ULP  %s\n", table[i].op, table[i].ulps, table[i].source);
+    }
+    for (size_t i = 0; i < sizeof carried / sizeof *carried; i++) {
+        fprintf(stream, "%s: %s (%s)\n", carried[i].ops, carried[i].bound, carried[i].source);
     }
 }
