@@ -121,7 +121,7 @@ def main():
     parser.add_argument("--all", action="store_true", help="run every generated case for each mutant")
     parser.add_argument("--sample", type=int, default=1, help="run every n-th case only")
     parser.add_argument("--only", type=int, nargs="*", help="numbers of mutants")
-    parser.add_argument("--least", type=int, default=38, help="how many must be caught")
+    parser.add_argument("--least", type=int, default=46, help="how many must be caught")
     args = parser.parse_args()
     begin = time.monotonic()
     verdicts = []
