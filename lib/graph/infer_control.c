@@ -282,14 +282,6 @@ static fer_status settle(feri_infer_walk *walk,
     }
 }
 
-static void give_carried(const feri_infer *call, const carried *states) {
-    for (uint32_t s = 0; s < states->count; s++) {
-        if (call->out[s] != NULL) {
-            *call->out[s] = states->facts[s];
-        }
-    }
-}
-
 /* out: the body's fact with a dim of length put in at axis (counted in the result's rank). */
 static fer_status stack_fact(const feri_gnode *node,
                              const feri_infer *call,
@@ -336,23 +328,6 @@ static feri_sym trip_count(const feri_infer *call, fer_graph *body) {
         return feri_sym_unknown();
     }
     return feri_sym_max(call->terms, elements[0], feri_sym_number(0));
-}
-
-static fer_status infer_loop(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call) {
-    fer_graph *body = feri_node_body(node, "body");
-    carried states = {.count = node->formal_count - 2, .first_input = 2, .first_output = 1};
-    FER_TRY(start_carried(call, 2, &states));
-    FER_TRY(feed_scalar(body, 0, FER_I64, feri_sym_unknown()));
-    FER_TRY(feed_scalar(body, 1, FER_BOOL, feri_sym_number(1)));
-    FER_TRY(settle(walk, node, call, body, &states));
-    give_carried(call, &states);
-    feri_sym trips = trip_count(call, body);
-    for (uint32_t o = states.count; o < call->out_count; o++) {
-        if (call->out[o] != NULL) {
-            FER_TRY(stack_fact(node, call, body_output(body, 1 + o), 0, trips, call->out[o]));
-        }
-    }
-    return FER_OK;
 }
 
 /* ---- Scan ---- */
@@ -408,22 +383,38 @@ static fer_status feed_slice(const feri_gnode *node,
     return feed_input(body, state_count + index, &slice);
 }
 
-static fer_status infer_scan(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call) {
+/* What an iteration makes beside the states is stacked: along axis 0 by Loop. */
+static fer_status infer_repeated(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call) {
     fer_graph *body = feri_node_body(node, "body");
+    int is_loop = feri_control_kind(node->op) == FERI_CONTROL_LOOP;
     uint32_t scanned = (uint32_t)feri_attr_int(node->attrs, node->attr_count, "num_scan_inputs", 0);
-    carried states = {.count = node->formal_count - scanned};
+    carried states = {.count = node->formal_count - (is_loop ? 2 : scanned),
+                      .first_input = is_loop ? 2 : 0,
+                      .first_output = is_loop};
     feri_sym length = feri_sym_unknown();
-    FER_TRY(start_carried(call, 0, &states));
-    for (uint32_t i = 0; i < scanned; i++) {
+    FER_TRY(start_carried(call, states.first_input, &states));
+    if (is_loop) {
+        FER_TRY(feed_scalar(body, 0, FER_I64, length));
+        FER_TRY(feed_scalar(body, 1, FER_BOOL, feri_sym_number(1)));
+    }
+    for (uint32_t i = 0; i < scanned && !is_loop && FERI_HAS_OP(Scan); i++) {
         FER_TRY(feed_slice(node, call, body, states.count, i, &length));
     }
     FER_TRY(settle(walk, node, call, body, &states));
-    give_carried(call, &states);
-    for (uint32_t o = states.count; o < call->out_count; o++) {
-        int64_t axis = list_entry(node, "scan_output_axes", o - states.count);
-        if (call->out[o] != NULL) {
-            FER_TRY(stack_fact(node, call, body_output(body, o), axis, length, call->out[o]));
+    if (is_loop) {
+        length = trip_count(call, body);
+    }
+    for (uint32_t o = 0; o < call->out_count; o++) {
+        if (call->out[o] == NULL) {
+            continue;
         }
+        if (o < states.count) {
+            *call->out[o] = states.facts[o];
+            continue;
+        }
+        int64_t axis = list_entry(node, "scan_output_axes", o - states.count);
+        const feri_fact *slice = body_output(body, states.first_output + o);
+        FER_TRY(stack_fact(node, call, slice, axis, length, call->out[o]));
     }
     return FER_OK;
 }
@@ -452,29 +443,20 @@ infer_sequence_map(feri_infer_walk *walk, const feri_gnode *node, feri_infer *ca
     return FER_OK;
 }
 
-static fer_status infer_other(const feri_infer_walk *walk, const feri_gnode *node) {
-    if (walk->mode == FERI_INFER_KNOWN) {
-        return FER_OK;
-    }
-    return feri_fail(
-        FER_UNSUPPORTED, "op '%s' (node '%s') is not yet supported", node->op->name, node->name);
-}
-
-typedef fer_status (*infer_fn)(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call);
-/* clang-format off */
-static const infer_fn infers[] = {
-    [FERI_CONTROL_NONE] = NULL,
-    FERI_OP_ROW(If, [FERI_CONTROL_IF] = infer_if, )
-    FERI_OP_ROW(Loop, [FERI_CONTROL_LOOP] = infer_loop, )
-    FERI_OP_ROW(Scan, [FERI_CONTROL_SCAN] = infer_scan, )
-    FERI_OP_ROW(SequenceMap, [FERI_CONTROL_SEQUENCE_MAP] = infer_sequence_map, )
-    [FERI_CONTROL_SEQUENCE_MAP + 1] = NULL
-};
-/* clang-format on */
-
 fer_status
 feri_infer_walk_control(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call) {
     FER_TRY(feri_op_check(call));
-    infer_fn infer = infers[feri_control_kind(node->op)];
-    return infer != NULL ? infer(walk, node, call) : infer_other(walk, node);
+    int32_t kind = feri_control_kind(node->op);
+    if (kind == FERI_CONTROL_IF && FERI_HAS_OP(If)) {
+        return infer_if(walk, node, call);
+    }
+    if (kind == FERI_CONTROL_SEQUENCE_MAP && FERI_HAS_OP(SequenceMap)) {
+        return infer_sequence_map(walk, node, call);
+    }
+    if ((kind == FERI_CONTROL_LOOP || kind == FERI_CONTROL_SCAN) &&
+        (FERI_HAS_OP(Loop) || FERI_HAS_OP(Scan))) {
+        return infer_repeated(walk, node, call);
+    }
+    return feri_fail(
+        FER_UNSUPPORTED, "op '%s' (node '%s') is not yet supported", node->op->name, node->name);
 }

@@ -7,8 +7,6 @@
 
 #include "base/error.h"
 
-#include <string.h>
-
 fer_status feri_swap_begin(feri_swap *swap, fer_graph *graph) {
     feri_graph_reindex(graph);
     *swap = (feri_swap){.graph = graph, .value_count = graph->value_count};
@@ -58,36 +56,6 @@ void feri_swap_finish(feri_swap *swap) {
         feri_graph_compact(swap->graph);
     }
     feri_swap_cancel(swap);
-}
-
-fer_status feri_node_set_ints(
-    fer_graph *graph, feri_gnode *node, const char *name, const int64_t *values, uint32_t count) {
-    int64_t *copy = FERI_BUMP_ARRAY(&graph->bump, int64_t, count);
-    fer_attr *attrs = FERI_BUMP_ARRAY(&graph->bump, fer_attr, (uint64_t)node->attr_count + 1);
-    char *own_name = feri_bump_strndup(&graph->bump, name, strlen(name));
-    if (!copy || !attrs || !own_name) {
-        return fer_error_last()->status;
-    }
-    if (count) {
-        memcpy(copy, values, count * sizeof *copy);
-    }
-    /* Merged by name, as they are sorted. */
-    uint32_t used = 0;
-    uint32_t from = 0;
-    while (from < node->attr_count && strcmp(node->attrs[from].name, name) < 0) {
-        attrs[used++] = node->attrs[from++];
-    }
-    if (from < node->attr_count && strcmp(node->attrs[from].name, name) == 0) {
-        from++;
-    }
-    attrs[used++] =
-        (fer_attr){.name = own_name, .type = FER_ATTR_INTS, .count = count, .value.ints = copy};
-    while (from < node->attr_count) {
-        attrs[used++] = node->attrs[from++];
-    }
-    node->attrs = attrs;
-    node->attr_count = used;
-    return FER_OK;
 }
 
 feri_fact *feri_node_fact(const fer_graph *graph, const feri_gnode *node, uint32_t index) {

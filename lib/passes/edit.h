@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Edits that several passes make: an attribute is set, one value takes over from another. Used inside lib/passes only.
+ * The edit that several passes make, one value taking over from another, and what they ask. Used inside lib/passes only.
  */
 #ifndef FERI_PASSES_EDIT_H
 #define FERI_PASSES_EDIT_H
@@ -26,10 +26,6 @@ void feri_swap_put(feri_swap *swap, fer_value_id from, fer_value_id to);
 void feri_swap_finish(feri_swap *swap);
 /* Frees without applying. */
 void feri_swap_cancel(feri_swap *swap);
-
-/* Sets a list-of-ints attribute; values are copied. */
-fer_status feri_node_set_ints(
-    fer_graph *graph, feri_gnode *node, const char *name, const int64_t *values, uint32_t count);
 
 /* The fact of input index of a node, NULL when it is left out. */
 feri_fact *feri_node_fact(const fer_graph *graph, const feri_gnode *node, uint32_t index);

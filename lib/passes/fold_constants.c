@@ -6,6 +6,7 @@
  * and DequantizeLinear, whose weight is better kept small.
  */
 #include "base/error.h"
+#include "ferrule/op_numbers.h"
 #include "passes/edit.h"
 #include "passes/pass.h"
 #include "tensor/dtype.h"
@@ -20,11 +21,9 @@ enum { MAX_GROWTH = 64 << 10, MAX_TOTAL_GROWTH = 32 << 20, MAX_UNKNOWN_INPUT = 1
 typedef struct fold {
     fer_graph *graph;
     feri_pass_env *env;
-    const feri_op *dequantize;
-    const feri_op *dropout; /* random when it trains */
-    feri_fact **facts;      /* inputs, then outputs */
-    fer_tensor **inputs;    /* tensors, likewise */
-    uint32_t capacity;      /* of both */
+    feri_fact **facts;   /* inputs, then outputs */
+    fer_tensor **inputs; /* tensors, likewise */
+    uint32_t capacity;   /* of both */
     uint32_t changes;
 } fold;
 
@@ -90,8 +89,19 @@ static int outputs_are_known(const fer_graph *graph, const feri_gnode *node) {
     return is_any;
 }
 
-/* The node's place is taken by constants. */
-static void retire(fold *job, feri_gnode *node) {
+/* tensors, which are released, take the place of the node's outputs unless status is a failure. */
+static fer_status
+take_place(fold *job, feri_gnode *node, fer_tensor *const *tensors, fer_status status) {
+    for (uint32_t o = 0; o < node->output_count; o++) {
+        if (status == FER_OK && is_wanted(job->graph, node->outputs[o])) {
+            status =
+                feri_graph_hold(job->graph, node->outputs[o], tensors[o], FERI_ORIGIN_CONSTANT);
+        }
+        fer_tensor_release(tensors[o]);
+    }
+    if (status != FER_OK) {
+        return status;
+    }
     node->is_dead = 1;
     job->changes++;
     for (uint32_t i = 0; i < node->input_count; i++) {
@@ -99,6 +109,7 @@ static void retire(fold *job, feri_gnode *node) {
             job->graph->values[node->inputs[i]].use_count--;
         }
     }
+    return FER_OK;
 }
 
 /* All tensors are made before the first value changes: a failure leaves the node whole. */
@@ -112,17 +123,7 @@ static fer_status fold_known(fold *job, feri_gnode *node) {
                 job->graph->env, &job->graph->values[node->outputs[o]].fact, &tensors[o]);
         }
     }
-    for (uint32_t o = 0; o < node->output_count; o++) {
-        if (status == FER_OK && tensors[o]) {
-            status =
-                feri_graph_hold(job->graph, node->outputs[o], tensors[o], FERI_ORIGIN_CONSTANT);
-        }
-        fer_tensor_release(tensors[o]);
-    }
-    if (status == FER_OK) {
-        retire(job, node);
-    }
-    return status;
+    return take_place(job, node, tensors, status);
 }
 
 /* ---- through the evaluator ---- */
@@ -226,17 +227,10 @@ static fer_status fold_evaluated(fold *job, feri_gnode *node) {
     fer_tensor **outputs = job->inputs + node->input_count;
     memset(outputs, 0, node->output_count * sizeof *outputs);
     fer_status status = job->env->evaluate(job->env->self, node, job->inputs, outputs);
-    int is_good = status == FER_OK && is_acceptable(job, node, outputs, freed);
-    for (uint32_t o = 0; o < node->output_count; o++) {
-        if (is_good && status == FER_OK && is_wanted(job->graph, node->outputs[o])) {
-            status =
-                feri_graph_hold(job->graph, node->outputs[o], outputs[o], FERI_ORIGIN_CONSTANT);
-        }
-        fer_tensor_release(outputs[o]);
+    if (status == FER_OK && !is_acceptable(job, node, outputs, freed)) {
+        status = FER_UNSUPPORTED;
     }
-    if (is_good && status == FER_OK) {
-        retire(job, node);
-    }
+    status = take_place(job, node, outputs, status);
     return is_refusal(status) ? FER_OK : status;
 }
 
@@ -244,7 +238,8 @@ static fer_status fold_node(fold *job, feri_gnode *node) {
     const uint32_t never = FERI_OP_CONTROL | FERI_OP_HOST | FERI_OP_RANDOM;
     if (node->is_dead || node->body_count || (node->op->flags & never) ||
         node->input_count == 0 || /* to evaluate it is to compile it, and to come here again */
-        node->op == job->dequantize || node->op == job->dropout) {
+        node->op->number == FER_OP_DequantizeLinear ||
+        node->op->number == FER_OP_Dropout) { /* random when it trains */
         return FER_OK;
     }
     if (outputs_are_known(job->graph, node)) {
@@ -259,10 +254,7 @@ static fer_status fold_node(fold *job, feri_gnode *node) {
 }
 
 fer_status feri_pass_fold_constants(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes) {
-    fold job = {.graph = graph,
-                .env = env,
-                .dequantize = feri_op_find("", "DequantizeLinear"),
-                .dropout = feri_op_find("", "Dropout")};
+    fold job = {.graph = graph, .env = env};
     feri_graph_reindex(graph);
     for (uint32_t n = 0; n < graph->node_count; n++) {
         uint32_t operands = graph->nodes[n]->input_count + graph->nodes[n]->output_count;

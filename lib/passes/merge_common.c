@@ -5,6 +5,7 @@
  * that the earlier node stays. Attributes are compared deeply, large tensors by identity only.
  */
 #include "base/error.h"
+#include "ferrule/op_numbers.h"
 #include "passes/edit.h"
 #include "passes/pass.h"
 
@@ -14,16 +15,15 @@ enum { SMALL_BYTES = 1024 };
 
 /* Open addressing; entries are what the two comparisons below understand. */
 typedef struct table {
-    uint32_t *slots; /* index + 1, 0 free */
-    uint64_t *hashes;
+    struct slot {
+        uint64_t hash;
+        uint64_t entry; /* index + 1, 0 free */
+    } * slots;
     uint64_t size; /* a power of two, at least twice the entries */
     feri_env *env;
 } table;
 
-static void table_finish(table *t) {
-    feri_free(t->env, t->slots, t->size * sizeof *t->slots);
-    feri_free(t->env, t->hashes, t->size * sizeof *t->hashes);
-}
+static void table_finish(table *t) { feri_free(t->env, t->slots, t->size * sizeof *t->slots); }
 
 static fer_status table_init(table *t, feri_env *env, uint32_t entries) {
     *t = (table){.env = env, .size = 16};
@@ -31,12 +31,7 @@ static fer_status table_init(table *t, feri_env *env, uint32_t entries) {
         t->size *= 2;
     }
     t->slots = feri_alloc(env, t->size * sizeof *t->slots);
-    t->hashes = feri_alloc(env, t->size * sizeof *t->hashes);
-    if (!t->slots || !t->hashes) {
-        table_finish(t);
-        return fer_error_last()->status;
-    }
-    return FER_OK;
+    return t->slots ? FER_OK : fer_error_last()->status;
 }
 
 typedef int (*same_fn)(const feri_swap *swap, uint32_t a, uint32_t b);
@@ -44,14 +39,14 @@ typedef int (*same_fn)(const feri_swap *swap, uint32_t a, uint32_t b);
 /* The entry equal to index, which is added when there is none. */
 static uint32_t
 table_find(table *t, const feri_swap *swap, uint64_t hash, uint32_t index, same_fn same) {
-    for (uint64_t at = hash & (t->size - 1);; at = (at + 1) & (t->size - 1)) {
-        if (!t->slots[at]) {
-            t->slots[at] = index + 1;
-            t->hashes[at] = hash;
-            return index;
+    for (uint64_t at = hash;; at++) {
+        struct slot *slot = &t->slots[at & (t->size - 1)];
+        if (!slot->entry) {
+            *slot = (struct slot){hash, index + 1};
         }
-        if (t->hashes[at] == hash && same(swap, t->slots[at] - 1, index)) {
-            return t->slots[at] - 1;
+        uint32_t found = (uint32_t)slot->entry - 1;
+        if (found == index || (slot->hash == hash && same(swap, found, index))) {
+            return found;
         }
     }
 }
@@ -109,68 +104,58 @@ static fer_status merge_constants(feri_swap *swap) {
 
 /* ---- nodes ---- */
 
-static uint64_t hash_attr(const fer_attr *attr, uint64_t seed) {
-    seed = feri_hash(attr->name, strlen(attr->name), seed + (uint64_t)attr->type);
-    switch (attr->type) {
-    case FER_ATTR_INT:
-        return feri_hash(&attr->value.i, sizeof attr->value.i, seed);
-    case FER_ATTR_FLOAT:
-        return feri_hash(&attr->value.f, sizeof attr->value.f, seed);
-    case FER_ATTR_STRING:
-        return feri_hash(attr->value.s.data, attr->value.s.length, seed);
-    case FER_ATTR_TENSOR:
-        return hash_tensor(attr->value.tensor, seed);
-    case FER_ATTR_INTS:
-        return feri_hash(attr->value.ints, (uint64_t)attr->count * sizeof(int64_t), seed);
-    case FER_ATTR_FLOATS:
-        return feri_hash(attr->value.floats, (uint64_t)attr->count * sizeof(float), seed);
-    case FER_ATTR_STRINGS:
-        for (uint32_t i = 0; i < attr->count; i++) {
-            seed = feri_hash(attr->value.strings[i].data, attr->value.strings[i].length, seed);
-        }
-        return seed;
-    default:
-        return seed;
-    }
-}
-
 static int same_bytes(const void *a, const void *b, uint64_t bytes) {
     return !bytes || memcmp(a, b, bytes) == 0;
 }
 
-static int same_string(fer_string a, fer_string b) {
-    return a.length == b.length && same_bytes(a.data, b.data, a.length);
+/* Part number index of an attribute's contents: where it is, and its bytes; NULL past the last. By
+ * bits, so that NaN equals itself, and -0 is not 0. */
+static const void *part_of(const fer_attr *attr, uint32_t index, uint64_t *out_bytes) {
+    static const uint8_t sizes[] = {[FER_ATTR_INT] = 8,
+                                    [FER_ATTR_FLOAT] = sizeof(float),
+                                    [FER_ATTR_INTS] = 8,
+                                    [FER_ATTR_FLOATS] = sizeof(float)};
+    int is_list = attr->type == FER_ATTR_STRINGS;
+    if (is_list || attr->type == FER_ATTR_STRING) {
+        const fer_string *string = is_list ? attr->value.strings + index : &attr->value.s;
+        if (index >= (is_list ? attr->count : 1)) {
+            return NULL;
+        }
+        *out_bytes = string->length;
+        return string->data;
+    }
+    if (index > 0 || (uint32_t)attr->type >= sizeof sizes || !sizes[attr->type]) {
+        return NULL;
+    }
+    is_list = attr->type == FER_ATTR_INTS || attr->type == FER_ATTR_FLOATS;
+    *out_bytes = (uint64_t)sizes[attr->type] * (is_list ? attr->count : 1);
+    return is_list ? (const void *)attr->value.ints : (const void *)&attr->value;
+}
+
+static uint64_t hash_attr(const fer_attr *attr, uint64_t seed) {
+    uint64_t bytes = 0;
+    const void *part;
+    seed = feri_hash(attr->name, strlen(attr->name), seed + (uint64_t)attr->type);
+    for (uint32_t i = 0; (part = part_of(attr, i, &bytes)) != NULL; i++) {
+        seed = feri_hash(part, bytes, seed);
+    }
+    return attr->type == FER_ATTR_TENSOR ? hash_tensor(attr->value.tensor, seed) : seed;
 }
 
 static int same_attr(const fer_attr *a, const fer_attr *b) {
-    if (a->type != b->type || strcmp(a->name, b->name) != 0) {
+    uint64_t bytes = 0, other_bytes = 0;
+    const void *part;
+    if (a->type != b->type || a->count != b->count || strcmp(a->name, b->name) != 0) {
         return 0;
     }
-    switch (a->type) {
-    case FER_ATTR_INT:
-        return a->value.i == b->value.i;
-    case FER_ATTR_FLOAT: /* by bits: NaN equals itself, and -0 is not 0 */
-        return same_bytes(&a->value.f, &b->value.f, sizeof a->value.f);
-    case FER_ATTR_STRING:
-        return same_string(a->value.s, b->value.s);
-    case FER_ATTR_TENSOR:
-        return same_tensor(a->value.tensor, b->value.tensor);
-    case FER_ATTR_INTS:
-        return a->count == b->count &&
-               same_bytes(a->value.ints, b->value.ints, (uint64_t)a->count * sizeof(int64_t));
-    case FER_ATTR_FLOATS:
-        return a->count == b->count &&
-               same_bytes(a->value.floats, b->value.floats, (uint64_t)a->count * sizeof(float));
-    case FER_ATTR_STRINGS:
-        for (uint32_t i = 0; a->count == b->count && i < a->count; i++) {
-            if (!same_string(a->value.strings[i], b->value.strings[i])) {
-                return 0;
-            }
+    for (uint32_t i = 0; (part = part_of(a, i, &bytes)) != NULL; i++) {
+        const void *other = part_of(b, i, &other_bytes);
+        if (bytes != other_bytes || !same_bytes(part, other, bytes)) {
+            return 0;
         }
-        return a->count == b->count;
-    default:
-        return 0;
     }
+    return a->type == FER_ATTR_TENSOR ? same_tensor(a->value.tensor, b->value.tensor)
+                                      : a->type != FER_ATTR_GRAPH;
 }
 
 static fer_value_id resolved(const feri_swap *swap, fer_value_id id) {
@@ -229,12 +214,12 @@ static int may_merge(const feri_swap *swap, const feri_gnode *kept, const feri_g
 static fer_status merge_nodes(feri_swap *swap) {
     const fer_graph *graph = swap->graph;
     const uint32_t never = FERI_OP_CONTROL | FERI_OP_RANDOM;
-    const feri_op *dropout = feri_op_find("", "Dropout"); /* random when it trains */
     table t;
     FER_TRY(table_init(&t, graph->env, graph->node_count));
     for (uint32_t n = 0; n < graph->node_count; n++) {
         feri_gnode *node = graph->nodes[n];
-        if (node->is_dead || node->body_count || (node->op->flags & never) || node->op == dropout) {
+        if (node->is_dead || node->body_count || (node->op->flags & never) ||
+            node->op->number == FER_OP_Dropout) { /* random when it trains */
             continue;
         }
         uint32_t found = table_find(&t, swap, hash_node(swap, node), n, same_node);

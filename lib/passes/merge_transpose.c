@@ -5,8 +5,11 @@
  * remove_identity.
  */
 #include "base/error.h"
+#include "ferrule/op_numbers.h"
 #include "passes/edit.h"
 #include "passes/pass.h"
+
+#include <string.h>
 
 /* The permutation of a Transpose, reversed dims when it has none; 0 when it cannot be known. */
 static uint32_t permutation(const fer_graph *graph, const feri_gnode *node, int64_t *perm) {
@@ -27,18 +30,33 @@ static uint32_t permutation(const fer_graph *graph, const feri_gnode *node, int6
     return rank;
 }
 
+/* perm is Transpose's one attribute. */
+static fer_status
+set_permutation(fer_graph *graph, feri_gnode *node, const int64_t *perm, uint32_t rank) {
+    fer_attr *attr = FERI_BUMP_ARRAY(&graph->bump, fer_attr, 1);
+    int64_t *ints = FERI_BUMP_ARRAY(&graph->bump, int64_t, rank);
+    if (!attr || !ints) {
+        return fer_error_last()->status;
+    }
+    memcpy(ints, perm, rank * sizeof *ints);
+    *attr = (fer_attr){.name = "perm", .type = FER_ATTR_INTS, .count = rank, .value.ints = ints};
+    node->attrs = attr;
+    node->attr_count = 1;
+    return FER_OK;
+}
+
 fer_status feri_pass_merge_transpose(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes) {
     (void)env;
-    const feri_op *transpose = feri_op_find("", "Transpose");
     *out_changes = 0;
     feri_graph_reindex(graph);
     for (uint32_t n = 0; n < graph->node_count; n++) {
         feri_gnode *node = graph->nodes[n];
-        if (node->op != transpose || node->is_dead || node->inputs[0] == FER_NO_VALUE) {
+        if (node->op->number != FER_OP_Transpose || node->is_dead ||
+            node->inputs[0] == FER_NO_VALUE) {
             continue;
         }
         uint32_t producer = graph->values[node->inputs[0]].producer;
-        if (producer >= n || graph->nodes[producer]->op != transpose) {
+        if (producer >= n || graph->nodes[producer]->op != node->op) {
             continue;
         }
         const feri_gnode *first = graph->nodes[producer];
@@ -51,7 +69,7 @@ fer_status feri_pass_merge_transpose(fer_graph *graph, feri_pass_env *env, uint3
         for (uint32_t i = 0; i < rank; i++) {
             outer[i] = inner[outer[i]];
         }
-        FER_TRY(feri_node_set_ints(graph, node, "perm", outer, rank));
+        FER_TRY(set_permutation(graph, node, outer, rank));
         node->inputs[0] = first->inputs[0];
         ++*out_changes;
     }

@@ -5,21 +5,14 @@
  * where it stays a value of its own (edit.h); otherwise the node is kept.
  */
 #include "base/error.h"
+#include "ferrule/op_numbers.h"
 #include "passes/edit.h"
 #include "passes/pass.h"
 
 #include <string.h>
 
-typedef int (*proof)(fer_graph *graph, const feri_gnode *node);
-
 static const feri_fact *output_fact(const fer_graph *graph, const feri_gnode *node) {
     return &graph->values[node->outputs[0]].fact;
-}
-
-static int always(fer_graph *graph, const feri_gnode *node) {
-    (void)graph;
-    (void)node;
-    return 1;
 }
 
 /* 1 when all elements of input index are known and equal to wanted, or above zero for wanted 0 with
@@ -85,76 +78,78 @@ static int permutes_nothing(fer_graph *graph, const feri_gnode *node) {
     return 1;
 }
 
-/* A whole dim in forward order can only be cut with step 1 from 0. */
-static int cuts_nothing(fer_graph *graph, const feri_gnode *node) {
-    return same_shape(graph, node) &&
-           elements_are(graph, node, 4, 0, /*is_positive=*/1, /*absent=*/1);
-}
-
-static int pads_nothing(fer_graph *graph, const feri_gnode *node) {
-    return elements_are(graph, node, 1, 0, /*is_positive=*/0, /*absent=*/0);
-}
-
-static int has_one_input(fer_graph *graph, const feri_gnode *node) {
-    (void)graph;
-    return node->input_count == 1;
-}
-
-static int has_one_output(fer_graph *graph, const feri_gnode *node) {
-    return node->output_count == 1 && same_shape(graph, node);
-}
-
-static int clips_nothing(fer_graph *graph, const feri_gnode *node) {
-    return !feri_node_fact(graph, node, 1) && !feri_node_fact(graph, node, 2);
-}
-
+/* What proves that a node of an op passes its input on. */
+enum { ALWAYS, DTYPE, SHAPE, ONE_INPUT, ONE_OUTPUT, NO_DROP, NO_TURN, NO_CUT, NO_PADS, NO_BOUNDS };
 static const struct {
-    const char *op;
-    proof proof;
+    uint16_t op;
+    uint16_t proof;
 } proofs[] = {
-    {"Identity",  always          },
-    {"Dropout",   drops_nothing   },
-    {"Cast",      same_dtype      },
-    {"CastLike",  same_dtype      },
-    {"Transpose", permutes_nothing},
-    {"Reshape",   same_shape      },
-    {"Squeeze",   same_shape      },
-    {"Unsqueeze", same_shape      },
-    {"Flatten",   same_shape      },
-    {"Expand",    same_shape      },
-    {"Tile",      same_shape      },
-    {"Slice",     cuts_nothing    },
-    {"Pad",       pads_nothing    },
-    {"Concat",    has_one_input   },
-    {"Sum",       has_one_input   },
-    {"Max",       has_one_input   },
-    {"Min",       has_one_input   },
-    {"Mean",      has_one_input   },
-    {"Split",     has_one_output  },
-    {"Clip",      clips_nothing   },
+    {FER_OP_Identity,  ALWAYS    },
+    {FER_OP_Dropout,   NO_DROP   },
+    {FER_OP_Cast,      DTYPE     },
+    {FER_OP_CastLike,  DTYPE     },
+    {FER_OP_Transpose, NO_TURN   },
+    {FER_OP_Reshape,   SHAPE     },
+    {FER_OP_Squeeze,   SHAPE     },
+    {FER_OP_Unsqueeze, SHAPE     },
+    {FER_OP_Flatten,   SHAPE     },
+    {FER_OP_Expand,    SHAPE     },
+    {FER_OP_Tile,      SHAPE     },
+    {FER_OP_Slice,     NO_CUT    },
+    {FER_OP_Pad,       NO_PADS   },
+    {FER_OP_Concat,    ONE_INPUT },
+    {FER_OP_Sum,       ONE_INPUT },
+    {FER_OP_Max,       ONE_INPUT },
+    {FER_OP_Min,       ONE_INPUT },
+    {FER_OP_Mean,      ONE_INPUT },
+    {FER_OP_Split,     ONE_OUTPUT},
+    {FER_OP_Clip,      NO_BOUNDS },
 };
-enum { PROOF_COUNT = sizeof proofs / sizeof proofs[0] };
+
+static int passes_on(fer_graph *graph, const feri_gnode *node) {
+    uint32_t row = 0;
+    while (row < sizeof proofs / sizeof proofs[0] && proofs[row].op != node->op->number) {
+        row++;
+    }
+    if (row == sizeof proofs / sizeof proofs[0]) {
+        return 0;
+    }
+    switch (proofs[row].proof) {
+    case ALWAYS:
+        return 1;
+    case DTYPE:
+        return same_dtype(graph, node);
+    case SHAPE:
+        return same_shape(graph, node);
+    case ONE_INPUT:
+        return node->input_count == 1;
+    case ONE_OUTPUT:
+        return node->output_count == 1 && same_shape(graph, node);
+    case NO_DROP:
+        return drops_nothing(graph, node);
+    case NO_TURN:
+        return permutes_nothing(graph, node);
+    case NO_CUT: /* a whole dim in forward order can only be cut with step 1 from 0 */
+        return same_shape(graph, node) &&
+               elements_are(graph, node, 4, 0, /*is_positive=*/1, /*absent=*/1);
+    case NO_PADS:
+        return elements_are(graph, node, 1, 0, /*is_positive=*/0, /*absent=*/0);
+    default:
+        return !feri_node_fact(graph, node, 1) && !feri_node_fact(graph, node, 2);
+    }
+}
 
 fer_status feri_pass_remove_identity(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes) {
     (void)env;
-    const feri_op *ops[PROOF_COUNT];
-    for (uint32_t i = 0; i < PROOF_COUNT; i++) {
-        ops[i] = feri_op_find("", proofs[i].op);
-    }
     feri_swap swap;
     FER_TRY(feri_swap_begin(&swap, graph));
     for (uint32_t n = 0; n < graph->node_count; n++) {
         feri_gnode *node = graph->nodes[n];
-        uint32_t which = 0;
-        while (which < PROOF_COUNT && ops[which] != node->op) {
-            which++;
-        }
-        if (which == PROOF_COUNT || node->is_dead || !node->input_count || !node->output_count ||
+        if (node->is_dead || !node->input_count || !node->output_count ||
             node->inputs[0] == FER_NO_VALUE || node->outputs[0] == FER_NO_VALUE) {
             continue;
         }
-        if (feri_swap_may(&swap, node->outputs[0], node->inputs[0]) &&
-            proofs[which].proof(graph, node)) {
+        if (feri_swap_may(&swap, node->outputs[0], node->inputs[0]) && passes_on(graph, node)) {
             feri_swap_put(&swap, node->outputs[0], node->inputs[0]);
             node->is_dead = 1;
         }
