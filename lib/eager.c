@@ -53,7 +53,8 @@ static fer_status graph_fill(fer_graph *graph,
                              uint32_t output_count,
                              int open_dims) {
     if (input_count > MAX_OPERANDS || output_count > MAX_OPERANDS) {
-        return feri_fail(FER_LIMIT, "more than %d operands of '%s'", MAX_OPERANDS, node->op->name);
+        return feri_fail(
+            FER_LIMIT, "more than %d operands of '%s'", MAX_OPERANDS, feri_op_name(node->op));
     }
     fer_value_id in[MAX_OPERANDS], out[MAX_OPERANDS];
     for (uint32_t i = 0; i < input_count; i++) {
@@ -98,7 +99,7 @@ static fer_status program_make(fer_context *context,
                                fer_program **out_program) {
     if (node->body_count > 0) {
         return feri_fail(
-            FER_UNSUPPORTED, "'%s' has bodies and cannot run by itself", node->op->name);
+            FER_UNSUPPORTED, "'%s' has bodies and cannot run by itself", feri_op_name(node->op));
     }
     fer_graph *graph = NULL;
     FER_TRY(feri_graph_create(feri_env_of(context), /*parent=*/NULL, &graph));
@@ -373,7 +374,7 @@ fer_status fer_op_run(fer_context *context,
         qsort(sorted, attr_count, sizeof(fer_attr), by_attr_name);
     }
     feri_gnode node = {.op = op,
-                       .name = op->name,
+                       .name = feri_op_name(op),
                        .revision = op->revision,
                        .attrs = sorted,
                        .attr_count = attr_count,

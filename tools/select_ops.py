@@ -71,17 +71,23 @@ def close(chosen, table, expansions):
     return chosen
 
 
-def main():
-    list_path, root, output, depfile = map(Path, sys.argv[1:])
+def read_chosen(list_path, root):
+    """The ops of a list and what they need; the files that say so."""
     table_path = root / "include/ferrule/op_table.def"
     texts = sorted((root / "lib/op").glob("expand_*.c"))
     table = read_table(table_path)
-    chosen = close(read_list(list_path, table), table, read_expansions(texts))
+    return close(read_list(list_path, table), table, read_expansions(texts)), [list_path, table_path, *texts]
+
+
+def main():
+    list_path, root, output, depfile = map(Path, sys.argv[1:])
+    chosen, used = read_chosen(list_path, root)
+    table = read_table(root / "include/ferrule/op_table.def")
     left_out = sorted(set(table) - chosen)
     lines = [f"/* Made by select_ops.py from {list_path.name}: {len(chosen)} of {len(table)} ops. */"]
     lines += [f"#define FERI_WITHOUT_{table[op][0]} ~," for op in left_out]
     output.write_text("\n".join(lines) + "\n")
-    depfile.write_text(f"{output}: " + " ".join(map(str, [list_path, table_path, *texts])) + "\n")
+    depfile.write_text(f"{output}: " + " ".join(map(str, used)) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * op_selection.h: which ops this build holds. Every table with a row per op (the op table, the
- * kernels of built-in backends, host ops, upgrades) puts each row into FERI_OP_ROW; meson's option
- * `ops` names a list of ops, and the header that tools/select_ops.py makes from it defines
- * FERI_WITHOUT_<ident> for all others. Their rows vanish, and the linker drops what only they
- * named. Not installed: outside this build there is nothing to select.
+ * op_selection.h: which ops this build holds. Every table with a row per op (the kernels of
+ * built-in backends, host ops, upgrades; the op table is packed by tools/pack_ops.py) puts each row
+ * into FERI_OP_ROW; meson's option `ops` names a list of ops, and the header that
+ * tools/select_ops.py makes from it defines FERI_WITHOUT_<ident> for all others. Their rows vanish,
+ * and the linker drops what only they named. Not installed: outside this build there is nothing to
+ * select.
  */
 #ifndef FERRULE_OP_SELECTION_H
 #define FERRULE_OP_SELECTION_H

@@ -267,7 +267,7 @@ fer_graph_add_node(fer_graph *graph, const fer_node_desc *node, fer_value_id *ou
         (desc.output_count > 0 && out_values == NULL)) {
         return refuse(add_node, draft.name, "an array is NULL but its count is not 0");
     }
-    if (strcmp(draft.op->name, "Constant") == 0) {
+    if (strcmp(feri_op_name(draft.op), "Constant") == 0) {
         FER_TRY(add_constant(graph, &desc, out_values));
         return FER_OK;
     }

@@ -62,7 +62,7 @@ static const derivative rows[] = {
 static fer_status refuse(const feri_infer *call, const char *what) {
     fer_status status = feri_fail(FER_UNSUPPORTED,
                                   "%s '%s': Gradient needs %s",
-                                  call->op->name,
+                                  feri_op_name(call->op),
                                   call->node ? call->node : "",
                                   what);
     feri_error_set_node(call->node);
@@ -125,7 +125,7 @@ static fer_status reduce(const feri_infer *call, feri_text *out_body) {
     int has_axes = call->in_count > 1 && call->in[1];
     feri_text_add(out_body, keeps || !has_axes ? "u = Identity(d0)\n" : "u = Unsqueeze(d0, i1)\n");
     feri_text_add(out_body,
-                  strcmp(call->op->name, "ReduceMean") == 0
+                  strcmp(feri_op_name(call->op), "ReduceMean") == 0
                       ? "n = Cast(Div(Size(i0), Size(o0)), to=d0)\n"
                         "h0 = Expand(Div(u, n), Shape(i0))\n"
                       : "h0 = Expand(u, Shape(i0))\n");
@@ -154,7 +154,7 @@ static fer_status transpose(const feri_infer *call, feri_text *out_body) {
 
 /* Sum, Mean and Concat of n operands. */
 static fer_status of_many(const feri_infer *call, feri_text *out_body) {
-    int is_concat = strcmp(call->op->name, "Concat") == 0;
+    int is_concat = strcmp(feri_op_name(call->op), "Concat") == 0;
     if (call->in_count > 16) {
         return refuse(call, "at most 16 operands");
     }
@@ -172,8 +172,8 @@ static fer_status of_many(const feri_infer *call, feri_text *out_body) {
     }
     for (uint32_t i = 0; i < call->in_count; i++) {
         feri_text_add(out_body,
-                      strcmp(call->op->name, "Mean") == 0 ? "h%u = Div(d0, {%u: d0})\n"
-                                                          : "h%u = Identity(d0)\n",
+                      strcmp(feri_op_name(call->op), "Mean") == 0 ? "h%u = Div(d0, {%u: d0})\n"
+                                                                  : "h%u = Identity(d0)\n",
                       i,
                       call->in_count);
     }
@@ -196,12 +196,12 @@ fer_status feri_derivative(const feri_infer *call, feri_text *out_body) {
     };
     int is_onnx = feri_op_domain(call->op)[0] == '\0';
     for (size_t i = 0; is_onnx && i < sizeof(written) / sizeof(written[0]); i++) {
-        if (strcmp(call->op->name, written[i].op) == 0) {
+        if (strcmp(feri_op_name(call->op), written[i].op) == 0) {
             return written[i].write(call, out_body);
         }
     }
     for (size_t i = 0; is_onnx && i < sizeof(rows) / sizeof(rows[0]); i++) {
-        if (strcmp(call->op->name, rows[i].op) == 0) {
+        if (strcmp(feri_op_name(call->op), rows[i].op) == 0) {
             feri_text_add(out_body, "%s", rows[i].text);
             return out_body->status;
         }

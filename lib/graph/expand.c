@@ -31,6 +31,7 @@ typedef struct bound_name {
 typedef struct expander {
     fer_graph *graph;
     const feri_gnode *node;
+    const feri_expand_row *row;
     feri_scan scan;
     fer_status status;
     int is_exact;
@@ -55,7 +56,7 @@ static void bad_text(expander *ex) {
         fail(ex,
              feri_fail(FER_INTERNAL,
                        "the expansion of %s (node '%s') is wrong in line %u, at '%.40s'",
-                       ex->node->op->name,
+                       ex->row->op,
                        ex->node->name,
                        ex->scan.line,
                        ex->scan.at));
@@ -74,7 +75,7 @@ static void no_dtype(expander *ex, const char *what, feri_word word) {
     fail(ex,
          feri_fail(FER_UNSUPPORTED,
                    "%s (node '%s') cannot be expanded: the dtype of %s'%.*s' is not known",
-                   ex->node->op->name,
+                   ex->row->op,
                    ex->node->name,
                    what,
                    (int)word.length,
@@ -114,9 +115,8 @@ static bound_name *find_name(expander *ex, feri_word word) {
 }
 
 /* Binds the operands that the row's text names ("X:T, xs:T*") to ids: xs0, xs1, ... are made. */
-static void
-bind_operands(expander *ex, uint32_t line, const fer_value_id *ids, uint32_t count, int outputs) {
-    const char *next = feri_op_line(ex->node->op, line);
+static void bind_operands(expander *ex, const fer_value_id *ids, uint32_t count, int outputs) {
+    const char *next = outputs ? ex->row->outputs : ex->row->inputs;
     for (uint32_t at = 0, in_variadic = 0; at < count || !outputs; at++) {
         next += strspn(next, ", ");
         feri_word word = {next, (uint32_t)strcspn(next, ":")};
@@ -293,7 +293,7 @@ static void push_numbers(expander *ex) {
              feri_fail(FER_INVALID_MODEL,
                        "node '%s' (%s) needs numbers in attribute '%.*s'",
                        ex->node->name,
-                       ex->node->op->name,
+                       ex->row->op,
                        (int)strcspn(start, " :,|}]"),
                        start));
     }
@@ -571,8 +571,8 @@ static void deliver(expander *ex) {
 static void run_text(expander *ex) {
     const feri_gnode *node = ex->node;
     ex->is_exact |= feri_scan_exact(&ex->scan);
-    bind_operands(ex, FERI_LINE_INPUTS, node->inputs, node->formal_count, /*outputs=*/0);
-    bind_operands(ex, FERI_LINE_OUTPUTS, node->outputs, node->output_count, /*outputs=*/1);
+    bind_operands(ex, node->inputs, node->formal_count, /*outputs=*/0);
+    bind_operands(ex, node->outputs, node->output_count, /*outputs=*/1);
     for (uint32_t n = 0; n < ex->count; n++) {
         const bound_name *name = &ex->names[n];
         if (name->result != FER_NO_VALUE && dtype_of(ex, name->result) == FER_DTYPE_NONE &&
@@ -589,14 +589,18 @@ static void run_text(expander *ex) {
     deliver(ex);
 }
 
-static fer_status
-expand(fer_graph *graph, const feri_gnode *node, const char *text, fer_value_id *out_value) {
+static fer_status expand(fer_graph *graph,
+                         const feri_gnode *node,
+                         const feri_expand_row *row,
+                         const char *text,
+                         fer_value_id *out_value) {
     expander *ex = feri_alloc(graph->env, sizeof(*ex));
     if (ex == NULL) {
         return fer_error_last()->status;
     }
     ex->graph = graph;
     ex->node = node;
+    ex->row = row;
     ex->is_exact = out_value != NULL;
     feri_scan_start(&ex->scan, text);
     run_text(ex);
@@ -610,17 +614,26 @@ expand(fer_graph *graph, const feri_gnode *node, const char *text, fer_value_id 
 }
 
 fer_status feri_expand_text(fer_graph *graph, const feri_gnode *node, const char *body) {
-    return expand(graph, node, body, NULL);
+    const feri_expand_row row = {feri_op_name(node->op),
+                                 feri_op_line(node->op, FERI_LINE_INPUTS),
+                                 feri_op_line(node->op, FERI_LINE_OUTPUTS)};
+    return expand(graph, node, &row, body, NULL);
+}
+
+fer_status feri_expand_row_text(fer_graph *graph,
+                                const feri_gnode *node,
+                                const feri_expand_row *row,
+                                const char *body) {
+    return expand(graph, node, row, body, NULL);
 }
 
 fer_status feri_expand_value(fer_graph *graph,
                              const feri_gnode *node,
+                             const char *op,
                              const char *text,
                              fer_value_id *out_value) {
-    const feri_op row = {.name = node->op->name, .signature = "i:T*\no:T*\n\n"};
-    feri_gnode call_of = *node;
-    call_of.op = &row;
-    return expand(graph, &call_of, text, out_value);
+    const feri_expand_row row = {op, "i:T*", "o:T*"};
+    return expand(graph, node, &row, text, out_value);
 }
 
 /* ---- replacing a node ---- */
@@ -632,7 +645,7 @@ static fer_status write_text(fer_graph *graph, const feri_gnode *node, feri_text
         return fer_error_last()->status;
     }
     feri_infer asked = feri_node_call(graph, node, facts, &graph->bump);
-    FER_TRY(node->op->expand(&asked, body));
+    FER_TRY(feri_op_expansion(node->op)(&asked, body));
     return body->status;
 }
 
@@ -649,10 +662,10 @@ static void restore(fer_graph *graph, uint32_t node_count, uint32_t value_count)
 
 fer_status feri_graph_expand_node(fer_graph *graph, uint32_t node_index) {
     feri_gnode *node = graph->nodes[node_index];
-    if (node->op->expand == NULL) {
+    if (node->op->expansion == 0) {
         return feri_fail(FER_UNSUPPORTED,
                          "op '%s' (node '%s') has no expansion into simpler ops",
-                         node->op->name,
+                         feri_op_name(node->op),
                          node->name);
     }
     uint32_t node_count = graph->node_count;

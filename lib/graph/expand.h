@@ -44,12 +44,26 @@
  * is unknown. On failure some nodes may have been appended: the caller restores. */
 fer_status feri_expand_text(fer_graph *graph, const feri_gnode *node, const char *body);
 
+/* What a text calls its node (in messages), its operands and its results: columns of the op table.
+ */
+typedef struct feri_expand_row {
+    const char *op;
+    const char *inputs;
+    const char *outputs;
+} feri_expand_row;
+/* The same under other names than the row's; the node needs no op. */
+fer_status feri_expand_row_text(fer_graph *graph,
+                                const feri_gnode *node,
+                                const feri_expand_row *row,
+                                const char *body);
+
 /* The same for upgrades: operands are i0, i1, ..., results o0, o1, ..., no dtype is widened, and
  * what a scalar {1: i0} gets from an operand of unknown dtype it gets through CastLike. *out_value
  * is that of the last new name. The node's attributes may be anything: INVALID_MODEL where numbers
- * are asked for and there are none. */
+ * are asked for and there are none. op is its name in messages; the node needs no op. */
 fer_status feri_expand_value(fer_graph *graph,
                              const feri_gnode *node,
+                             const char *op,
                              const char *text,
                              fer_value_id *out_value);
 

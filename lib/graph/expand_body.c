@@ -63,7 +63,7 @@ fer_status feri_expand_body(fer_graph *graph,
     if (body == NULL || body->input_count - body->capture_count != 1 || body->output_count != 1) {
         return feri_fail(FER_INVALID_MODEL,
                          "%s '%s': %s must be a graph of one input and one output",
-                         node->op->name,
+                         feri_op_name(node->op),
                          node->name,
                          attr);
     }
@@ -81,10 +81,10 @@ fer_status feri_expand_body(fer_graph *graph,
             return feri_fail(FER_UNSUPPORTED,
                              "%s '%s': %s holds '%s', whose own body cannot be taken apart; write "
                              "it without control flow",
-                             node->op->name,
+                             feri_op_name(node->op),
                              node->name,
                              attr,
-                             inner->op->name);
+                             feri_op_name(inner->op));
         }
         FER_TRY(copy_node(graph, node, inner, map));
     }

@@ -44,8 +44,9 @@ static fer_value_id find_value(const reverse *r, const char *name) {
 
 /* Names of operands as expand.h reads a row: "i0:T, ...", then results "h0:T, ...". */
 typedef struct run {
-    char signature[700];
+    char names[700];
     size_t length;
+    size_t outputs; /* where those of results begin */
     fer_value_id in[3 * MOST_OPERANDS];
     uint32_t in_count;
     fer_value_id out[MOST_OPERANDS];
@@ -53,8 +54,8 @@ typedef struct run {
 } run;
 
 static void add_name(run *x, char letter, uint32_t number, int starts) {
-    int added = snprintf(x->signature + x->length,
-                         sizeof(x->signature) - x->length,
+    int added = snprintf(x->names + x->length,
+                         sizeof(x->names) - x->length,
                          starts ? "%c%u:T" : ", %c%u:T",
                          letter,
                          number);
@@ -70,7 +71,7 @@ static void add_operand(run *x, char letter, uint32_t number, fer_value_id value
 static fer_status add_result(reverse *r, run *x, uint32_t number, fer_value_id like) {
     fer_value_id value = FER_NO_VALUE;
     if (x->out_count == 0) {
-        x->signature[x->length++] = '\n';
+        x->outputs = ++x->length; /* behind the NUL */
     }
     add_name(x, 'h', number, x->out_count == 0);
     if (like != FER_NO_VALUE) {
@@ -84,10 +85,8 @@ static fer_status add_result(reverse *r, run *x, uint32_t number, fer_value_id l
 
 /* Runs the text with the attributes of like; nodes keep the Gradient's name. */
 static fer_status run_text(reverse *r, run *x, const feri_gnode *like, const char *text) {
-    memcpy(x->signature + x->length, "\n\n", 3);
-    const feri_op op = {.name = r->node->op->name, .signature = x->signature};
-    const feri_gnode node = {.op = &op,
-                             .name = r->node->name,
+    const feri_expand_row row = {feri_op_name(r->node->op), x->names, x->names + x->outputs};
+    const feri_gnode node = {.name = r->node->name,
                              .source = r->node->source,
                              .inputs = x->in,
                              .input_count = x->in_count,
@@ -96,7 +95,7 @@ static fer_status run_text(reverse *r, run *x, const feri_gnode *like, const cha
                              .output_count = x->out_count,
                              .attrs = like ? like->attrs : NULL,
                              .attr_count = like ? like->attr_count : 0};
-    return feri_expand_text(r->graph, &node, text);
+    return feri_expand_row_text(r->graph, &node, &row, text);
 }
 
 /* h0 of a text in i0 and, unless it is FER_NO_VALUE, i1. */
@@ -133,7 +132,8 @@ static fer_status go_forward(reverse *r, const feri_gnode *node) {
             return fer_error_last()->status;
         }
         if (node->body_count > 0) {
-            return wrong(r, "other operands than the named ones do not go through", node->op->name);
+            return wrong(
+                r, "other operands than the named ones do not go through", feri_op_name(node->op));
         }
     }
     for (uint32_t o = 0; o < node->output_count; o++) {
@@ -238,8 +238,9 @@ static fer_status go_back(reverse *r, const feri_gnode *node) {
         return FER_OK;
     }
     if (node->input_count > MOST_OPERANDS || node->output_count != 1) {
-        return wrong(
-            r, "no derivative through an op of so many operands or results:", node->op->name);
+        return wrong(r,
+                     "no derivative through an op of so many operands or results:",
+                     feri_op_name(node->op));
     }
     run x = {.length = 0};
     for (uint32_t i = 0; i < node->input_count; i++) {
@@ -373,7 +374,7 @@ static fer_status differentiate_node(fer_graph *graph, uint32_t index) {
 fer_status feri_graph_differentiate(fer_graph *graph) {
     for (uint32_t n = 0; n < graph->node_count; n++) {
         const feri_gnode *node = graph->nodes[n];
-        if (node->is_dead || strcmp(node->op->name, "Gradient") != 0 ||
+        if (node->is_dead || strcmp(feri_op_name(node->op), "Gradient") != 0 ||
             strcmp(feri_op_domain(node->op), "ai.onnx.preview.training") != 0) {
             continue;
         }

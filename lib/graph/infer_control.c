@@ -40,7 +40,7 @@ static fer_status kinds_differ(const feri_gnode *node,
                                const feri_fact *b) {
     return feri_fail(FER_INVALID_MODEL,
                      "%s '%s': %s %u is %s on one way and %s on the other; both must have one type",
-                     node->op->name,
+                     feri_op_name(node->op),
                      node->name,
                      what,
                      index,
@@ -301,7 +301,7 @@ static fer_status stack_fact(const feri_gnode *node,
     if (at < 0 || at >= rank || rank > FER_MAX_RANK) {
         return feri_fail(FER_INVALID_MODEL,
                          "%s '%s': output axis %lld does not fit a result of rank %d",
-                         node->op->name,
+                         feri_op_name(node->op),
                          node->name,
                          (long long)axis,
                          rank);
@@ -457,6 +457,8 @@ feri_infer_walk_control(feri_infer_walk *walk, const feri_gnode *node, feri_infe
         (FERI_HAS_OP(Loop) || FERI_HAS_OP(Scan))) {
         return infer_repeated(walk, node, call);
     }
-    return feri_fail(
-        FER_UNSUPPORTED, "op '%s' (node '%s') is not yet supported", node->op->name, node->name);
+    return feri_fail(FER_UNSUPPORTED,
+                     "op '%s' (node '%s') is not yet supported",
+                     feri_op_name(node->op),
+                     node->name);
 }

@@ -152,7 +152,8 @@ static void print_node(printer *out, const fer_graph *graph, const feri_gnode *n
         }
     }
     const char *domain = feri_op_domain(node->op);
-    feri_text_add(&out->line, " = %s%s%s(", domain, domain[0] != '\0' ? "." : "", node->op->name);
+    feri_text_add(
+        &out->line, " = %s%s%s(", domain, domain[0] != '\0' ? "." : "", feri_op_name(node->op));
     for (uint32_t i = 0; i < node->input_count; i++) {
         feri_text_add(&out->line, i == 0 ? "" : i == node->formal_count ? "; " : ", ");
         print_operand(out, graph, node->inputs[i]);

@@ -80,7 +80,7 @@ static fer_status check_body_counts(const feri_gnode *node,
                                     uint32_t skipped_outputs) {
     const fer_graph *body = feri_node_body(node, attr);
     if (body == NULL) {
-        return BROKEN("node '%s': %s has no body '%s'", node->name, node->op->name, attr);
+        return BROKEN("node '%s': %s has no body '%s'", node->name, feri_op_name(node->op), attr);
     }
     uint32_t body_formals = body->input_count - body->capture_count;
     if (body_formals != formals) {
@@ -88,7 +88,7 @@ static fer_status check_body_counts(const feri_gnode *node,
                       node->name,
                       attr,
                       body_formals,
-                      node->op->name,
+                      feri_op_name(node->op),
                       formals);
     }
     if (body->output_count != (uint64_t)node->output_count + skipped_outputs) {
@@ -96,7 +96,7 @@ static fer_status check_body_counts(const feri_gnode *node,
                       node->name,
                       attr,
                       body->output_count,
-                      node->op->name,
+                      feri_op_name(node->op),
                       node->output_count + skipped_outputs);
     }
     return FER_OK;
@@ -195,7 +195,7 @@ static fer_status check_operands(check *c, const feri_gnode *node) {
             return BROKEN("node '%s' (%s): input %u ('%s') is made by no earlier node, input or "
                           "constant",
                           node->name,
-                          node->op->name,
+                          feri_op_name(node->op),
                           i,
                           id < graph->value_count ? graph->values[id].name : "");
         }
@@ -210,7 +210,7 @@ static fer_status check_operands(check *c, const feri_gnode *node) {
             return BROKEN("node '%s' (%s): its output %u is made by another node, or no value "
                           "that a node can make",
                           node->name,
-                          node->op->name,
+                          feri_op_name(node->op),
                           o);
         }
         c->defined[id] = 1;

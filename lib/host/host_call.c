@@ -18,7 +18,7 @@ fer_status feri_host_fail(const feri_host_call *call, fer_status status, const c
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    (void)feri_fail(status, "%s '%s': %s", call->node->op->name, call->node->name, text);
+    (void)feri_fail(status, "%s '%s': %s", feri_op_name(call->node->op), call->node->name, text);
     feri_error_set_node(call->node->name);
     return status;
 }

@@ -148,7 +148,7 @@ static fer_status number_labels(feri_host_call *call,
                                 fer_attr *attrs,
                                 label *labels,
                                 int64_t *positions) {
-    const char *name = strcmp(call->node->op->name, "TreeEnsembleClassifier") == 0
+    const char *name = strcmp(feri_op_name(call->node->op), "TreeEnsembleClassifier") == 0
                            ? "classlabels_int64s"
                            : "classlabels_ints";
     for (uint32_t i = 0; i < texts->count; i++) {

@@ -222,7 +222,7 @@ static void put_elements(feri_text *out, const fer_attr *attr) {
 
 /* Optional's type is held as two numbers: the kind of the element and its dtype. */
 static int is_type(const feri_gnode *node, const fer_attr *attr) {
-    return strcmp(node->op->name, "Optional") == 0 && strcmp(attr->name, "type") == 0 &&
+    return strcmp(feri_op_name(node->op), "Optional") == 0 && strcmp(attr->name, "type") == 0 &&
            attr->type == FER_ATTR_INTS && attr->count >= 2;
 }
 
@@ -286,7 +286,7 @@ static void put_node(feri_text *out, writer *self, const frame *at, const feri_g
         put_name(out, self, 2, at, node->outputs[i]);
     }
     put_string(out, 3, node->name);
-    put_string(out, 4, node->op->name);
+    put_string(out, 4, feri_op_name(node->op));
     for (uint32_t i = 0; i < node->attr_count; i++) {
         feri_text attr;
         feri_text_init(&attr, self->env);

@@ -162,16 +162,14 @@ fer_value_id feri_up_value(feri_upgrade *up, const char *text) {
         feri_up_set_input(up, NAMED - 1, FER_NO_VALUE);
     }
     if (up->status == FER_OK) {
-        const feri_op op = {.name = draft->op};
-        const feri_gnode node = {.op = &op,
-                                 .name = draft->name,
+        const feri_gnode node = {.name = draft->name,
                                  .source = draft->source,
                                  .inputs = draft->inputs,
                                  .input_count = draft->input_count,
                                  .formal_count = draft->input_count,
                                  .attrs = draft->attrs,
                                  .attr_count = draft->attr_count};
-        up->status = feri_expand_value(up->graph, &node, text, &value);
+        up->status = feri_expand_value(up->graph, &node, draft->op, text, &value);
     }
     draft->input_count = count;
     return value;

@@ -80,7 +80,7 @@ static fer_status check_known(feri_infer *call) {
                                           "%s '%s': its expansion needs the ranks and dtypes of Q, "
                                           "K and V, which are not known; give the inputs fixed "
                                           "dims",
-                                          call->op->name,
+                                          feri_op_name(call->op),
                                           call->node ? call->node : "");
             feri_error_set_node(call->node);
             return status;

@@ -16,7 +16,7 @@
 
 static fer_status refuse(feri_infer *call, const char *what) {
     fer_status status = feri_fail(
-        FER_UNSUPPORTED, "%s '%s': %s", call->op->name, call->node ? call->node : "", what);
+        FER_UNSUPPORTED, "%s '%s': %s", feri_op_name(call->op), call->node ? call->node : "", what);
     feri_error_set_node(call->node);
     return status;
 }

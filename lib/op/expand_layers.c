@@ -12,7 +12,7 @@ static fer_status unknown(feri_infer *call, const char *what) {
     fer_status status = feri_fail(FER_UNSUPPORTED,
                                   "%s '%s': its expansion needs %s, which is not known; give the "
                                   "input fixed dims",
-                                  call->op->name,
+                                  feri_op_name(call->op),
                                   call->node ? call->node : "",
                                   what);
     feri_error_set_node(call->node);

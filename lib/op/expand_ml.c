@@ -158,7 +158,7 @@ fer_status feri_expand_linear_classifier(feri_infer *call, feri_text *out_body) 
         return feri_fail(FER_UNSUPPORTED,
                          "%s '%s': its expansion needs a known number of features and integer "
                          "labels",
-                         call->op->name,
+                         feri_op_name(call->op),
                          call->node ? call->node : "");
     }
     int64_t classes = list_count(call, "coefficients") / features;

@@ -103,7 +103,7 @@ static fer_status add_filter_shape(feri_infer *call, feri_text *out_body, const 
         return feri_fail(FER_UNSUPPORTED,
                          "%s '%s': its expansion needs the rank of w, which is not known; give the "
                          "input fixed dims",
-                         call->op->name,
+                         feri_op_name(call->op),
                          call->node ? call->node : "");
     }
     feri_text_add(out_body, "per = {i64: -1");

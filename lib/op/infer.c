@@ -19,7 +19,7 @@ fer_status feri_infer_fail(feri_infer *call, const char *format, ...) {
         va_end(arguments);
         call->status = feri_fail(FER_INVALID_MODEL,
                                  "%s '%s': %s",
-                                 call->op->name,
+                                 feri_op_name(call->op),
                                  call->node ? call->node : "",
                                  message);
         feri_error_set_node(call->node);
@@ -321,7 +321,7 @@ void feri_infer_set(feri_infer *call, uint32_t index, int32_t rank, const feri_s
     if (call->status == FER_OK) {
         call->status = feri_fact_set_dims(fact, call->bump, rank, dims);
         if (call->status == FER_LIMIT) {
-            feri_error_prefix("%s '%s'", call->op->name, call->node ? call->node : "");
+            feri_error_prefix("%s '%s'", feri_op_name(call->op), call->node ? call->node : "");
             feri_error_set_node(call->node);
         }
     }

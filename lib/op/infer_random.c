@@ -45,7 +45,7 @@ void feri_infer_random(feri_infer *call) {
 void feri_infer_random_like(feri_infer *call) {
     const feri_fact *in = feri_infer_in(call, 0);
     uint32_t allowed =
-        strcmp(call->op->name, "Bernoulli") == 0 ? FLOATS | INTS | BIT(FER_BOOL) : FLOATS;
+        strcmp(feri_op_name(call->op), "Bernoulli") == 0 ? FLOATS | INTS | BIT(FER_BOOL) : FLOATS;
     FERI_STEP(set_dtype(call, "dtype", in->dtype, allowed));
     feri_infer_set_like(call, 0, in);
 }

@@ -18,7 +18,7 @@ static void set_sequence(feri_infer *call, fer_dtype dtype) {
 void feri_infer_to_sequence(feri_infer *call) {
     const feri_fact *in = feri_infer_in(call, 0);
     set_sequence(call, in ? in->dtype : FER_DTYPE_NONE);
-    if (strcmp(call->op->name, "SplitToSequence") == 0 && in->rank >= 0) {
+    if (strcmp(feri_op_name(call->op), "SplitToSequence") == 0 && in->rank >= 0) {
         feri_infer_rank(call, 1, 0, 1);
         feri_infer_axis_attr(call, 0, in->rank);
     }
@@ -35,7 +35,7 @@ void feri_infer_sequence_edit(feri_infer *call) {
     const feri_fact *sequence = feri_infer_in(call, 0);
     const feri_fact *item = feri_infer_in(call, 1);
     fer_dtype dtype = sequence->dtype;
-    if (strcmp(call->op->name, "SequenceInsert") == 0) {
+    if (strcmp(feri_op_name(call->op), "SequenceInsert") == 0) {
         if (dtype && item->dtype && item->dtype != dtype) {
             feri_infer_fail(call,
                             "a tensor of %s cannot go into a sequence of %s",

@@ -63,12 +63,14 @@ typedef void (*feri_infer_fn)(feri_infer *call);
 typedef struct feri_text feri_text;
 typedef fer_status (*feri_expand_fn)(feri_infer *call, feri_text *out_body);
 
+/* A row, made by tools/pack_ops.py. Its texts lie behind it in the same object: bytes from the row.
+ */
 struct feri_op {
-    const char *name;
-    const char *signature; /* the row's inputs, outputs, types and attrs, a line each */
-    feri_infer_fn infer;   /* NULL: not yet */
-    feri_expand_fn expand; /* NULL: none */
-    uint16_t number;       /* FER_OP_... */
+    uint16_t name_at;
+    uint16_t line_at[4]; /* inputs, outputs, types and attrs of the table */
+    uint16_t number;     /* FER_OP_... */
+    uint8_t rule;        /* of inference; 0: not yet */
+    uint8_t expansion;   /* 0: none */
     uint8_t revision;
     uint8_t family; /* FERI_FAMILY_... */
     uint8_t flags;  /* FERI_OP_... */
@@ -104,9 +106,14 @@ enum {
 
 /* A domain is a range of numbers. */
 const char *feri_op_domain(const feri_op *op);
-/* Lines of the signature; each ends with '\n' or '\0'. */
+static inline const char *feri_op_name(const feri_op *op) { return (const char *)op + op->name_at; }
+/* The row's columns as text, without blanks and the defaults of attributes. */
 enum { FERI_LINE_INPUTS, FERI_LINE_OUTPUTS, FERI_LINE_TYPES, FERI_LINE_ATTRS };
-const char *feri_op_line(const feri_op *op, uint32_t line);
+static inline const char *feri_op_line(const feri_op *op, uint32_t line) {
+    return (const char *)op + op->line_at[line];
+}
+feri_infer_fn feri_op_rule(const feri_op *op);       /* NULL: not yet */
+feri_expand_fn feri_op_expansion(const feri_op *op); /* NULL: none */
 
 /* NULL when there is none. "ai.onnx" is "". */
 const feri_op *feri_op_find(const char *domain, const char *name);

@@ -20,9 +20,9 @@ fer_status fer_op_get(uint32_t index, fer_op_info *out_info) {
     fer_op_info info = {.struct_size = sizeof(info),
                         .number = op->number,
                         .domain = feri_op_domain(op),
-                        .name = op->name,
+                        .name = feri_op_name(op),
                         .revision = op->revision,
-                        .has_expansion = op->expand != NULL,
+                        .has_expansion = op->expansion != 0,
                         .family = families[op->family]};
     feri_struct_out(out_info, &info, sizeof(info));
     return FER_OK;

@@ -1,46 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The rows of include/ferrule/op_table.def as data, and finding them. The file lists rows in
- * strcmp order of domain and name, so that lookup bisects it (a test checks the order).
+ * The rows of include/ferrule/op_table.def as data, packed by tools/pack_ops.py, and finding them.
+ * The file lists rows in strcmp order of domain and name, so that lookup bisects it (a test checks
+ * the order).
  */
-#include "ferrule/op_numbers.h"
 #include "ferrule/op_selection.h"
 #include "op/infer.h"
 
+#include <assert.h>
 #include <string.h>
 
 /* "none" in the columns infer and expand. */
 #define feri_infer_none NULL
 #define feri_expand_none NULL
 
-static const feri_op rows[] = {
-#define FER_OP(number,                                                                             \
-               ident,                                                                              \
-               domain,                                                                             \
-               name,                                                                               \
-               revision,                                                                           \
-               inputs,                                                                             \
-               outputs,                                                                            \
-               types,                                                                              \
-               attrs,                                                                              \
-               family,                                                                             \
-               infer,                                                                              \
-               expand,                                                                             \
-               flags)                                                                              \
-    FERI_OP_ROW(ident,                                                                             \
-                {name,                                                                             \
-                 inputs "\n" outputs "\n" types "\n" attrs,                                        \
-                 feri_infer_##infer,                                                               \
-                 feri_expand_##expand,                                                             \
-                 (number),                                                                         \
-                 (revision),                                                                       \
-                 FERI_FAMILY_##family,                                                             \
-                 (flags)}, )
-#include "ferrule/op_table.def"
-#undef FER_OP
-};
+#include "op/feri_op_rows.h"
 
-#define ROW_COUNT ((uint32_t)(sizeof(rows) / sizeof(rows[0])))
+static const struct op_table {
+    feri_op rows[ROW_COUNT];
+    char texts[TEXT_BYTES];
+} table = {{ROWS}, {TEXTS}};
+
+static_assert(sizeof(feri_op) == 18 && offsetof(struct op_table, texts) == ROW_COUNT * 18,
+              "tools/pack_ops.py counts the bytes from a row to its texts");
 
 static const struct {
     uint32_t first; /* number */
@@ -61,13 +43,9 @@ const char *feri_op_domain(const feri_op *op) {
     return domains[i].name;
 }
 
-const char *feri_op_line(const feri_op *op, uint32_t line) {
-    const char *at = op->signature;
-    while (line-- > 0) {
-        at = strchr(at, '\n') + 1;
-    }
-    return at;
-}
+feri_infer_fn feri_op_rule(const feri_op *op) { return rules[op->rule]; }
+
+feri_expand_fn feri_op_expansion(const feri_op *op) { return expansions[op->expansion]; }
 
 const feri_op *feri_op_find(const char *domain, const char *name) {
     if (strcmp(domain, "ai.onnx") == 0) {
@@ -77,10 +55,10 @@ const feri_op *feri_op_find(const char *domain, const char *name) {
     uint32_t high = ROW_COUNT;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        int order = strcmp(domain, feri_op_domain(&rows[middle]));
-        order = order ? order : strcmp(name, rows[middle].name);
+        int order = strcmp(domain, feri_op_domain(&table.rows[middle]));
+        order = order ? order : strcmp(name, feri_op_name(&table.rows[middle]));
         if (order == 0) {
-            return &rows[middle];
+            return &table.rows[middle];
         }
         if (order < 0) {
             high = middle;
@@ -114,4 +92,4 @@ feri_op_find_for(const char *domain, const char *name, const char *node, const f
 
 uint32_t feri_op_table_count(void) { return ROW_COUNT; }
 
-const feri_op *feri_op_at(uint32_t index) { return index < ROW_COUNT ? &rows[index] : NULL; }
+const feri_op *feri_op_at(uint32_t index) { return index < ROW_COUNT ? &table.rows[index] : NULL; }

@@ -30,16 +30,16 @@ static const char *next_operand(const char *text, operand *out) {
     while (*text == ',' || *text == ' ') {
         text++;
     }
-    if (*text == '\n') {
+    if (*text == '\0') {
         return NULL;
     }
     const char *colon = strchr(text, ':');
     out->name = text;
     out->name_length = (uint32_t)(colon - text);
     out->type = colon + 1;
-    out->type_length = (uint32_t)strcspn(out->type, ",?#*\n");
+    out->type_length = (uint32_t)strcspn(out->type, ",?#*");
     const char *mark = out->type + out->type_length;
-    for (; *mark != '\n' && *mark != ','; mark++) {
+    for (; *mark != '\0' && *mark != ','; mark++) {
         out->is_optional |= *mark == '?';
         out->decides |= *mark == '#';
         out->is_mixed |= *mark == '*' && out->is_variadic;
@@ -150,9 +150,9 @@ static type_set class_of(const char *name, uint32_t length) {
 static void
 class_list(const feri_op *op, const operand *at, const char **out_text, uint32_t *out_length) {
     const char *text = feri_op_line(op, FERI_LINE_TYPES);
-    while (*text != '\n') {
+    while (*text != '\0') {
         const char *equals = strchr(text, '=');
-        uint32_t length = (uint32_t)strcspn(equals + 1, ";\n");
+        uint32_t length = (uint32_t)strcspn(equals + 1, ";");
         if ((uint32_t)(equals - text) == at->type_length &&
             memcmp(text, at->type, at->type_length) == 0) {
             *out_text = equals + 1;
@@ -232,7 +232,7 @@ static fer_status wrong_type(feri_infer *call, const operand *at, const feri_fac
                            at->name,
                            kind_name(fact->kind),
                            fer_dtype_name(fact->dtype),
-                           call->op->name,
+                           feri_op_name(call->op),
                            (int)length,
                            text);
 }
@@ -285,7 +285,7 @@ check_input(feri_infer *call, uint32_t index, const operand *at, bindings *bound
                                first->input,
                                kind_name(first->fact->kind),
                                fer_dtype_name(first->fact->dtype),
-                               call->op->name);
+                               feri_op_name(call->op));
     }
     return FER_OK;
 }
@@ -295,15 +295,21 @@ static fer_status check_inputs(feri_infer *call, bindings *bound) {
     operand at = {0};
     for (uint32_t i = 0; i < call->in_count; i++) {
         if (!at.is_variadic && !(text = next_operand(text, &at))) {
-            return feri_infer_fail(
-                call, "it has %u inputs, %s takes at most %u", call->in_count, call->op->name, i);
+            return feri_infer_fail(call,
+                                   "it has %u inputs, %s takes at most %u",
+                                   call->in_count,
+                                   feri_op_name(call->op),
+                                   i);
         }
         FER_TRY(check_input(call, i, &at, bound));
     }
     uint32_t least = feri_op_min_inputs(call->op);
     if (call->in_count < least) {
-        return feri_infer_fail(
-            call, "it has %u inputs, %s takes at least %u", call->in_count, call->op->name, least);
+        return feri_infer_fail(call,
+                               "it has %u inputs, %s takes at least %u",
+                               call->in_count,
+                               feri_op_name(call->op),
+                               least);
     }
     return FER_OK;
 }
@@ -335,7 +341,7 @@ static fer_status set_outputs(feri_infer *call, const bindings *bound) {
     for (uint32_t i = 0; i < call->out_count; i++) {
         if (!at.is_variadic && !(text = next_operand(text, &at))) {
             return feri_infer_fail(
-                call, "it has %u outputs, %s has %u", call->out_count, call->op->name, i);
+                call, "it has %u outputs, %s has %u", call->out_count, feri_op_name(call->op), i);
         }
         if (call->out[i]) {
             set_output(call, call->out[i], &at, bound);
@@ -343,8 +349,11 @@ static fer_status set_outputs(feri_infer *call, const bindings *bound) {
     }
     uint32_t least = feri_op_min_outputs(call->op);
     if (call->out_count < least) {
-        return feri_infer_fail(
-            call, "it has %u outputs, %s has at least %u", call->out_count, call->op->name, least);
+        return feri_infer_fail(call,
+                               "it has %u outputs, %s has at least %u",
+                               call->out_count,
+                               feri_op_name(call->op),
+                               least);
     }
     return FER_OK;
 }
@@ -413,7 +422,7 @@ static fer_status check_given_attrs(feri_infer *call) {
             return feri_infer_fail(call,
                                    "it has an attribute '%s', which %s does not know",
                                    attr->name ? attr->name : "",
-                                   call->op->name);
+                                   feri_op_name(call->op));
         }
         if (!is_kind(*kind, attr->type)) {
             return feri_infer_fail(call,
@@ -422,7 +431,7 @@ static fer_status check_given_attrs(feri_infer *call) {
                                    attr->type >= 0 && attr->type <= FER_ATTR_GRAPH
                                        ? names[attr->type]
                                        : "of an unknown kind",
-                                   call->op->name,
+                                   feri_op_name(call->op),
                                    *kind);
         }
         if (i > 0 && strcmp(call->attrs[i - 1].name, attr->name) == 0) {
@@ -467,13 +476,13 @@ fer_status feri_op_check(feri_infer *call) {
 
 fer_status feri_op_infer(feri_infer *call) {
     FER_TRY(feri_op_check(call));
-    if (!call->op->infer) {
+    if (!call->op->rule) {
         return feri_fail(FER_UNSUPPORTED,
                          "%s '%s': the op is not yet there; remove it or use a version of Ferrule "
                          "that has it",
-                         call->op->name,
+                         feri_op_name(call->op),
                          call->node ? call->node : "");
     }
-    call->op->infer(call);
+    feri_op_rule(call->op)(call);
     return call->status;
 }

@@ -139,7 +139,7 @@ static fer_status reasons_join(placing *p, uint32_t node, uint32_t view_node, ui
 static fer_status nobody_error(placing *p, const feri_gnode *node, uint32_t index) {
     fer_status status = feri_fail(FER_UNSUPPORTED,
                                   "no allowed device runs '%s' (node '%s'): %s",
-                                  node->op->name,
+                                  feri_op_name(node->op),
                                   node->name,
                                   p->partition->reasons[index]);
     feri_error_set_node(node->name);
@@ -181,7 +181,7 @@ static fer_status node_place(placing *p, uint32_t index) {
             p->partition->device_of[index] = (int32_t)d;
             FER_TRY(reasons_join(p, index, v, d));
             refused_first = d > 0 && pin == NULL;
-            if (refused_first && node->op->expand != NULL &&
+            if (refused_first && node->op->expansion != 0 &&
                 p->policy->fallback == FER_FALLBACK_ERROR) {
                 p->partition->expand_nodes[index] = p->partition->needs_expansion = 1;
             }
@@ -189,7 +189,7 @@ static fer_status node_place(placing *p, uint32_t index) {
         }
     }
     FER_TRY(reasons_join(p, index, v, p->policy->device_count));
-    if (node->op->expand != NULL) {
+    if (node->op->expansion != 0) {
         p->partition->expand_nodes[index] = p->partition->needs_expansion = 1;
         p->partition->device_of[index] = 0;
         return FER_OK;
@@ -216,7 +216,7 @@ static fer_status fallback_check(placing *p) {
             fer_status status = feri_fail(
                 place_status(p, (uint32_t)p->partition->device_of[i], NULL),
                 "'%s' (node '%s') would fall back to %s: %s; allow fallback or pin the node",
-                node->op->name,
+                feri_op_name(node->op),
                 node->name,
                 p->policy->devices[p->partition->device_of[i]]->name,
                 p->partition->reasons[i]);

@@ -145,7 +145,7 @@ static fer_status node_fill(builder *b, const feri_gnode *node, fer_node_view *o
     out->attr_count = node->attr_count;
     out->attrs = node->attrs;
     out->name = node->name;
-    out->op_name = node->op->name;
+    out->op_name = feri_op_name(node->op);
     FER_TRY(indices_fill(b, node->inputs, node->input_count, &out->inputs));
     FER_TRY(indices_fill(b, node->outputs, node->output_count, &out->outputs));
     for (uint32_t i = 0; i < node->input_count; i++) {

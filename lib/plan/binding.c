@@ -134,7 +134,7 @@ static fer_status slot_blame(const binding_work *w, fer_value_id id, fer_status 
         return status;
     }
     const feri_gnode *node = w->plan->graph->nodes[value->producer];
-    feri_error_prefix("%s '%s'", node->op->name, node->name);
+    feri_error_prefix("%s '%s'", feri_op_name(node->op), node->name);
     feri_error_set_node(node->name);
     return status;
 }

@@ -30,7 +30,7 @@ line_new(feri_build *build, const feri_gnode *node, uint32_t number, feri_report
                      ? told->node
                      : feri_bump_strndup(&build->report_bump, node->name, strlen(node->name));
     line->source = node->source;
-    line->op = node->op->name;
+    line->op = feri_op_name(node->op);
     line->device = "folded";
     line->reason = "";
     line->specialization = number;

@@ -59,7 +59,7 @@ static fer_status expanded_settle(making *m) {
                 FER_UNSUPPORTED,
                 "in the expansion of node '%s', the output shape of '%s' cannot be determined",
                 node->name,
-                node->op->name);
+                feri_op_name(node->op));
             feri_error_set_node(node->name);
             return status;
         }
@@ -131,7 +131,7 @@ static void fallbacks_tell(const making *m) {
                      FER_LOG_WARN,
                      "node '%s' (%s) falls back to %s: %s",
                      node->name,
-                     node->op->name,
+                     feri_op_name(node->op),
                      policy->devices[m->partition.device_of[i]]->name,
                      m->partition.reasons[i]);
             feri_notify(m->build->env, FER_NOTICE_FALLBACK, node->name, m->partition.reasons[i]);

@@ -240,8 +240,8 @@ static fer_status emit_later(walker *w, const feri_gnode *node, place *map) {
 static fer_status host_emit(walker *w, feri_gnode *copy) {
     const char *why = feri_host_refuses(w->now, copy);
     if (why != NULL) {
-        fer_status status =
-            feri_fail(FER_UNSUPPORTED, "'%s' (node '%s'): %s", copy->op->name, copy->name, why);
+        fer_status status = feri_fail(
+            FER_UNSUPPORTED, "'%s' (node '%s'): %s", feri_op_name(copy->op), copy->name, why);
         feri_error_set_node(copy->name);
         return status;
     }
@@ -451,7 +451,7 @@ walk_all(walker *w, const fer_graph *graph, feri_bump *bump, feri_walked *walked
             FER_UNSUPPORTED,
             "the output shape of '%s' (node '%s') cannot be determined, even with every value "
             "before it at hand",
-            node->op->name,
+            feri_op_name(node->op),
             node->name);
         feri_error_set_node(node->name);
         return status;

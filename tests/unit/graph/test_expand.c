@@ -76,7 +76,7 @@ static void expand(expand_test *t, const char *text) {
 
 static const feri_gnode *assert_op(const expand_test *t, uint32_t index, const char *op) {
     assert_true(index < t->graph->node_count);
-    assert_string_equal(t->graph->nodes[index]->op->name, op);
+    assert_string_equal(feri_op_name(t->graph->nodes[index]->op), op);
     assert_string_equal(t->graph->nodes[index]->name, "leak");
     return t->graph->nodes[index];
 }

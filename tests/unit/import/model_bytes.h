@@ -253,7 +253,7 @@ static inline void assert_refused(
 /* Node index of the main graph is op. */
 static inline const feri_gnode *assert_op(const import_test *t, uint32_t index, const char *op) {
     assert_true(index < t->graph->node_count);
-    assert_string_equal(t->graph->nodes[index]->op->name, op);
+    assert_string_equal(feri_op_name(t->graph->nodes[index]->op), op);
     return t->graph->nodes[index];
 }
 

@@ -24,7 +24,7 @@ static void a_graph_comes_back(void **state) {
     assert_imports(t, &first);
     assert_op(t, 0, "Relu");
     const feri_gnode *node = assert_op(t, 1, "If");
-    assert_string_equal(feri_node_body(node, "then_branch")->nodes[0]->op->name, "Add");
+    assert_string_equal(feri_op_name(feri_node_body(node, "then_branch")->nodes[0]->op), "Add");
     fer_value_info info = {.struct_size = sizeof(info)};
     assert_int_equal(fer_graph_input(t->graph, 1, &info), FER_OK);
     assert_string_equal(info.name, "in");

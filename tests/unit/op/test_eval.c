@@ -120,11 +120,12 @@ static void test_table(void **state) {
     (void)state;
     for (uint32_t i = 0; i < feri_op_table_count(); i++) {
         const feri_op *op = feri_op_at(i);
-        assert_ptr_equal(feri_op_find(feri_op_domain(op), op->name), op);
+        assert_ptr_equal(feri_op_find(feri_op_domain(op), feri_op_name(op)), op);
         if (i > 0) {
             const feri_op *before = feri_op_at(i - 1);
             int order = strcmp(feri_op_domain(before), feri_op_domain(op));
-            assert_true(order < 0 || (order == 0 && strcmp(before->name, op->name) < 0));
+            assert_true(order < 0 ||
+                        (order == 0 && strcmp(feri_op_name(before), feri_op_name(op)) < 0));
         }
     }
     assert_null(feri_op_find("", "Nonsense"));

@@ -382,7 +382,7 @@ static void test_every_row(void **state) {
                     char given[32];
                     snprintf(given, sizeof(given), "%s:i", names[i]);
                     const char *at = strstr(attrs, given);
-                    if (at && (at == attrs || at[-1] == ' ')) {
+                    if (at && (at == attrs || at[-1] == ',')) {
                         kit_int(kit, names[i], wild[value]);
                     }
                 }
@@ -391,7 +391,7 @@ static void test_every_row(void **state) {
                     char given[32];
                     snprintf(given, sizeof(given), "%s:I", lists[i]);
                     const char *at = strstr(attrs, given);
-                    if (at && (at == attrs || at[-1] == ' ')) {
+                    if (at && (at == attrs || at[-1] == ',')) {
                         kit_ints(kit, lists[i], 1 + value % 4, wild);
                     }
                 }

@@ -13,7 +13,7 @@ static fer_status
 evaluate(void *self, const feri_gnode *node, fer_tensor *const *inputs, fer_tensor **out_outputs) {
     pass_graph *g = self;
     g->changes++;
-    if (strcmp(node->op->name, "Neg") == 0) {
+    if (strcmp(feri_op_name(node->op), "Neg") == 0) {
         return feri_fail(FER_UNSUPPORTED, "not yet");
     }
     int64_t count = (int64_t)fer_tensor_element_count(inputs[0]);
