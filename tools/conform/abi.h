@@ -171,6 +171,8 @@ typedef struct abi_graph {
 } abi_graph;
 /* A graph of that kind whose nodes the device takes, or the end of life and case as not claimed. */
 void abi_graph_pick(abi_life *life, int32_t kind, abi_graph *out);
+/* NonZero of 5 x 5 numbers: the output's second dim is the run's to say, 25 at most. */
+void abi_graph_nonzero(abi_life *life, abi_graph *out);
 /* The same without ending: 1 when there is one. */
 int abi_graph_find(abi_life *life, int32_t kind, abi_graph *out);
 /* Pointers again, after the struct was copied. */

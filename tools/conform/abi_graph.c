@@ -214,6 +214,20 @@ void abi_graph_pick(abi_life *life, int32_t kind, abi_graph *out) {
     }
 }
 
+void abi_graph_nonzero(abi_life *life, abi_graph *out) {
+    static const candidate nonzero = {FER_OP_NonZero, 1, "NonZero"};
+    uint32_t revision = revision_of(life, nonzero.op);
+    graph_build(out, ABI_PLAIN, &nonzero, revision);
+    out->values[2].view.dtype = FER_I64;
+    out->values[2].view.flags |= FER_VALUE_DATA_DEPENDENT;
+    out->dims[2][0].value = 2;
+    out->dims[2][1].value = ABI_SIDE * ABI_SIDE;
+    if (revision == 0 || !is_taken(life, out)) {
+        abi_life_close(life);
+        abi_skip(life->suite, "the device does not take NonZero");
+    }
+}
+
 /* ---- numbers ---- */
 
 uint64_t abi_graph_count(const abi_graph *self, uint32_t value, int64_t rows) {

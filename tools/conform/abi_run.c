@@ -87,6 +87,50 @@ static void run_dims_beyond(abi *self) {
     abi_all_close(&all);
 }
 
+/* out_dims is written for what depends on the data, and there alone. */
+static void run_out_dims(abi *self) {
+    enum { SIDE = ABI_SIDE, COUNT = SIDE * SIDE, UNTOUCHED = -77 };
+    abi_all all;
+    abi_life_open(self, &all.life);
+    abi_graph_nonzero(&all.life, &all.graph);
+    abi_exec_make(&all.life, &all.graph, &all.exec);
+    abi_mem_give(&all.life, &all.exec.outputs[0]); /* made for f32 */
+    abi_ok(self, abi_mem_take(&all.life, 2 * COUNT * 8, &all.exec.outputs[0]), "memory");
+    for (uint64_t nonzeros = 0; nonzeros <= COUNT; nonzeros += 5) {
+        int64_t dims[2][FER_MAX_RANK], found[2 * COUNT];
+        float numbers[COUNT] = {0};
+        for (uint64_t i = 0; i < nonzeros; i++) {
+            numbers[i * 7 % COUNT] = 1;
+        }
+        for (uint32_t i = 0; i < 2 * FER_MAX_RANK; i++) {
+            dims[i / FER_MAX_RANK][i % FER_MAX_RANK] = UNTOUCHED;
+        }
+        abi_ok(self,
+               abi_mem_write(&all.life, &all.exec.inputs[0], numbers, sizeof numbers),
+               "filling the input");
+        fer_run_args args = abi_exec_args(&all.exec);
+        args.out_dims = dims;
+        abi_ok(self, abi_exec_go(&all.exec, &args), "a run of NonZero");
+        if (dims[0][0] != 2 || dims[0][1] != (int64_t)nonzeros || dims[1][0] != UNTOUCHED) {
+            abi_fail(self,
+                     "of %llu numbers NonZero reports [%lld, %lld], or writes behind out_dims",
+                     (unsigned long long)nonzeros,
+                     (long long)dims[0][0],
+                     (long long)dims[0][1]);
+        }
+        abi_ok(self,
+               abi_mem_read(&all.life, &all.exec.outputs[0], found, 2 * nonzeros * 8),
+               "reading the output");
+        for (uint64_t i = 0; i < nonzeros; i++) { /* in the order of the elements */
+            int64_t at = found[i] * SIDE + found[nonzeros + i];
+            if (at < 0 || at >= COUNT || numbers[at] == 0) {
+                abi_fail(self, "NonZero names an element that is zero");
+            }
+        }
+    }
+    abi_all_close(&all);
+}
+
 /* ---- wrong memory ---- */
 
 static void run_no_output(abi *self) {
@@ -388,6 +432,7 @@ static const abi_case rows[] = {
     {"run",             "of-an-exec",      run_core           },
     {"run",             "runtime-dims",    run_dims           },
     {"run",             "dims-beyond",     run_dims_beyond    },
+    {"run",             "out-dims",        run_out_dims       },
     {"run",             "no-output",       run_no_output      },
     {"run",             "no-input",        run_no_input       },
     {"run",             "small-output",    run_small_output   },

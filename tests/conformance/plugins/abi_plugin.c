@@ -7,30 +7,32 @@
 #include <ferrule/backend.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 enum {
     right,
-    null_weights,  /* looks at weights that are not there */
-    shares,        /* destroying one backend destroys another's memory */
-    leaks,         /* keeps what it has when it gets no more */
-    sizeless,      /* never looks at struct_size */
-    zeroes_tail,   /* clears structs to the size they say */
-    races,         /* runs of all instances use one piece of memory */
-    miscounts,     /* counts without atomics or lock */
-    stale,         /* looks at an exec that is destroyed */
-    half_blob,     /* takes serialised bytes that were cut */
-    blind_blob,    /* reads serialised bytes without asking how many there are */
-    hangs_on_blob, /* waits for serialised bytes that never come */
-    overruns,      /* writes an element too much */
-    silent,        /* fails without a sentence */
-    sets_out,      /* fails, and sets its out argument */
-    other_status,  /* calls lost memory something else */
-    any_version,   /* agrees to every ABI version */
-    sulks,         /* after one refusal refuses for ever */
-    deaf,          /* never asks poll */
-    keeps_constant /* reads the constant's data after compile */
+    null_weights,   /* looks at weights that are not there */
+    shares,         /* destroying one backend destroys another's memory */
+    leaks,          /* keeps what it has when it gets no more */
+    sizeless,       /* never looks at struct_size */
+    zeroes_tail,    /* clears structs to the size they say */
+    races,          /* runs of all instances use one piece of memory */
+    miscounts,      /* counts without atomics or lock */
+    stale,          /* looks at an exec that is destroyed */
+    half_blob,      /* takes serialised bytes that were cut */
+    blind_blob,     /* reads serialised bytes without asking how many there are */
+    hangs_on_blob,  /* waits for serialised bytes that never come */
+    overruns,       /* writes an element too much */
+    silent,         /* fails without a sentence */
+    sets_out,       /* fails, and sets its out argument */
+    other_status,   /* calls lost memory something else */
+    any_version,    /* agrees to every ABI version */
+    sulks,          /* after one refusal refuses for ever */
+    deaf,           /* never asks poll */
+    keeps_constant, /* reads the constant's data after compile */
+    hoards          /* takes memory that is not the host's, and keeps it */
 };
 #ifndef PLUGIN_MODE
 #define PLUGIN_MODE right
@@ -62,6 +64,7 @@ typedef struct plugin_instance {
 
 enum { EXTRA = 40, MOST = 1 << 19 };
 static void *shared_piece;
+static void *volatile hoard; /* volatile: the compiler would drop what nobody reads */
 static float shared_numbers[MOST];
 
 /* Long enough that another thread comes between. */
@@ -201,6 +204,9 @@ operand_find(const fer_subgraph *graph, uint32_t value, plugin_exec *exec, uint3
 
 static fer_status exec_make(backend *self, const fer_subgraph *graph, void **out_exec) {
     const fer_host *host = self->host;
+    if (IS(hoards)) {
+        hoard = malloc(100);
+    }
     plugin_exec *exec = host->alloc(host->self, sizeof *exec, 16);
     if (exec == NULL) {
         return no_memory(self);
