@@ -30,6 +30,7 @@ extern const case_family cases_signal;
 extern const case_family cases_pick;
 extern const case_family cases_unfold;
 extern const case_family cases_contrib;
+extern const case_family cases_ml;
 extern const case_family cases_contrib_quant;
 extern const case_family cases_contrib_attention;
 /* The error that a sum of so many products of this total size may have (gen_matmul.c). */
