@@ -31,19 +31,20 @@ typedef struct feri_ref_call {
     void *params; /* kernel's params_bytes, zeroed before bind, kept until dims change */
     void *scratch;            /* scratch_bytes, aligned to 64 */
     uint64_t work_since_poll; /* see feri_ref_poll */
+    fer_status status;        /* first failure of feri_ref_fail or feri_ref_poll: it sticks, so a
+                                 kernel may go on to where it asks next */
+    uint64_t scratch_bytes;   /* what the kernel needs: set by bind, 0 before it */
 } feri_ref_call;
 
 typedef struct feri_ref_kernel {
-    uint32_t op;       /* FER_OP_... */
-    uint32_t revision; /* highest known */
-    fer_status (*run)(feri_ref_call *call);
-    /* Optional: once dims are known, fill params from attributes and dims. Contents of operands are
-     * not there yet, except that constants' and host values' data are. Also the place to refuse
-     * dims that do not fit (INVALID_INPUT). */
-    fer_status (*bind)(feri_ref_call *call);
+    uint16_t op;       /* FER_OP_... */
+    uint16_t revision; /* highest known */
     uint32_t params_bytes;
-    /* Optional: bytes of scratch, after bind. */
-    uint64_t (*scratch_bytes)(const feri_ref_call *call);
+    fer_status (*run)(feri_ref_call *call);
+    /* Optional: once dims are known, fill params from attributes and dims, and say what scratch is
+     * needed. Contents of operands are not there yet, except that constants' and host values' data
+     * are. Also the place to refuse dims that do not fit (INVALID_INPUT). */
+    fer_status (*bind)(feri_ref_call *call);
     /* Optional: why a node cannot be run (a clause), NULL when it can. Default: every dtype the op
      * table allows. */
     const char *(*refuse)(const fer_subgraph *graph, const fer_node_view *node);
@@ -55,21 +56,19 @@ typedef struct feri_ref_op {
     uint16_t revision;
 } feri_ref_op;
 
+/* Both kinds of table end with FERI_REF_END, so that they are never empty in a build with few ops.
+ */
 typedef struct feri_ref_family {
-    const feri_ref_kernel *kernels; /* count rows, or one for all of ops */
-    const feri_ref_op *ops;         /* count rows, or NULL */
-    uint32_t count;
+    const feri_ref_kernel *kernels; /* a row per op, or the one kernel of all of ops */
+    const feri_ref_op *ops;         /* or NULL */
 } feri_ref_family;
 
-/* A row of a table by op, unless this build leaves the op out; a table of kernels ends with
- * FERI_REF_END, so that it is never empty. */
+/* A row of a table by op, unless this build leaves the op out. */
 #define FERI_REF_ROW(ident, ...) FERI_OP_ROW(ident, {FER_OP_##ident, __VA_ARGS__}, )
+#define FERI_REF_KERNEL(ident, highest, ...)                                                       \
+    FERI_OP_ROW(ident, {.op = FER_OP_##ident, .revision = (highest), __VA_ARGS__}, )
 #define FERI_REF_END                                                                               \
     { .op = FER_OP_NONE }
-#define FERI_REF_FAMILY_OF(kernels)                                                                \
-    { kernels, NULL, sizeof(kernels) / sizeof((kernels)[0]) - 1 }
-#define FERI_REF_FAMILY_SHARED(kernel, ops)                                                        \
-    { &(kernel), ops, sizeof(ops) / sizeof((ops)[0]) - 1 }
 
 typedef struct feri_ref_entry {
     const feri_ref_kernel *kernel; /* NULL: ref does not have the op */
@@ -77,23 +76,31 @@ typedef struct feri_ref_entry {
     uint32_t revision; /* highest known */
 } feri_ref_entry;
 feri_ref_entry feri_ref_find(uint32_t op);
-/* All ops, for the list of claims: how many, and the one at an index (no kernel past the end). */
-uint32_t feri_ref_op_count(void);
-feri_ref_entry feri_ref_op_at(uint32_t index);
+/* Enters all ops with their revisions where claims is not NULL; answers how many there are. */
+uint32_t feri_ref_claims(fer_op_claim *claims);
 
 /* Counts inner operations and asks the host at least every 65,536 of them, as long as kernels
- * report at most 4,096 at a time. */
-static inline fer_status feri_ref_poll(feri_ref_call *call, uint64_t operations) {
-    call->work_since_poll += operations;
-    if (call->work_since_poll < 65536 - 4096) {
-        return FER_OK;
-    }
-    call->work_since_poll = 0;
-    return call->poll->check(call->poll->self);
-}
+ * report at most 4,096 at a time. Answers call->status. */
+fer_status feri_ref_poll(feri_ref_call *call, uint64_t operations);
 
-/* Fails with the node's name in front; message is a clause. */
-fer_status feri_ref_fail(const feri_ref_call *call, fer_status status, const char *message);
+/* A loop over total elements in pieces of at most FERI_REF_CHUNK, with a poll for each; it ends
+ * early when the call has failed:
+ *
+ *     feri_ref_piece p = {.total = n};
+ *     while (feri_ref_next(call, &p)) { ... p.begin, p.count ... }
+ *     return call->status;
+ */
+#define FERI_REF_CHUNK 256u
+typedef struct feri_ref_piece {
+    uint64_t begin;
+    uint64_t count;
+    uint64_t total;
+} feri_ref_piece;
+int feri_ref_next(feri_ref_call *call, feri_ref_piece *piece);
+
+/* Fails with the node's name in front; message is a clause. The second form is INVALID_INPUT. */
+fer_status feri_ref_fail(feri_ref_call *call, fer_status status, const char *message);
+fer_status feri_ref_misfit(feri_ref_call *call, const char *message);
 
 /* Kernels read operands whose contents decide shapes (axes, starts, ...) in run, or in bind: steps
  * that read a FER_VALUE_HOST input are bound again before every run. */
@@ -108,6 +115,8 @@ int feri_ref_string_is(const fer_node_view *node,
                        const char *name,
                        const char *absent,
                        const char *text);
+/* Index of the attribute's value among names (up to NULL), 0 when it is absent, -1 for another. */
+int feri_ref_name_index(feri_ref_call *call, const char *attr, const char *const *names);
 /* Bits per element; 1 for a float, 2 for a signed, 3 for an unsigned integer, 4 bool, 5 complex
  * class. */
 uint32_t feri_ref_bits(fer_dtype dtype);

@@ -5,8 +5,7 @@
  * dtype exactly; NaN is larger than every number (for ArgMin too it is found first, as in numpy),
  * equal elements keep the order of their indices. Called by the executor through its table.
  */
-#include "kit/geometry.h"
-#include "ref/ref_line.h"
+#include "ref/ref_elements.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 #define SIGN ((uint64_t)1 << 63)
 
 /* Keys of count elements from start, stride apart; is_least turns the order of numbers round. */
-static void load_keys(const feri_ref_call *call,
+static void load_keys(feri_ref_call *call,
                       const feri_ref_tensor *t,
                       uint64_t start,
                       uint64_t stride,
@@ -23,11 +22,7 @@ static void load_keys(const feri_ref_call *call,
                       uint64_t *keys) {
     feri_ref_word words[FERI_REF_CHUNK];
     uint32_t kind = feri_kit_class(t->dtype);
-    if (kind == FERI_KIT_FLOAT) {
-        feri_ref_load_real(call, t, start, stride, count, &words[0].f);
-    } else {
-        feri_ref_load_int(call, t, start, stride, count, &words[0].i);
-    }
+    feri_ref_load(call, t, start, stride, count, words);
     for (uint64_t i = 0; i < count; i++) {
         uint64_t key = words[i].u;
         if (kind == FERI_KIT_FLOAT) {
@@ -48,32 +43,23 @@ typedef struct best {
 } best;
 
 /* The index of the line's best element. */
-static fer_status find_best(feri_ref_call *call,
-                            uint64_t start,
-                            const feri_ref_lines *lines,
-                            int is_least,
-                            int is_last,
-                            uint64_t *out_index) {
+static uint64_t find_best(
+    feri_ref_call *call, uint64_t start, const feri_ref_lines *lines, int is_least, int is_last) {
     best found = {0, 0};
-    int is_float = feri_kit_class(call->in[0]->dtype) == FERI_KIT_FLOAT;
-    for (uint64_t at = 0; at < lines->length; at += FERI_REF_CHUNK) {
-        uint64_t keys[FERI_REF_CHUNK], n = lines->length - at;
-        n = n < FERI_REF_CHUNK ? n : FERI_REF_CHUNK;
-        load_keys(call, call->in[0], start + at * lines->inner, lines->inner, n, is_least, keys);
-        for (uint64_t i = 0; i < n; i++) {
+    int is_float = feri_ref_is_float(call->in[0]->dtype);
+    feri_ref_piece p = {.total = lines->length};
+    while (feri_ref_next(call, &p)) {
+        uint64_t keys[FERI_REF_CHUNK], from = start + p.begin * lines->inner;
+        load_keys(call, call->in[0], from, lines->inner, p.count, is_least, keys);
+        for (uint64_t i = 0; i < p.count; i++) {
             /* NaN's inverted key is 0: it comes first all the same. */
             uint64_t key = is_float && is_least && keys[i] == 0 ? UINT64_MAX : keys[i];
-            if (at + i == 0 || key > found.key || (is_last && key == found.key)) {
-                found = (best){key, at + i};
+            if (p.begin + i == 0 || key > found.key || (is_last && key == found.key)) {
+                found = (best){key, p.begin + i};
             }
         }
-        fer_status status = feri_ref_poll(call, n);
-        if (status) {
-            return status;
-        }
     }
-    *out_index = found.index;
-    return FER_OK;
+    return found.index;
 }
 
 /* The output's dims are the input's without, or with 1 or length, at the axis: counts say it. */
@@ -87,10 +73,10 @@ static fer_status arg_bind(feri_ref_call *call) {
     }
     uint64_t expected = lines->outer * lines->inner * (is_hardmax ? lines->length : 1);
     if (call->out[0]->count != expected) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "the output's shape does not fit the input");
+        return feri_ref_misfit(call, "the output's shape does not fit the input");
     }
     if (expected && lines->length == 0) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "the axis is empty, so it has no maximum");
+        return feri_ref_misfit(call, "the axis is empty, so it has no maximum");
     }
     return FER_OK;
 }
@@ -101,27 +87,19 @@ static fer_status arg_run(feri_ref_call *call) {
     int is_last = feri_ref_int(call->node, "select_last_index", 0) != 0;
     feri_ref_tensor *out = call->out[0];
     uint64_t count = out->count ? lines->outer * lines->inner : 0;
-    for (uint64_t line = 0; line < count; line++) {
-        uint64_t outer = line / lines->inner, index = 0;
-        uint64_t start = outer * lines->length * lines->inner + line % lines->inner;
-        fer_status status = find_best(call, start, lines, op == FER_OP_ArgMin, is_last, &index);
-        if (status) {
-            return status;
-        }
+    for (uint64_t line = 0; line < count && call->status == FER_OK; line++) {
+        uint64_t start = feri_ref_line_start(lines, line);
+        int64_t found = (int64_t)find_best(call, start, lines, op == FER_OP_ArgMin, is_last);
         if (op != FER_OP_Hardmax) {
-            int64_t found = (int64_t)index;
             feri_ref_store_int(call, out, line, 1, 1, &found);
             continue;
         }
-        for (uint64_t i = 0; i < lines->length; i++) {
-            double value = i == index ? 1.0 : 0.0;
+        for (uint64_t i = 0; i < lines->length && !feri_ref_poll(call, 1); i++) {
+            double value = i == (uint64_t)found ? 1.0 : 0.0;
             feri_ref_store_real(call, out, start + i * lines->inner, 1, 1, &value);
-            if ((status = feri_ref_poll(call, 1))) {
-                return status;
-            }
         }
     }
-    return FER_OK;
+    return call->status;
 }
 
 /* ---- TopK ---- */
@@ -159,6 +137,18 @@ static void sift_down(best *heap, uint64_t count, uint64_t hole) {
     heap[hole] = moved;
 }
 
+/* K of the outputs: both have it at the axis. */
+static uint64_t topk_k(feri_ref_call *call) {
+    const feri_ref_lines *lines = call->params;
+    uint64_t k = lines->length, lines_count = lines->outer * lines->inner;
+    for (uint32_t i = 0; i < 2; i++) {
+        const feri_ref_tensor *y = feri_ref_output(call, i);
+        uint64_t here = y && lines_count ? y->count / lines_count : k;
+        k = here < k ? here : k;
+    }
+    return k;
+}
+
 static fer_status topk_bind(feri_ref_call *call) {
     feri_ref_lines *lines = call->params;
     const feri_ref_tensor *x = call->in[0];
@@ -175,38 +165,24 @@ static fer_status topk_bind(feri_ref_call *call) {
             fits = d == at ? y->dims[d] <= x->dims[d] : y->dims[d] == x->dims[d];
         }
         if (!fits) {
-            return feri_ref_fail(
-                call, FER_INVALID_INPUT, "K is larger than the axis, or the output does not fit");
+            return feri_ref_misfit(call, "K is larger than the axis, or the output does not fit");
         }
     }
+    call->scratch_bytes = topk_k(call) * sizeof(best);
     return FER_OK;
 }
 
-/* K of the outputs: both have it at the axis. */
-static uint64_t topk_k(const feri_ref_call *call) {
-    const feri_ref_lines *lines = call->params;
-    uint64_t k = lines->length, lines_count = lines->outer * lines->inner;
-    for (uint32_t i = 0; i < 2; i++) {
-        const feri_ref_tensor *y = feri_ref_output(call, i);
-        uint64_t here = y && lines_count ? y->count / lines_count : k;
-        k = here < k ? here : k;
-    }
-    return k;
-}
-
-static uint64_t topk_scratch(const feri_ref_call *call) { return topk_k(call) * sizeof(best); }
-
 /* Fills heap with the line's k best elements, in the order of the result. */
-static fer_status select_best(
+static void select_best(
     feri_ref_call *call, uint64_t start, const feri_ref_lines *lines, best *heap, uint64_t k) {
     int is_least = feri_ref_int(call->node, "largest", 1) == 0;
     uint64_t filled = 0;
-    for (uint64_t at = 0; at < lines->length; at += FERI_REF_CHUNK) {
-        uint64_t keys[FERI_REF_CHUNK], n = lines->length - at;
-        n = n < FERI_REF_CHUNK ? n : FERI_REF_CHUNK;
-        load_keys(call, call->in[0], start + at * lines->inner, lines->inner, n, is_least, keys);
-        for (uint64_t i = 0; i < n; i++) {
-            best next = {keys[i], at + i};
+    feri_ref_piece p = {.total = lines->length};
+    while (feri_ref_next(call, &p) && !feri_ref_poll(call, 15 * p.count)) {
+        uint64_t keys[FERI_REF_CHUNK], from = start + p.begin * lines->inner;
+        load_keys(call, call->in[0], from, lines->inner, p.count, is_least, keys);
+        for (uint64_t i = 0; i < p.count; i++) {
+            best next = {keys[i], p.begin + i};
             if (filled < k) {
                 sift_up(heap, filled++, next);
             } else if (goes_before(next, heap[0])) {
@@ -214,60 +190,46 @@ static fer_status select_best(
                 sift_down(heap, k, 0);
             }
         }
-        fer_status status = feri_ref_poll(call, 16 * n);
-        if (status) {
-            return status;
-        }
     }
-    for (uint64_t left = k; left > 1; left--) {
+    for (uint64_t left = k; left > 1 && !feri_ref_poll(call, 16); left--) {
         best last = heap[0];
         heap[0] = heap[left - 1];
         heap[left - 1] = last;
         sift_down(heap, left - 1, 0);
-        fer_status status = feri_ref_poll(call, 16);
-        if (status) {
-            return status;
-        }
     }
-    return FER_OK;
 }
 
 static fer_status topk_run(feri_ref_call *call) {
     const feri_ref_lines *lines = call->params;
     const feri_ref_tensor *x = call->in[0];
     feri_ref_tensor *values = call->out[0], *indices = feri_ref_output(call, 1);
-    uint64_t k = topk_k(call), bytes = feri_kit_bits(x->dtype) / 8;
+    uint64_t k = topk_k(call);
+    feri_ref_lines result = {lines->outer, k, lines->inner};
     best *heap = call->scratch;
     uint64_t count = k ? lines->outer * lines->inner : 0;
-    for (uint64_t line = 0; line < count; line++) {
-        uint64_t outer = line / lines->inner, inner = line % lines->inner;
-        uint64_t start = outer * lines->length * lines->inner + inner;
-        fer_status status = select_best(call, start, lines, heap, k);
-        for (uint64_t i = 0; !status && i < k; i++) {
-            uint64_t to = (outer * k + i) * lines->inner + inner;
+    for (uint64_t line = 0; line < count && call->status == FER_OK; line++) {
+        uint64_t start = feri_ref_line_start(lines, line);
+        uint64_t to = feri_ref_line_start(&result, line);
+        select_best(call, start, lines, heap, k);
+        for (uint64_t i = 0; i < k && !feri_ref_poll(call, 1); i++, to += lines->inner) {
+            uint64_t from = start + heap[i].index * lines->inner;
             int64_t index = (int64_t)heap[i].index;
             if (values) {
-                memcpy(values->data + to * bytes,
-                       x->data + (start + heap[i].index * lines->inner) * bytes,
-                       bytes);
+                feri_ref_copy_run(feri_ref_bits(x->dtype), values->data, to, x->data, from, 1);
             }
             if (indices) {
                 feri_ref_store_int(call, indices, to, 1, 1, &index);
             }
-            status = feri_ref_poll(call, 1);
-        }
-        if (status) {
-            return status;
         }
     }
-    return FER_OK;
+    return call->status;
 }
 
 /* ---- CumSum, CumProd ---- */
 
 static fer_status cumulate_bind(feri_ref_call *call) {
     if (call->in[1]->count != 1) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "axis must be one number");
+        return feri_ref_misfit(call, "axis must be one number");
     }
     return feri_ref_same_dims(
         call, call->in[0], call->out[0], "the output must have the shape of the input");
@@ -293,30 +255,18 @@ cumulate_line(feri_ref_call *call, uint64_t start, uint64_t step, uint64_t count
     if (is_real) {
         sum.f = op == FER_OP_CumProd ? 1.0 : 0.0;
     }
-    for (uint64_t at = 0; at < count; at += FERI_REF_CHUNK) {
+    feri_ref_piece p = {.total = count};
+    while (feri_ref_next(call, &p)) {
         feri_ref_word chunk[FERI_REF_CHUNK];
-        uint64_t n = count - at < FERI_REF_CHUNK ? count - at : FERI_REF_CHUNK;
-        if (is_real) {
-            feri_ref_load_real(call, x, start + at * step, step, n, &chunk[0].f);
-        } else {
-            feri_ref_load_int(call, x, start + at * step, step, n, &chunk[0].i);
-        }
-        for (uint64_t i = 0; i < n; i++) {
+        feri_ref_load(call, x, start + p.begin * step, step, p.count, chunk);
+        for (uint64_t i = 0; i < p.count; i++) {
             feri_ref_word next = fold(op, is_real, sum, chunk[i]);
             chunk[i] = is_exclusive ? sum : next;
             sum = next;
         }
-        if (is_real) {
-            feri_ref_store_real(call, call->out[0], start + at * step, step, n, &chunk[0].f);
-        } else {
-            feri_ref_store_int(call, call->out[0], start + at * step, step, n, &chunk[0].i);
-        }
-        fer_status status = feri_ref_poll(call, n);
-        if (status) {
-            return status;
-        }
+        feri_ref_store(call, call->out[0], start + p.begin * step, step, p.count, chunk);
     }
-    return FER_OK;
+    return call->status;
 }
 
 static fer_status cumulate_run(feri_ref_call *call) {
@@ -327,7 +277,7 @@ static fer_status cumulate_run(feri_ref_call *call) {
     fer_status status = feri_ref_lines_around(call, call->in[0], axis, &lines);
     uint64_t count = call->out[0]->count ? lines.outer * lines.inner : 0;
     for (uint64_t line = 0; !status && line < count; line++) {
-        uint64_t start = line / lines.inner * lines.length * lines.inner + line % lines.inner;
+        uint64_t start = feri_ref_line_start(&lines, line);
         uint64_t step = lines.inner;
         if (is_reverse) { /* walks down from the end: unsigned steps wrap as they should */
             start += (lines.length - 1) * lines.inner;
@@ -339,21 +289,17 @@ static fer_status cumulate_run(feri_ref_call *call) {
 }
 
 #define ALONG(ident, number, does, binds)                                                          \
-    FERI_REF_ROW(ident,                                                                            \
-                 .revision = number,                                                               \
-                 .run = does,                                                                      \
-                 .bind = binds,                                                                    \
-                 .params_bytes = sizeof(feri_ref_lines))
+    FERI_REF_KERNEL(                                                                               \
+        ident, number, .run = does, .bind = binds, .params_bytes = sizeof(feri_ref_lines))
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
+const feri_ref_kernel feri_ref_family_argreduce[] = {
     ALONG(ArgMax, 13, arg_run, arg_bind)
     ALONG(ArgMin, 13, arg_run, arg_bind)
     ALONG(CumProd, 26, cumulate_run, cumulate_bind)
     ALONG(CumSum, 14, cumulate_run, cumulate_bind)
     ALONG(Hardmax, 13, arg_run, arg_bind)
-    FERI_REF_ROW(TopK, .revision = 24, .run = topk_run, .bind = topk_bind,
-                 .params_bytes = sizeof(feri_ref_lines), .scratch_bytes = topk_scratch)
+    FERI_REF_KERNEL(TopK, 24, .run = topk_run, .bind = topk_bind,
+                 .params_bytes = sizeof(feri_ref_lines))
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_argreduce = FERI_REF_FAMILY_OF(kernels);

@@ -24,7 +24,7 @@ static fer_status create(void *self, const fer_create_args *args, void **out_bac
     if (feri_kit_create_is_short(args)) {
         return FER_INVALID_ARGUMENT;
     }
-    uint32_t count = feri_ref_op_count();
+    uint32_t count = feri_ref_claims(NULL);
     uint64_t bytes = sizeof(ref_backend) + count * sizeof(fer_op_claim);
     const fer_host *host = args->host;
     ref_backend *backend = host->alloc(host->self, bytes, alignof(ref_backend));
@@ -33,11 +33,7 @@ static fer_status create(void *self, const fer_create_args *args, void **out_bac
     }
     backend->host = host;
     backend->bytes = bytes;
-    backend->claim_count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        feri_ref_entry entry = feri_ref_op_at(i);
-        backend->claims[i] = (fer_op_claim){.op = entry.op, .revision = entry.revision};
-    }
+    backend->claim_count = feri_ref_claims(backend->claims);
     *out_backend = backend;
     return FER_OK;
 }

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Functions of two broadcast operands. Floats through f64; integers wrap. Integer division
- * truncates toward zero; a zero divisor gives 0 from Div and Mod (ONNX leaves it open; it must not
- * trap), and the least integer divided by -1 wraps. Pow of integers wraps too; a negative exponent
- * gives the truncated quotient, 0 for a zero base. Called through the step list.
+ * Functions of broadcast operands: of two, Max, Min, Sum and Mean of any number (folded from the
+ * left, rounded once), Clip as a maximum and a minimum. Floats through f64; integers wrap. Integer
+ * division truncates toward zero; a zero divisor gives 0 from Div and Mod (ONNX leaves it open; it
+ * must not trap), and the least integer divided by -1 wraps. Pow of integers wraps too; a negative
+ * exponent gives the truncated quotient, 0 for a zero base. Called through the step list.
  */
 #include "ref/ref_elements.h"
 
@@ -18,9 +19,8 @@ typedef struct binary_row {
 
 typedef struct binary_params {
     double (*floats)(double a, double b);
-    int64_t (*integers)(int64_t a, int64_t b);
-    feri_ref_operand a;
-    feri_ref_operand b;
+    int64_t (*integers)(int64_t a, int64_t b); /* NULL: through f64 */
+    feri_ref_operand operands[2];              /* the others are worked out anew per piece */
 } binary_params;
 
 static double f_add(double a, double b) { return a + b; }
@@ -93,6 +93,20 @@ static int64_t i_pow(int64_t a, int64_t b) {
     return power;
 }
 
+/* A u64 exponent beyond i64 is still nonnegative and its low bits are what counts. */
+static int64_t u_pow(int64_t a, int64_t b) { return i_pow(a, b & INT64_MAX); }
+
+/* NaN wins, as in numpy. */
+static double f_max(double a, double b) { return a > b || a != a ? a : b; }
+static double f_min(double a, double b) { return a < b || a != a ? a : b; }
+static int64_t i_max(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t i_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t u_max(int64_t a, int64_t b) { return (uint64_t)a > (uint64_t)b ? a : b; }
+static int64_t u_min(int64_t a, int64_t b) { return (uint64_t)a < (uint64_t)b ? a : b; }
+/* A bound that is NaN is none. */
+static double f_raise(double a, double b) { return a < b ? b : a; }
+static double f_lower(double a, double b) { return a > b ? b : a; }
+
 /* clang-format off */
 static const binary_row rows[] = {
     FERI_REF_ROW(Add, f_add, i_add, i_add)
@@ -114,11 +128,16 @@ static const binary_row rows[] = {
     FERI_REF_ROW(Pow, pow, i_pow, NULL)
     FERI_REF_ROW(Sub, f_sub, i_sub, i_sub)
     FERI_REF_ROW(Xor, NULL, NULL, i_xor)
+    FERI_REF_ROW(Max, f_max, i_max, u_max)
+    FERI_REF_ROW(Min, f_min, i_min, u_min)
+    FERI_REF_ROW(Sum, f_add, NULL, NULL)
+    FERI_REF_ROW(Mean, f_add, NULL, NULL)
+    FERI_REF_ROW(Clip, f_raise, i_max, u_max)
     {0}
 };
 /* clang-format on */
 
-static void choose(const feri_ref_call *call, binary_params *params) {
+static void choose(feri_ref_call *call, binary_params *params) {
     const binary_row *row = rows;
     while (row->op != call->node->op) {
         row++;
@@ -128,6 +147,9 @@ static void choose(const feri_ref_call *call, binary_params *params) {
     params->floats = row->floats;
     if (!feri_ref_is_float(a)) {
         params->integers = is_signed ? row->signed_two : row->unsigned_two;
+    }
+    if (row->op == FER_OP_Pow && call->in[1]->dtype == FER_U64 && params->integers) {
+        params->integers = u_pow;
     }
     if (row->op == FER_OP_Pow && feri_ref_is_float(call->in[1]->dtype)) {
         params->integers = NULL; /* a float exponent: through f64, truncated on store */
@@ -144,101 +166,93 @@ static void choose(const feri_ref_call *call, binary_params *params) {
 static fer_status bind(feri_ref_call *call) {
     binary_params *params = call->params;
     choose(call, params);
+    if (!params->floats && !params->integers) { /* the op table's types rule that out */
+        return feri_ref_fail(call, FER_UNSUPPORTED, "the op is not defined for this dtype");
+    }
     if (call->node->op == FER_OP_BitShift && params->integers != u_shift_left &&
         !feri_ref_string_is(call->node, "direction", "", "RIGHT")) {
         return feri_ref_fail(call, FER_INVALID_MODEL, "direction must be LEFT or RIGHT");
     }
-    fer_status status = feri_ref_operand_init(call, &params->a, call->in[0], call->out[0]);
-    if (status == FER_OK) {
-        status = feri_ref_operand_init(call, &params->b, call->in[1], call->out[0]);
-    }
-    return status;
-}
-
-static fer_status run_integers(feri_ref_call *call, const binary_params *params) {
-    feri_ref_tensor *out = call->out[0];
-    int64_t a[FERI_REF_CHUNK];
-    int64_t b[FERI_REF_CHUNK];
-    /* A u64 exponent beyond i64 is still nonnegative and its low bits are what counts. */
-    int64_t keep = call->node->op == FER_OP_Pow && call->in[1]->dtype == FER_U64 ? INT64_MAX : -1;
-    for (uint64_t begin = 0; begin < out->count; begin += FERI_REF_CHUNK) {
-        uint64_t count = out->count - begin < FERI_REF_CHUNK ? out->count - begin : FERI_REF_CHUNK;
-        feri_ref_operand_i64(call->host, &params->a, call->in[0], begin, count, a);
-        feri_ref_operand_i64(call->host, &params->b, call->in[1], begin, count, b);
-        for (uint64_t i = 0; i < count; i++) {
-            a[i] = params->integers(a[i], b[i] & keep);
+    for (uint32_t k = 0; k < call->node->input_count && call->status == FER_OK; k++) {
+        if (k > 0 && call->in[k] && call->node->op == FER_OP_Clip && call->in[k]->count != 1) {
+            return feri_ref_misfit(call, "min and max must be scalars");
         }
-        call->host->store_i64(out->dtype, out->data, begin, count, a);
-        fer_status status = feri_ref_poll(call, count);
-        if (status != FER_OK) {
-            return status;
+        if (k < 2 && call->in[k]) {
+            (void)feri_ref_operand_init(call, &params->operands[k], call->in[k], call->out[0]);
         }
     }
-    return FER_OK;
+    return call->status;
 }
 
-/* Comparisons of floats are bool, integers to a float power are integers; all else is a float. */
-static void
-store(const fer_host *host, feri_ref_tensor *out, uint64_t begin, uint64_t count, double *values) {
-    if (feri_ref_is_float(out->dtype)) {
-        host->store_f64(out->dtype, out->data, begin, count, values, /*saturate=*/0);
-        return;
+/* Operand k joins those before it. */
+static void fold(feri_ref_call *call,
+                 uint32_t k,
+                 uint64_t count,
+                 feri_ref_word *sum,
+                 const feri_ref_word *next) {
+    const binary_params *params = call->params;
+    double (*floats)(double, double) = params->floats;
+    int64_t (*integers)(int64_t, int64_t) = params->integers;
+    if (k == 2 && call->node->op == FER_OP_Clip) {
+        floats = f_lower;
+        integers = integers == i_max ? i_min : integers ? u_min : NULL;
     }
-    int64_t integers[FERI_REF_CHUNK];
-    for (uint64_t i = 0; i < count; i++) {
-        integers[i] = feri_ref_to_i64(values[i]);
+    for (uint64_t i = 0; integers && i < count; i++) {
+        sum[i].i = integers(sum[i].i, next[i].i);
     }
-    host->store_i64(out->dtype, out->data, begin, count, integers);
+    for (uint64_t i = 0; !integers && i < count; i++) {
+        sum[i].f = floats(sum[i].f, next[i].f);
+    }
 }
 
 static fer_status run(feri_ref_call *call) {
     const binary_params *params = call->params;
     feri_ref_tensor *out = call->out[0];
-    if (params->integers) {
-        return run_integers(call, params);
-    }
-    double a[FERI_REF_CHUNK];
-    double b[FERI_REF_CHUNK];
-    for (uint64_t begin = 0; begin < out->count; begin += FERI_REF_CHUNK) {
-        uint64_t count = out->count - begin < FERI_REF_CHUNK ? out->count - begin : FERI_REF_CHUNK;
-        feri_ref_operand_f64(call->host, &params->a, call->in[0], begin, count, a);
-        feri_ref_operand_f64(call->host, &params->b, call->in[1], begin, count, b);
-        for (uint64_t i = 0; i < count; i++) {
-            a[i] = params->floats(a[i], b[i]);
+    int is_real = !params->integers;
+    feri_ref_word sum[FERI_REF_CHUNK], next[FERI_REF_CHUNK];
+    feri_ref_piece p = {.total = out->count};
+    while (feri_ref_next(call, &p)) {
+        for (uint32_t k = 0; k < call->node->input_count; k++) {
+            const feri_ref_operand *operand = &params->operands[k];
+            feri_ref_operand another;
+            if (!call->in[k]) {
+                continue;
+            }
+            if (k >= 2) {
+                operand = &another;
+                if (feri_ref_operand_init(call, &another, call->in[k], out)) {
+                    return call->status;
+                }
+            }
+            feri_ref_operand_load(call, operand, call->in[k], is_real, &p, k ? next : sum);
+            if (k > 0) {
+                fold(call, k, p.count, sum, next);
+            }
         }
-        store(call->host, out, begin, count, a);
-        fer_status status = feri_ref_poll(call, count);
-        if (status != FER_OK) {
-            return status;
+        for (uint64_t i = 0; call->node->op == FER_OP_Mean && i < p.count; i++) {
+            sum[i].f /= (double)call->node->input_count;
+        }
+        if (is_real) { /* comparisons give bool, an integer to a float power an integer */
+            call->host->store_f64(out->dtype, out->data, p.begin, p.count, &sum->f, 0);
+        } else {
+            call->host->store_i64(out->dtype, out->data, p.begin, p.count, &sum->i);
         }
     }
-    return FER_OK;
+    return call->status;
 }
 
-static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) {
-    const binary_row *row = rows;
-    while (row->op != node->op) {
-        row++;
-    }
-    uint32_t a = feri_kit_class(graph->values[node->inputs[0]]->dtype);
-    uint32_t b = feri_kit_class(graph->values[node->inputs[1]]->dtype);
-    int fits = (a == FERI_KIT_FLOAT && row->floats) || (a == FERI_KIT_SIGNED && row->signed_two) ||
-               ((a == FERI_KIT_UNSIGNED || a == FERI_KIT_BOOL) && row->unsigned_two);
-    fits = fits && b != FERI_KIT_COMPLEX && b != FERI_KIT_NONE;
-    return fits ? NULL : "the op is not defined for this dtype";
-}
-
-static const feri_ref_kernel kernel = {
-    .run = run, .bind = bind, .params_bytes = sizeof(binary_params), .refuse = refuse};
+const feri_ref_kernel feri_ref_family_binary[] = {
+    {.run = run, .bind = bind, .params_bytes = sizeof(binary_params)}
+};
 #define BINARY(ident, revision) FERI_REF_ROW(ident, revision)
 /* clang-format off */
-static const feri_ref_op ops[] = {
+const feri_ref_op feri_ref_ops_binary[] = {
     BINARY(Add, 14) BINARY(And, 7) BINARY(BitShift, 11) BINARY(BitwiseAnd, 18)
     BINARY(BitwiseOr, 18) BINARY(BitwiseXor, 18) BINARY(Div, 14) BINARY(Equal, 19)
     BINARY(Greater, 13) BINARY(GreaterOrEqual, 16) BINARY(Less, 13) BINARY(LessOrEqual, 16)
     BINARY(Mod, 13) BINARY(Mul, 14) BINARY(Or, 7) BINARY(PRelu, 16) BINARY(Pow, 15) BINARY(Sub, 14)
-    BINARY(Xor, 7)
+    BINARY(Xor, 7) BINARY(Max, 13) BINARY(Min, 13) BINARY(Sum, 13) BINARY(Mean, 13)
+    BINARY(Clip, 13)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_binary = FERI_REF_FAMILY_SHARED(kernel, ops);

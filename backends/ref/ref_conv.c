@@ -192,7 +192,7 @@ static fer_status bind(feri_ref_call *call, int is_transposed) {
     const feri_ref_tensor *bias = feri_ref_input(call, 2);
     int64_t group = feri_ref_int(call->node, "group", 1);
     if (w->rank != x->rank || w->rank < 3) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "the weights must have the rank of X");
+        return feri_ref_misfit(call, "the weights must have the rank of X");
     }
     fer_status status = feri_ref_window_bind(call, x, y, w->dims + 2, is_transposed, &p->window);
     if (status) {
@@ -205,31 +205,25 @@ static fer_status bind(feri_ref_call *call, int is_transposed) {
     int fits = is_transposed ? w->dims[0] == x->dims[1] && w->dims[1] == out_channels
                              : w->dims[0] == y->dims[1] && w->dims[1] == in_channels;
     if (!fits || (bias && (bias->rank != 1 || bias->dims[0] != y->dims[1]))) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "the channels of X, W, B and Y do not fit the group");
+        return feri_ref_misfit(call, "the channels of X, W, B and Y do not fit the group");
     }
     p->group = (uint64_t)group;
     p->in_channels = (uint64_t)in_channels;
     p->out_channels = (uint64_t)out_channels;
     flatten(&p->window);
+    call->scratch_bytes = FERI_REF_GEMM_BYTES;
     return FER_OK;
 }
 
 static fer_status conv_bind(feri_ref_call *call) { return bind(call, /*is_transposed=*/0); }
 static fer_status transpose_bind(feri_ref_call *call) { return bind(call, /*is_transposed=*/1); }
 
-static uint64_t conv_scratch(const feri_ref_call *call) {
-    (void)call;
-    return FERI_REF_GEMM_BYTES;
-}
-
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(Conv, .revision = 22, .run = conv_run, .bind = conv_bind,
-                 .params_bytes = sizeof(conv_params), .scratch_bytes = conv_scratch)
-    FERI_REF_ROW(ConvTranspose, .revision = 22, .run = conv_run, .bind = transpose_bind,
-                 .params_bytes = sizeof(conv_params), .scratch_bytes = conv_scratch)
+const feri_ref_kernel feri_ref_family_conv[] = {
+    FERI_REF_KERNEL(Conv, 22, .run = conv_run, .bind = conv_bind,
+                 .params_bytes = sizeof(conv_params))
+    FERI_REF_KERNEL(ConvTranspose, 22, .run = conv_run, .bind = transpose_bind,
+                 .params_bytes = sizeof(conv_params))
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_conv = FERI_REF_FAMILY_OF(kernels);

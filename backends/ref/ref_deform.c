@@ -23,7 +23,7 @@ static fer_status bind(feri_ref_call *call) {
     int64_t group = feri_ref_int(call->node, "group", 1);
     int64_t offset_group = feri_ref_int(call->node, "offset_group", 1);
     if (x->rank < 3 || w->rank != x->rank || y->rank != x->rank || offset->rank != x->rank) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "X, W and offset must have equal ranks");
+        return feri_ref_misfit(call, "X, W and offset must have equal ranks");
     }
     fer_status status =
         feri_ref_window_bind(call, x, y, w->dims + 2, /*is_transposed=*/0, &p->window);
@@ -33,7 +33,7 @@ static fer_status bind(feri_ref_call *call) {
     if (group < 1 || offset_group < 1 || x->dims[1] % group != 0 || y->dims[1] % group != 0 ||
         x->dims[1] % offset_group != 0 || w->dims[1] != x->dims[1] / group ||
         w->dims[0] != y->dims[1] || y->dims[0] != x->dims[0]) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "the groups do not divide the channels");
+        return feri_ref_misfit(call, "the groups do not divide the channels");
     }
     p->group = (uint64_t)group;
     p->offset_group = (uint64_t)offset_group;
@@ -42,13 +42,13 @@ static fer_status bind(feri_ref_call *call) {
     uint64_t places = (uint64_t)x->dims[0] * p->offset_group * p->window.taps * p->window.out_count;
     if (offset->count != places * p->window.rank || (mask && mask->count != places) ||
         (bias && bias->count != (uint64_t)y->dims[1])) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "offset, mask or B do not fit X and W");
+        return feri_ref_misfit(call, "offset, mask or B do not fit X and W");
     }
     return FER_OK;
 }
 
 /* X between pixels; start is the channel's first element. */
-static double between(const feri_ref_call *call, uint64_t start, const double *point) {
+static double between(feri_ref_call *call, uint64_t start, const double *point) {
     const deform *p = call->params;
     const feri_ref_window *w = &p->window;
     double low[FERI_REF_SPATIAL], sum = 0;
@@ -79,8 +79,8 @@ static double between(const feri_ref_call *call, uint64_t start, const double *p
 }
 
 /* What one tap of one input channel adds at an output position, weight excepted. */
-static double tap_value(
-    const feri_ref_call *call, uint64_t image, uint64_t channel, uint64_t tap, uint64_t position) {
+static double
+tap_value(feri_ref_call *call, uint64_t image, uint64_t channel, uint64_t tap, uint64_t position) {
     const deform *p = call->params;
     const feri_ref_window *w = &p->window;
     const feri_ref_tensor *mask = feri_ref_input(call, 4);
@@ -148,9 +148,8 @@ static fer_status run(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(DeformConv, 22, run, bind, sizeof(deform), NULL, NULL)
+const feri_ref_kernel feri_ref_family_deform[] = {
+    FERI_REF_KERNEL(DeformConv, 22, .run = run, .bind = bind, .params_bytes = sizeof(deform))
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_deform = FERI_REF_FAMILY_OF(kernels);

@@ -55,60 +55,47 @@ static fer_status train(feri_ref_call *call, feri_ref_tensor *mask, double ratio
         (uint32_t)(seed ? (uint64_t)seed->value.i : call->host->clock_ns(call->host->self)));
     double values[FERI_REF_CHUNK];
     int64_t kept[FERI_REF_CHUNK];
-    for (uint64_t begin = 0; begin < in->count; begin += FERI_REF_CHUNK) {
-        uint64_t count = in->count - begin < FERI_REF_CHUNK ? in->count - begin : FERI_REF_CHUNK;
-        call->host->load_f64(in->dtype, in->data, begin, count, values);
-        for (uint64_t i = 0; i < count; i++) {
+    feri_ref_piece p = {.total = in->count};
+    while (feri_ref_next(call, &p)) {
+        call->host->load_f64(in->dtype, in->data, p.begin, p.count, values);
+        for (uint64_t i = 0; i < p.count; i++) {
             kept[i] = twister_unit(&state) >= ratio;
             values[i] = kept[i] ? values[i] / (1 - ratio) : 0;
         }
         if (out) {
-            call->host->store_f64(out->dtype, out->data, begin, count, values, /*saturate=*/1);
+            call->host->store_f64(out->dtype, out->data, p.begin, p.count, values, /*saturate=*/1);
         }
         if (mask) {
-            call->host->store_i64(mask->dtype, mask->data, begin, count, kept);
-        }
-        fer_status status = feri_ref_poll(call, count);
-        if (status != FER_OK) {
-            return status;
+            call->host->store_i64(mask->dtype, mask->data, p.begin, p.count, kept);
         }
     }
-    return FER_OK;
+    return call->status;
 }
 
 static fer_status run(feri_ref_call *call) {
     const feri_ref_tensor *in = call->in[0];
-    const feri_ref_tensor *ratio_one = call->node->input_count > 1 ? call->in[1] : NULL;
-    const feri_ref_tensor *training = call->node->input_count > 2 ? call->in[2] : NULL;
-    feri_ref_tensor *mask = call->node->output_count > 1 ? call->out[1] : NULL;
+    const feri_ref_tensor *ratio_one = feri_ref_input(call, 1);
+    const feri_ref_tensor *training = feri_ref_input(call, 2);
+    feri_ref_tensor *mask = feri_ref_output(call, 1);
     if ((ratio_one && ratio_one->count != 1) || (training && training->count != 1) ||
         (mask && mask->count != in->count) || (call->out[0] && call->out[0]->count != in->count)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "ratio and training_mode must be scalars");
+        return feri_ref_misfit(call, "ratio and training_mode must be scalars");
     }
     double ratio = ratio_one ? feri_ref_scalar_f64(call->host, ratio_one, 0) : 0.5;
     if (training && training->data[0] && ratio != 0) {
         if (!(ratio >= 0 && ratio < 1)) {
-            return feri_ref_fail(call, FER_INVALID_INPUT, "ratio must lie in [0, 1)");
+            return feri_ref_misfit(call, "ratio must lie in [0, 1)");
         }
         return train(call, mask, ratio);
     }
     static const uint8_t one[1] = {1};
-    for (uint64_t done = 0; mask && done < mask->count;) {
-        uint64_t run_count = mask->count - done < 4096 ? mask->count - done : 4096;
-        feri_ref_fill_run(/*bits=*/8, mask->data, done, one, 0, run_count);
-        done += run_count;
-        fer_status status = feri_ref_poll(call, run_count);
-        if (status != FER_OK) {
-            return status;
-        }
-    }
-    return call->out[0] ? feri_ref_copy_all(call, in, call->out[0]) : FER_OK;
+    fer_status status = mask ? feri_ref_fill(call, mask, one) : FER_OK;
+    return status == FER_OK && call->out[0] ? feri_ref_copy_all(call, in, call->out[0]) : status;
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(Dropout, 22, run, NULL, 0, NULL, NULL)
+const feri_ref_kernel feri_ref_family_dropout[] = {
+    FERI_REF_KERNEL(Dropout, 22, .run = run)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_dropout = FERI_REF_FAMILY_OF(kernels);

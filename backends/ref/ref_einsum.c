@@ -168,8 +168,7 @@ static fer_status einsum_bind(feri_ref_call *call) {
         is_fine = call->out[0]->dims[i] == p->dim[i];
     }
     return is_fine ? FER_OK
-                   : feri_ref_fail(
-                         call, FER_INVALID_INPUT, "the equation does not fit the operands' shapes");
+                   : feri_ref_misfit(call, "the equation does not fit the operands' shapes");
 }
 
 /* Steps labels [from, to); offsets follow. 0 after the last. */
@@ -252,16 +251,14 @@ static fer_status einsum_run(feri_ref_call *call) {
 
 /* ---- Det: Gaussian elimination with the largest pivot ---- */
 
-static uint64_t det_scratch(const feri_ref_call *call) {
-    uint64_t n = (uint64_t)call->in[0]->dims[call->in[0]->rank - 1];
-    return n * n * sizeof(double);
-}
-
 static fer_status det_bind(feri_ref_call *call) {
     const feri_ref_tensor *x = call->in[0];
-    return x->rank >= 2 && x->dims[x->rank - 1] == x->dims[x->rank - 2]
-               ? FER_OK
-               : feri_ref_fail(call, FER_INVALID_INPUT, "X must hold square matrices");
+    if (x->rank < 2 || x->dims[x->rank - 1] != x->dims[x->rank - 2]) {
+        return feri_ref_misfit(call, "X must hold square matrices");
+    }
+    uint64_t n = (uint64_t)x->dims[x->rank - 1];
+    call->scratch_bytes = n * n * sizeof(double);
+    return FER_OK;
 }
 
 static fer_status det_one(feri_ref_call *call, double *m, uint64_t n, double *out) {
@@ -312,10 +309,9 @@ static fer_status det_run(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(Einsum, 12, einsum_run, einsum_bind, sizeof(einsum), NULL, NULL)
-    FERI_REF_ROW(Det, 22, det_run, det_bind, 0, det_scratch, NULL)
+const feri_ref_kernel feri_ref_family_einsum[] = {
+    FERI_REF_KERNEL(Einsum, 12, .run = einsum_run, .bind = einsum_bind, .params_bytes = sizeof(einsum))
+    FERI_REF_KERNEL(Det, 22, .run = det_run, .bind = det_bind)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_einsum = FERI_REF_FAMILY_OF(kernels);

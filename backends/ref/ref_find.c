@@ -9,56 +9,81 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FERI_REF_FAMILY(name) extern const feri_ref_family feri_ref_family_##name;
+#define FERI_REF_FAMILY(name) extern const feri_ref_kernel feri_ref_family_##name[];
+#define FERI_REF_SHARED(name)                                                                      \
+    FERI_REF_FAMILY(name)                                                                          \
+    extern const feri_ref_op feri_ref_ops_##name[];
 #include "ref/families.def"
 #undef FERI_REF_FAMILY
+#undef FERI_REF_SHARED
 
-static const feri_ref_family *const families[] = {
-#define FERI_REF_FAMILY(name) &feri_ref_family_##name,
+static const feri_ref_family families[] = {
+#define FERI_REF_FAMILY(name) {feri_ref_family_##name, NULL},
+#define FERI_REF_SHARED(name) {feri_ref_family_##name, feri_ref_ops_##name},
 #include "ref/families.def"
 #undef FERI_REF_FAMILY
-    NULL};
+#undef FERI_REF_SHARED
+};
 
-uint32_t feri_ref_op_count(void) {
-    uint32_t count = 0;
-    for (uint32_t f = 0; families[f]; f++) {
-        count += families[f]->count;
-    }
-    return count;
-}
-
-static feri_ref_entry entry_of(const feri_ref_family *family, uint32_t index) {
-    if (family->ops) {
-        return (feri_ref_entry){
-            family->kernels, family->ops[index].op, family->ops[index].revision};
-    }
-    const feri_ref_kernel *kernel = &family->kernels[index];
-    return (feri_ref_entry){kernel, kernel->op, kernel->revision};
-}
-
-feri_ref_entry feri_ref_op_at(uint32_t index) {
-    for (uint32_t f = 0; families[f]; f++) {
-        if (index < families[f]->count) {
-            return entry_of(families[f], index);
+/* The kernel of op; with claims all ops are entered there instead, and counted. */
+static feri_ref_entry search(uint32_t op, fer_op_claim *claims, uint32_t *out_count) {
+    for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
+        const feri_ref_kernel *kernel = families[f].kernels;
+        const feri_ref_op *shared = families[f].ops;
+        for (;;) {
+            feri_ref_entry entry = {kernel, kernel->op, kernel->revision};
+            if (shared) {
+                entry.op = shared->op;
+                entry.revision = shared->revision;
+                shared++;
+            } else {
+                kernel++;
+            }
+            if (entry.op == op) {
+                return entry;
+            }
+            if (entry.op == FER_OP_NONE) {
+                break;
+            }
+            if (claims) {
+                claims[*out_count] = (fer_op_claim){.op = entry.op, .revision = entry.revision};
+            }
+            ++*out_count;
         }
-        index -= families[f]->count;
     }
     return (feri_ref_entry){NULL, FER_OP_NONE, 0};
 }
 
 feri_ref_entry feri_ref_find(uint32_t op) {
-    for (uint32_t f = 0; families[f]; f++) {
-        for (uint32_t i = 0; i < families[f]->count; i++) {
-            feri_ref_entry entry = entry_of(families[f], i);
-            if (entry.op == op) {
-                return entry;
-            }
-        }
-    }
-    return (feri_ref_entry){NULL, FER_OP_NONE, 0};
+    uint32_t unused = 0;
+    return search(op, NULL, &unused);
 }
 
-fer_status feri_ref_fail(const feri_ref_call *call, fer_status status, const char *message) {
+uint32_t feri_ref_claims(fer_op_claim *claims) {
+    uint32_t count = 0;
+    (void)search(UINT32_MAX, claims, &count);
+    return count;
+}
+
+fer_status feri_ref_poll(feri_ref_call *call, uint64_t operations) {
+    call->work_since_poll += operations;
+    if (call->work_since_poll >= 65536 - 4096 && call->status == FER_OK) {
+        call->work_since_poll = 0;
+        call->status = call->poll->check(call->poll->self);
+    }
+    return call->status;
+}
+
+int feri_ref_next(feri_ref_call *call, feri_ref_piece *piece) {
+    piece->begin += piece->count;
+    piece->count = piece->total - piece->begin;
+    if (piece->count > FERI_REF_CHUNK) {
+        piece->count = FERI_REF_CHUNK;
+    }
+    return piece->count > 0 && feri_ref_poll(call, piece->count) == FER_OK;
+}
+
+fer_status feri_ref_fail(feri_ref_call *call, fer_status status, const char *message) {
     char text[400];
     const fer_node_view *node = call->node;
     (void)snprintf(text,
@@ -67,7 +92,12 @@ fer_status feri_ref_fail(const feri_ref_call *call, fer_status status, const cha
                    node->op_name ? node->op_name : "op",
                    node->name ? node->name : "",
                    message);
+    call->status = status;
     return call->host->fail(call->host->self, status, /*native_code=*/0, node->name, text);
+}
+
+fer_status feri_ref_misfit(feri_ref_call *call, const char *message) {
+    return feri_ref_fail(call, FER_INVALID_INPUT, message);
 }
 
 const fer_attr *feri_ref_attr(const fer_node_view *node, const char *name) {
@@ -104,6 +134,15 @@ int feri_ref_string_is(const fer_node_view *node,
     }
     size_t length = strlen(text);
     return attr->value.s.length == length && memcmp(attr->value.s.data, text, length) == 0;
+}
+
+int feri_ref_name_index(feri_ref_call *call, const char *attr, const char *const *names) {
+    for (int i = 0; names[i]; i++) {
+        if (feri_ref_string_is(call->node, attr, names[0], names[i])) {
+            return i;
+        }
+    }
+    return -1;
 }
 
 uint32_t feri_ref_bits(fer_dtype dtype) { return feri_kit_bits(dtype); }

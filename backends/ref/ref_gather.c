@@ -6,83 +6,50 @@
  */
 #include "ref/ref_elements.h"
 
-#include <stdio.h>
 #include <string.h>
 
-fer_status feri_ref_index(feri_ref_call *call,
-                          const feri_ref_tensor *indices,
-                          uint64_t at,
-                          int64_t dim,
-                          int64_t *out_index) {
-    int64_t index = feri_ref_scalar_i64(call->host, indices, at);
-    if (index < -dim || index >= dim) {
-        char text[160];
-        (void)snprintf(text,
-                       sizeof(text),
-                       "index %lld at position %llu is outside [%lld, %lld)",
-                       (long long)index,
-                       (unsigned long long)at,
-                       -(long long)dim,
-                       (long long)dim);
-        return feri_ref_fail(call, FER_INVALID_INPUT, text);
-    }
-    *out_index = index < 0 ? index + dim : index;
-    return FER_OK;
-}
-
-/* Copies inner consecutive elements, asking the host in between. */
-static fer_status copy_inner(feri_ref_call *call,
-                             uint32_t bits,
-                             uint64_t to,
-                             const feri_ref_tensor *in,
-                             uint64_t from,
-                             uint64_t inner) {
-    for (uint64_t done = 0; done < inner;) {
+/* Copies inner consecutive elements to the output, asking the host in between. */
+static fer_status copy_inner(
+    feri_ref_call *call, uint64_t to, const feri_ref_tensor *in, uint64_t from, uint64_t inner) {
+    uint32_t bits = feri_ref_bits(in->dtype);
+    for (uint64_t done = 0; done < inner && call->status == FER_OK;) {
         uint64_t run = inner - done < 4096 ? inner - done : 4096;
         feri_ref_copy_run(bits, call->out[0]->data, to + done, in->data, from + done, run);
         done += run;
-        fer_status status = feri_ref_poll(call, run);
-        if (status != FER_OK) {
-            return status;
-        }
+        (void)feri_ref_poll(call, run);
     }
     return feri_ref_poll(call, 1);
 }
 
-static fer_status wrong_dims(const feri_ref_call *call) {
-    return feri_ref_fail(
-        call, FER_INVALID_INPUT, "the shapes of data, indices and output do not fit each other");
+static fer_status wrong_dims(feri_ref_call *call) {
+    return feri_ref_misfit(call, "the shapes of data, indices and output do not fit each other");
 }
 
 /* data is (outer, dim, inner), out is (outer, indices, inner). */
 static fer_status run_gather(feri_ref_call *call) {
     const feri_ref_tensor *data = call->in[0];
     const feri_ref_tensor *indices = call->in[1];
-    uint32_t axis;
-    if (!feri_kit_axis(feri_ref_int(call->node, "axis", 0), data->rank, &axis)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "axis is not an axis of data");
+    feri_ref_lines lines;
+    if (feri_ref_lines_around(call, data, feri_ref_int(call->node, "axis", 0), &lines)) {
+        return call->status;
     }
     if (call->out[0]->count == 0) {
         return FER_OK;
     }
-    uint64_t outer = (uint64_t)feri_kit_span(data->dims, 0, axis);
-    uint64_t inner = (uint64_t)feri_kit_span(data->dims, axis + 1, data->rank);
-    uint64_t dim = (uint64_t)data->dims[axis];
-    if (call->out[0]->count != outer * indices->count * inner) {
+    if (call->out[0]->count != lines.outer * indices->count * lines.inner) {
         return wrong_dims(call);
     }
-    uint32_t bits = feri_ref_bits(data->dtype);
     uint64_t to = 0;
-    for (uint64_t o = 0; o < outer; o++) {
-        for (uint64_t k = 0; k < indices->count; k++, to += inner) {
+    for (uint64_t o = 0; o < lines.outer; o++) {
+        for (uint64_t k = 0; k < indices->count; k++, to += lines.inner) {
             int64_t index = 0;
-            fer_status status = feri_ref_index(call, indices, k, (int64_t)dim, &index);
-            if (status == FER_OK) {
-                status =
-                    copy_inner(call, bits, to, data, (o * dim + (uint64_t)index) * inner, inner);
-            }
-            if (status != FER_OK) {
-                return status;
+            if (feri_ref_index(call, indices, k, (int64_t)lines.length, &index) ||
+                copy_inner(call,
+                           to,
+                           data,
+                           (o * lines.length + (uint64_t)index) * lines.inner,
+                           lines.inner)) {
+                return call->status;
             }
         }
     }
@@ -97,7 +64,7 @@ static fer_status run_gather_elements(feri_ref_call *call) {
     int64_t strides[FER_MAX_RANK];
     int64_t dense[FER_MAX_RANK];
     if (!feri_kit_axis(feri_ref_int(call->node, "axis", 0), data->rank, &axis)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "axis is not an axis of data");
+        return feri_ref_misfit(call, "axis is not an axis of data");
     }
     if (indices->rank != data->rank || out->count != indices->count) {
         return wrong_dims(call);
@@ -118,7 +85,6 @@ static fer_status run_gather_elements(feri_ref_call *call) {
     if (!feri_kit_walk_begin(&walk, &at)) {
         return FER_OK;
     }
-    uint32_t bits = feri_ref_bits(data->dtype);
     do {
         for (int64_t i = 0; i < walk.inner; i++) {
             uint64_t to = (uint64_t)(at.offset[1] + i * walk.step[1]);
@@ -126,7 +92,7 @@ static fer_status run_gather_elements(feri_ref_call *call) {
             fer_status status = feri_ref_index(call, indices, to, data->dims[axis], &index);
             if (status == FER_OK) {
                 int64_t from = at.offset[0] + i * walk.step[0] + index * axis_stride;
-                status = copy_inner(call, bits, to, data, (uint64_t)from, 1);
+                status = copy_inner(call, to, data, (uint64_t)from, 1);
             }
             if (status != FER_OK) {
                 return status;
@@ -148,8 +114,7 @@ static fer_status run_gather_nd(feri_ref_call *call) {
     uint32_t first = (uint32_t)batch_dims;
     int64_t depth = indices->dims[indices->rank - 1];
     if (depth < 0 || depth > (int64_t)(data->rank - first)) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "the last dim of indices exceeds the rank of data");
+        return feri_ref_misfit(call, "the last dim of indices exceeds the rank of data");
     }
     for (uint32_t d = 0; d < first; d++) {
         if (data->dims[d] != indices->dims[d]) {
@@ -179,8 +144,7 @@ static fer_status run_gather_nd(feri_ref_call *call) {
             }
             from += (uint64_t)(index * strides[first + k]);
         }
-        fer_status status =
-            copy_inner(call, feri_ref_bits(data->dtype), row * inner, data, from, inner);
+        fer_status status = copy_inner(call, row * inner, data, from, inner);
         if (status != FER_OK) {
             return status;
         }
@@ -193,86 +157,80 @@ static fer_status run_compress(feri_ref_call *call) {
     const feri_ref_tensor *data = call->in[0];
     const feri_ref_tensor *condition = call->in[1];
     feri_ref_tensor *out = call->out[0];
-    const fer_attr *axis_attr = feri_ref_attr(call->node, "axis");
-    uint32_t axis = 0;
-    if (axis_attr && !feri_kit_axis(axis_attr->value.i, data->rank, &axis)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "axis is not an axis of the input");
+    const fer_attr *axis = feri_ref_attr(call->node, "axis");
+    feri_ref_lines lines = {1, data->count, 1}; /* without an axis */
+    if (axis && feri_ref_lines_around(call, data, axis->value.i, &lines)) {
+        return call->status;
     }
-    uint64_t dim = axis_attr ? (uint64_t)data->dims[axis] : data->count;
-    uint64_t outer = axis_attr ? (uint64_t)feri_kit_span(data->dims, 0, axis) : 1;
-    uint64_t inner = axis_attr ? (uint64_t)feri_kit_span(data->dims, axis + 1, data->rank) : 1;
-    uint64_t kept = 0;
-    dim = data->count == 0 && !axis_attr ? 0 : dim;
-    for (uint64_t i = 0; i < dim && i < condition->count; i++) {
+    uint32_t at = 0;
+    (void)feri_kit_axis(axis ? axis->value.i : 0, data->rank, &at);
+    uint64_t limit = lines.length < condition->count ? lines.length : condition->count, kept = 0;
+    for (uint64_t i = 0; i < limit; i++) {
         kept += condition->data[i] != 0;
     }
-    if (out->rank != (axis_attr ? data->rank : 1) || (int64_t)kept > out->dims[axis]) {
+    if (out->rank != (axis ? data->rank : 1) || (int64_t)kept > out->dims[at]) {
         return wrong_dims(call);
     }
-    out->dims[axis] = (int64_t)kept;
+    out->dims[at] = (int64_t)kept;
     if (!feri_kit_count(out->rank, out->dims, &out->count) || out->count == 0) {
         return FER_OK;
     }
     uint64_t to = 0;
-    for (uint64_t row = 0; row < outer * dim; row++) {
-        uint64_t at = row % dim;
-        uint64_t wanted = at < condition->count && condition->data[at] ? inner : 0;
-        fer_status status =
-            copy_inner(call, feri_ref_bits(data->dtype), to, data, row * inner, wanted);
-        if (status != FER_OK) {
-            return status;
+    for (uint64_t row = 0; row < lines.outer * lines.length; row++) {
+        uint64_t i = row % lines.length;
+        uint64_t wanted = i < limit && condition->data[i] ? lines.inner : 0;
+        if (copy_inner(call, to, data, row * lines.inner, wanted)) {
+            return call->status;
         }
         to += wanted;
     }
     return FER_OK;
 }
 
-static int is_nonzero(const fer_host *host, const feri_ref_tensor *in, uint64_t at) {
-    if (feri_kit_class(in->dtype) == FERI_KIT_COMPLEX) {
-        double parts[2];
-        host->load_f64(in->dtype == FER_C64 ? FER_F32 : FER_F64, in->data, 2 * at, 2, parts);
-        return parts[0] != 0 || parts[1] != 0;
+static int is_nonzero(feri_ref_call *call, const feri_ref_tensor *in, uint64_t at) {
+    double parts[2] = {0, 0};
+    fer_dtype half = in->dtype == FER_C64 ? FER_F32 : in->dtype == FER_C128 ? FER_F64 : 0;
+    if (half) {
+        call->host->load_f64(half, in->data, 2 * at, 2, parts);
+    } else if (feri_ref_is_float(in->dtype)) {
+        parts[0] = feri_ref_scalar_f64(call->host, in, at);
+    } else {
+        return feri_ref_scalar_i64(call->host, in, at) != 0;
     }
-    if (feri_ref_is_float(in->dtype)) {
-        return feri_ref_scalar_f64(host, in, at) != 0;
-    }
-    return feri_ref_scalar_i64(host, in, at) != 0;
+    return parts[0] != 0 || parts[1] != 0;
 }
 
-/* out is (rank, found): coordinates column by column, in row-major order of the elements. */
+/* out is (rank, found): coordinates column by column, in row-major order of the elements. The
+ * second pass fills what the first has counted. */
 static fer_status run_non_zero(feri_ref_call *call) {
     const feri_ref_tensor *in = call->in[0];
     feri_ref_tensor *out = call->out[0];
     uint64_t found = 0;
-    for (uint64_t i = 0; i < in->count; i++) {
-        found += (uint64_t)is_nonzero(call->host, in, i);
-        fer_status status = feri_ref_poll(call, 1);
-        if (status != FER_OK) {
-            return status;
+    for (int pass = 0; pass < 2; pass++) {
+        uint64_t column = 0;
+        for (uint64_t i = 0; i < in->count; i++) {
+            if (feri_ref_poll(call, 1)) {
+                return call->status;
+            }
+            if (!is_nonzero(call, in, i)) {
+                continue;
+            }
+            uint64_t rest = i;
+            for (uint32_t d = (uint32_t)out->dims[0]; pass == 1 && d-- > 0;) {
+                uint64_t dim = d < in->rank ? (uint64_t)in->dims[d] : 1;
+                int64_t coordinate = (int64_t)(rest % dim);
+                rest /= dim;
+                feri_ref_store_int(call, out, d * found + column, 1, 1, &coordinate);
+            }
+            column++;
         }
-    }
-    if (out->rank != 2 || (int64_t)found > out->dims[1] || out->dims[0] > (int64_t)FER_MAX_RANK) {
-        return wrong_dims(call);
-    }
-    out->dims[1] = (int64_t)found;
-    out->count = (uint64_t)out->dims[0] * found;
-    uint64_t column = 0;
-    for (uint64_t i = 0; i < in->count && column < found; i++) {
-        fer_status status = feri_ref_poll(call, 1);
-        if (status != FER_OK) {
-            return status;
+        found = column;
+        if (out->rank != 2 || (int64_t)found > out->dims[1] ||
+            out->dims[0] > (int64_t)FER_MAX_RANK) {
+            return wrong_dims(call);
         }
-        if (!is_nonzero(call->host, in, i)) {
-            continue;
-        }
-        uint64_t rest = i;
-        for (uint32_t d = (uint32_t)out->dims[0]; d-- > 0;) {
-            uint64_t dim = d < in->rank ? (uint64_t)in->dims[d] : 1;
-            int64_t coordinate = (int64_t)(rest % dim);
-            rest /= dim;
-            call->host->store_i64(FER_I64, out->data, d * found + column, 1, &coordinate);
-        }
-        column++;
+        out->dims[1] = (int64_t)found;
+        out->count = (uint64_t)out->dims[0] * found;
     }
     return FER_OK;
 }
@@ -285,28 +243,22 @@ static fer_status run_reverse_sequence(feri_ref_call *call) {
     int64_t time_axis = feri_ref_int(call->node, "time_axis", 0);
     if (in->rank < 2 || batch_axis + time_axis != 1 || (batch_axis != 0 && batch_axis != 1) ||
         lengths->count != (uint64_t)in->dims[batch_axis] || in->count != call->out[0]->count) {
-        return feri_ref_fail(
-            call,
-            FER_INVALID_INPUT,
-            "batch_axis and time_axis must be 0 and 1, with one length per batch entry");
+        return feri_ref_misfit(
+            call, "batch_axis and time_axis must be 0 and 1, with one length per batch entry");
     }
     uint64_t inner = (uint64_t)feri_kit_span(in->dims, 2, in->rank);
     int64_t times = in->dims[time_axis];
     for (int64_t b = 0; b < in->dims[batch_axis] && in->count > 0; b++) {
         int64_t length = feri_ref_scalar_i64(call->host, lengths, (uint64_t)b);
         if (length < 0 || length > times) {
-            return feri_ref_fail(call, FER_INVALID_INPUT, "a length exceeds the time axis");
+            return feri_ref_misfit(call, "a length exceeds the time axis");
         }
         for (int64_t t = 0; t < times; t++) {
             int64_t source = t < length ? length - 1 - t : t;
             int64_t to = batch_axis == 0 ? b * times + t : t * in->dims[1] + b;
             int64_t from = batch_axis == 0 ? b * times + source : source * in->dims[1] + b;
-            fer_status status = copy_inner(call,
-                                           feri_ref_bits(in->dtype),
-                                           (uint64_t)to * inner,
-                                           in,
-                                           (uint64_t)from * inner,
-                                           inner);
+            fer_status status =
+                copy_inner(call, (uint64_t)to * inner, in, (uint64_t)from * inner, inner);
             if (status != FER_OK) {
                 return status;
             }
@@ -334,14 +286,8 @@ static fer_status run_one_hot(feri_ref_call *call) {
     if (indices->count * (uint64_t)depth != out->count) {
         return wrong_dims(call);
     }
-    for (uint64_t done = 0; done < out->count;) {
-        uint64_t run = out->count - done < 4096 ? out->count - done : 4096;
-        feri_ref_fill_run(bits, out->data, done, values->data, 0, run);
-        done += run;
-        fer_status status = feri_ref_poll(call, run);
-        if (status != FER_OK) {
-            return status;
-        }
+    if (feri_ref_fill(call, out, values->data)) {
+        return call->status;
     }
     for (uint64_t i = 0; i < indices->count; i++) {
         int64_t index = feri_ref_scalar_i64(call->host, indices, i);
@@ -359,15 +305,14 @@ static fer_status run_one_hot(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(Gather, 13, run_gather, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(GatherElements, 13, run_gather_elements, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(GatherND, 13, run_gather_nd, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(Compress, 11, run_compress, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(NonZero, 13, run_non_zero, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(ReverseSequence, 10, run_reverse_sequence, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(OneHot, 11, run_one_hot, NULL, 0, NULL, NULL)
+const feri_ref_kernel feri_ref_family_gather[] = {
+    FERI_REF_KERNEL(Gather, 13, .run = run_gather)
+    FERI_REF_KERNEL(GatherElements, 13, .run = run_gather_elements)
+    FERI_REF_KERNEL(GatherND, 13, .run = run_gather_nd)
+    FERI_REF_KERNEL(Compress, 11, .run = run_compress)
+    FERI_REF_KERNEL(NonZero, 13, .run = run_non_zero)
+    FERI_REF_KERNEL(ReverseSequence, 10, .run = run_reverse_sequence)
+    FERI_REF_KERNEL(OneHot, 11, .run = run_one_hot)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_gather = FERI_REF_FAMILY_OF(kernels);

@@ -7,23 +7,6 @@
 
 #include <string.h>
 
-static const uint8_t zero[16] = {0};
-
-/* All of out becomes the one element at source. */
-static fer_status fill(feri_ref_call *call, feri_ref_tensor *out, const uint8_t *source) {
-    uint32_t bits = feri_ref_bits(out->dtype);
-    for (uint64_t done = 0; done < out->count;) {
-        uint64_t run = out->count - done < 4096 ? out->count - done : 4096;
-        feri_ref_fill_run(bits, out->data, done, source, 0, run);
-        done += run;
-        fer_status status = feri_ref_poll(call, run);
-        if (status != FER_OK) {
-            return status;
-        }
-    }
-    return FER_OK;
-}
-
 static fer_status run_shape(feri_ref_call *call) {
     const feri_ref_tensor *in = call->in[0];
     feri_ref_tensor *out = call->out[0];
@@ -35,7 +18,7 @@ static fer_status run_shape(feri_ref_call *call) {
     start = start < 0 ? 0 : start > rank ? rank : start;
     end = end < 0 ? 0 : end > rank ? rank : end;
     if (out->count != (uint64_t)(end > start ? end - start : 0)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "start and end do not fit the output");
+        return feri_ref_misfit(call, "start and end do not fit the output");
     }
     call->host->store_i64(FER_I64, out->data, 0, out->count, in->dims + start);
     return FER_OK;
@@ -49,54 +32,43 @@ static fer_status run_size(feri_ref_call *call) {
 
 /* start + i * delta; the output's dims say how many. */
 static fer_status run_range(feri_ref_call *call) {
-    const fer_host *host = call->host;
     feri_ref_tensor *out = call->out[0];
     int is_float = feri_ref_is_float(out->dtype);
-    double start_f = feri_ref_scalar_f64(host, call->in[0], 0);
-    double delta_f = feri_ref_scalar_f64(host, call->in[2], 0);
-    int64_t start_i = is_float ? 0 : feri_ref_scalar_i64(host, call->in[0], 0);
-    int64_t delta_i = is_float ? 0 : feri_ref_scalar_i64(host, call->in[2], 0);
-    double floats[FERI_REF_CHUNK];
-    int64_t integers[FERI_REF_CHUNK];
-    for (uint64_t begin = 0; begin < out->count; begin += FERI_REF_CHUNK) {
-        uint64_t count = out->count - begin < FERI_REF_CHUNK ? out->count - begin : FERI_REF_CHUNK;
-        for (uint64_t i = 0; i < count; i++) {
-            floats[i] = start_f + (double)(begin + i) * delta_f;
-            integers[i] = (int64_t)((uint64_t)start_i + (begin + i) * (uint64_t)delta_i);
+    feri_ref_word start, delta, values[FERI_REF_CHUNK];
+    feri_ref_load(call, call->in[0], 0, 1, 1, &start);
+    feri_ref_load(call, call->in[2], 0, 1, 1, &delta);
+    feri_ref_piece p = {.total = out->count};
+    while (feri_ref_next(call, &p)) {
+        for (uint64_t i = 0; i < p.count; i++) {
+            if (is_float) {
+                values[i].f = start.f + (double)(p.begin + i) * delta.f;
+            } else {
+                values[i].u = start.u + (p.begin + i) * delta.u;
+            }
         }
-        if (is_float) {
-            host->store_f64(out->dtype, out->data, begin, count, floats, /*saturate=*/0);
-        } else {
-            host->store_i64(out->dtype, out->data, begin, count, integers);
-        }
-        fer_status status = feri_ref_poll(call, count);
-        if (status != FER_OK) {
-            return status;
-        }
+        feri_ref_store(call, out, p.begin, 1, p.count, values);
     }
-    return FER_OK;
+    return call->status;
 }
 
 static fer_status run_constant_of_shape(feri_ref_call *call) {
     const fer_attr *value = feri_ref_attr(call->node, "value");
-    const uint8_t *source = zero;
+    const uint8_t *source = NULL;
     if (value) {
         source = fer_tensor_data(value->value.tensor);
         if (!source || fer_tensor_element_count(value->value.tensor) != 1 ||
             fer_tensor_dtype(value->value.tensor) != call->out[0]->dtype) {
-            return feri_ref_fail(
-                call, FER_INVALID_INPUT, "value must be one element of the output's dtype");
+            return feri_ref_misfit(call, "value must be one element of the output's dtype");
         }
     }
-    return fill(call, call->out[0], source);
+    return feri_ref_fill(call, call->out[0], source);
 }
 
 static fer_status run_eye_like(feri_ref_call *call) {
     feri_ref_tensor *out = call->out[0];
-    fer_status status = fill(call, out, zero);
+    fer_status status = feri_ref_fill(call, out, NULL);
     if (status != FER_OK || out->rank != 2) {
-        return status != FER_OK ? status
-                                : feri_ref_fail(call, FER_INVALID_INPUT, "EyeLike needs a matrix");
+        return status != FER_OK ? status : feri_ref_misfit(call, "EyeLike needs a matrix");
     }
     int64_t rows = out->dims[0];
     int64_t columns = out->dims[1];
@@ -127,7 +99,7 @@ static fer_status run_trilu(feri_ref_call *call) {
     feri_ref_tensor *out = call->out[0];
     const feri_ref_tensor *k_one = call->node->input_count > 1 ? call->in[1] : NULL;
     if (in->rank < 2 || in->count != out->count || (k_one && k_one->count != 1)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "Trilu needs matrices and a scalar k");
+        return feri_ref_misfit(call, "Trilu needs matrices and a scalar k");
     }
     if (in->count == 0) {
         return FER_OK;
@@ -139,31 +111,27 @@ static fer_status run_trilu(feri_ref_call *call) {
     int is_upper = feri_ref_int(call->node, "upper", 1) != 0;
     uint32_t bits = feri_ref_bits(in->dtype);
     uint64_t total = in->count / (uint64_t)columns;
-    for (uint64_t r = 0; r < total; r++) {
+    (void)feri_ref_fill(call, out, NULL);
+    for (uint64_t r = 0; r < total && call->status == FER_OK; r++) {
         int64_t edge = (int64_t)(r % (uint64_t)rows) + k + (is_upper ? 0 : 1);
         edge = edge < 0 ? 0 : edge > columns ? columns : edge;
         uint64_t from = is_upper ? (uint64_t)edge : 0;
         uint64_t count = is_upper ? (uint64_t)(columns - edge) : (uint64_t)edge;
         uint64_t row = r * (uint64_t)columns;
-        feri_ref_fill_run(bits, out->data, row, zero, 0, (uint64_t)columns);
         feri_ref_copy_run(bits, out->data, row + from, in->data, row + from, count);
-        fer_status status = feri_ref_poll(call, (uint64_t)columns);
-        if (status != FER_OK) {
-            return status;
-        }
+        (void)feri_ref_poll(call, (uint64_t)columns);
     }
-    return FER_OK;
+    return call->status;
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(Shape, 25, run_shape, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(Size, 25, run_size, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(Range, 27, run_range, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(ConstantOfShape, 25, run_constant_of_shape, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(EyeLike, 22, run_eye_like, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(Trilu, 14, run_trilu, NULL, 0, NULL, NULL)
+const feri_ref_kernel feri_ref_family_generate[] = {
+    FERI_REF_KERNEL(Shape, 25, .run = run_shape)
+    FERI_REF_KERNEL(Size, 25, .run = run_size)
+    FERI_REF_KERNEL(Range, 27, .run = run_range)
+    FERI_REF_KERNEL(ConstantOfShape, 25, .run = run_constant_of_shape)
+    FERI_REF_KERNEL(EyeLike, 22, .run = run_eye_like)
+    FERI_REF_KERNEL(Trilu, 14, .run = run_trilu)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_generate = FERI_REF_FAMILY_OF(kernels);

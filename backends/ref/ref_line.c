@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-fer_status feri_ref_lines_around(const feri_ref_call *call,
+fer_status feri_ref_lines_around(feri_ref_call *call,
                                  const feri_ref_tensor *t,
                                  int64_t axis,
                                  feri_ref_lines *out_lines) {
@@ -24,106 +24,86 @@ fer_status feri_ref_lines_around(const feri_ref_call *call,
     return FER_OK;
 }
 
-void feri_ref_load_int(const feri_ref_call *call,
+uint64_t feri_ref_line_start(const feri_ref_lines *lines, uint64_t line) {
+    return line / lines->inner * lines->length * lines->inner + line % lines->inner;
+}
+
+/* A contiguous run is one call of the host's, a strided one a call per element. */
+static uint64_t run_of(uint64_t stride, uint64_t count) { return stride == 1 ? count : 1; }
+
+void feri_ref_load_int(feri_ref_call *call,
                        const feri_ref_tensor *t,
                        uint64_t start,
                        uint64_t stride,
                        uint64_t count,
                        int64_t *out) {
-    if (stride == 1 || count == 1) {
-        call->host->load_i64(t->dtype, t->data, start, count, out);
-        return;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        call->host->load_i64(t->dtype, t->data, start + i * stride, 1, out + i);
+    uint64_t run = run_of(stride, count);
+    for (uint64_t i = 0; i < count; i += run) {
+        call->host->load_i64(t->dtype, t->data, start + i * stride, run, out + i);
     }
 }
 
-static void load_int_as_real(const feri_ref_call *call,
-                             const feri_ref_tensor *t,
-                             uint64_t start,
-                             uint64_t stride,
-                             uint64_t count,
-                             double *out) {
-    int64_t chunk[FERI_REF_CHUNK];
-    for (uint64_t done = 0; done < count;) {
-        uint64_t n = count - done < FERI_REF_CHUNK ? count - done : FERI_REF_CHUNK;
-        feri_ref_load_int(call, t, start + done * stride, stride, n, chunk);
-        for (uint64_t i = 0; i < n; i++) {
-            out[done + i] = t->dtype == FER_U64 ? (double)(uint64_t)chunk[i] : (double)chunk[i];
-        }
-        done += n;
-    }
-}
-
-void feri_ref_load_real(const feri_ref_call *call,
+void feri_ref_load_real(feri_ref_call *call,
                         const feri_ref_tensor *t,
                         uint64_t start,
                         uint64_t stride,
                         uint64_t count,
                         double *out) {
-    if (feri_kit_class(t->dtype) != FERI_KIT_FLOAT) {
-        load_int_as_real(call, t, start, stride, count, out);
-        return;
-    }
-    if (stride == 1 || count == 1) {
-        call->host->load_f64(t->dtype, t->data, start, count, out);
-        return;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        call->host->load_f64(t->dtype, t->data, start + i * stride, 1, out + i);
+    uint64_t run = run_of(stride, count);
+    for (uint64_t i = 0; i < count; i += run) {
+        call->host->load_f64(t->dtype, t->data, start + i * stride, run, out + i);
     }
 }
 
-void feri_ref_store_int(const feri_ref_call *call,
+void feri_ref_load(feri_ref_call *call,
+                   const feri_ref_tensor *t,
+                   uint64_t start,
+                   uint64_t stride,
+                   uint64_t count,
+                   feri_ref_word *out) {
+    if (feri_ref_is_float(t->dtype)) {
+        feri_ref_load_real(call, t, start, stride, count, &out->f);
+    } else {
+        feri_ref_load_int(call, t, start, stride, count, &out->i);
+    }
+}
+
+void feri_ref_store_int(feri_ref_call *call,
                         feri_ref_tensor *t,
                         uint64_t start,
                         uint64_t stride,
                         uint64_t count,
                         const int64_t *values) {
-    if (stride == 1) {
-        call->host->store_i64(t->dtype, t->data, start, count, values);
-        return;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        call->host->store_i64(t->dtype, t->data, start + i * stride, 1, values + i);
+    uint64_t run = run_of(stride, count);
+    for (uint64_t i = 0; i < count; i += run) {
+        call->host->store_i64(t->dtype, t->data, start + i * stride, run, values + i);
     }
 }
 
 int64_t feri_ref_real_to_int(fer_dtype dtype, double value) {
-    uint32_t bits = feri_kit_bits(dtype);
-    if (isnan(value)) {
-        return 0;
+    int is_signed = feri_ref_is_signed(dtype);
+    int bits = (int)feri_kit_bits(dtype) - is_signed;
+    double top = ldexp(1.0, bits), least = is_signed ? -top : 0.0;
+    if (!(value > least)) {
+        return isnan(value) || !is_signed ? 0 : (int64_t)least;
     }
-    if (feri_kit_class(dtype) == FERI_KIT_SIGNED) {
-        double top = ldexp(1.0, (int)bits - 1);
-        if (value >= top) {
-            return (int64_t)(UINT64_MAX >> (65 - bits));
-        }
-        return value <= -top ? -(int64_t)(UINT64_MAX >> (65 - bits)) - 1 : (int64_t)value;
-    }
-    if (value <= 0.0) {
-        return 0;
-    }
-    if (value >= ldexp(1.0, (int)bits)) {
+    if (value >= top) {
         return (int64_t)(UINT64_MAX >> (64 - bits));
     }
-    return (int64_t)(uint64_t)value;
+    return is_signed ? (int64_t)value : (int64_t)(uint64_t)value;
 }
 
-void feri_ref_store_real(const feri_ref_call *call,
+void feri_ref_store_real(feri_ref_call *call,
                          feri_ref_tensor *t,
                          uint64_t start,
                          uint64_t stride,
                          uint64_t count,
                          const double *values) {
-    if (feri_kit_class(t->dtype) == FERI_KIT_FLOAT && stride == 1) {
-        call->host->store_f64(t->dtype, t->data, start, count, values, /*saturate=*/0);
-        return;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        if (feri_kit_class(t->dtype) == FERI_KIT_FLOAT) {
-            call->host->store_f64(t->dtype, t->data, start + i * stride, 1, values + i, 0);
+    int is_float = feri_ref_is_float(t->dtype);
+    uint64_t run = is_float ? run_of(stride, count) : 1;
+    for (uint64_t i = 0; i < count; i += run) {
+        if (is_float) {
+            call->host->store_f64(t->dtype, t->data, start + i * stride, run, values + i, 0);
         } else {
             int64_t whole = feri_ref_real_to_int(t->dtype, values[i]);
             call->host->store_i64(t->dtype, t->data, start + i * stride, 1, &whole);
@@ -131,8 +111,29 @@ void feri_ref_store_real(const feri_ref_call *call,
     }
 }
 
-fer_status feri_ref_ints(
-    const feri_ref_call *call, const char *name, uint32_t count, int64_t absent, int64_t *out) {
+void feri_ref_store(feri_ref_call *call,
+                    feri_ref_tensor *t,
+                    uint64_t start,
+                    uint64_t stride,
+                    uint64_t count,
+                    const feri_ref_word *values) {
+    if (feri_ref_is_float(t->dtype)) {
+        feri_ref_store_real(call, t, start, stride, count, &values->f);
+    } else {
+        feri_ref_store_int(call, t, start, stride, count, &values->i);
+    }
+}
+
+const feri_ref_tensor *feri_ref_input(feri_ref_call *call, uint32_t index) {
+    return index < call->node->input_count ? call->in[index] : NULL;
+}
+
+feri_ref_tensor *feri_ref_output(feri_ref_call *call, uint32_t index) {
+    return index < call->node->output_count ? call->out[index] : NULL;
+}
+
+fer_status
+feri_ref_ints(feri_ref_call *call, const char *name, uint32_t count, int64_t absent, int64_t *out) {
     const fer_attr *attr = feri_ref_attr(call->node, name);
     for (uint32_t i = 0; i < count; i++) {
         out[i] = absent;
@@ -150,7 +151,7 @@ fer_status feri_ref_ints(
     return FER_OK;
 }
 
-fer_status feri_ref_same_dims(const feri_ref_call *call,
+fer_status feri_ref_same_dims(feri_ref_call *call,
                               const feri_ref_tensor *a,
                               const feri_ref_tensor *b,
                               const char *message) {
@@ -158,5 +159,5 @@ fer_status feri_ref_same_dims(const feri_ref_call *call,
     for (uint32_t i = 0; same && i < a->rank; i++) {
         same = a->dims[i] == b->dims[i];
     }
-    return same ? FER_OK : feri_ref_fail(call, FER_INVALID_INPUT, message);
+    return same ? FER_OK : feri_ref_misfit(call, message);
 }

@@ -9,9 +9,6 @@
 
 #include "ref/ref.h"
 
-/* Elements per inner chunk: small enough to live on the stack and to keep polls frequent. */
-#define FERI_REF_CHUNK 256u
-
 /* Any 64-bit element of a compute class. */
 typedef union feri_ref_word {
     double f;
@@ -27,32 +24,47 @@ typedef struct feri_ref_lines {
 } feri_ref_lines;
 
 /* Splits t around axis (perhaps negative); INVALID_MODEL when it does not exist. */
-fer_status feri_ref_lines_around(const feri_ref_call *call,
+fer_status feri_ref_lines_around(feri_ref_call *call,
                                  const feri_ref_tensor *t,
                                  int64_t axis,
                                  feri_ref_lines *out_lines);
+/* Index of a line's first element; lines are counted from 0 to outer * inner. */
+uint64_t feri_ref_line_start(const feri_ref_lines *lines, uint64_t line);
 /* count elements from start, stride apart, as doubles (integers are converted). */
-void feri_ref_load_real(const feri_ref_call *call,
+void feri_ref_load_real(feri_ref_call *call,
                         const feri_ref_tensor *t,
                         uint64_t start,
                         uint64_t stride,
                         uint64_t count,
                         double *out);
 /* The same as 64-bit integers. Not for floats. */
-void feri_ref_load_int(const feri_ref_call *call,
+void feri_ref_load_int(feri_ref_call *call,
                        const feri_ref_tensor *t,
                        uint64_t start,
                        uint64_t stride,
                        uint64_t count,
                        int64_t *out);
+/* As the tensor's own class has it: f64 for floats, else i64. */
+void feri_ref_load(feri_ref_call *call,
+                   const feri_ref_tensor *t,
+                   uint64_t start,
+                   uint64_t stride,
+                   uint64_t count,
+                   feri_ref_word *out);
+void feri_ref_store(feri_ref_call *call,
+                    feri_ref_tensor *t,
+                    uint64_t start,
+                    uint64_t stride,
+                    uint64_t count,
+                    const feri_ref_word *values);
 /* Doubles to t: rounded for floats; truncated and clamped to the range for integers. */
-void feri_ref_store_real(const feri_ref_call *call,
+void feri_ref_store_real(feri_ref_call *call,
                          feri_ref_tensor *t,
                          uint64_t start,
                          uint64_t stride,
                          uint64_t count,
                          const double *values);
-void feri_ref_store_int(const feri_ref_call *call,
+void feri_ref_store_int(feri_ref_call *call,
                         feri_ref_tensor *t,
                         uint64_t start,
                         uint64_t stride,
@@ -62,19 +74,15 @@ void feri_ref_store_int(const feri_ref_call *call,
 int64_t feri_ref_real_to_int(fer_dtype dtype, double value);
 
 /* Ints attribute of exactly count entries into out, absent ones set to absent. */
-fer_status feri_ref_ints(
-    const feri_ref_call *call, const char *name, uint32_t count, int64_t absent, int64_t *out);
+fer_status
+feri_ref_ints(feri_ref_call *call, const char *name, uint32_t count, int64_t absent, int64_t *out);
 /* INVALID_INPUT with message unless a and b have equal ranks and dims. */
-fer_status feri_ref_same_dims(const feri_ref_call *call,
+fer_status feri_ref_same_dims(feri_ref_call *call,
                               const feri_ref_tensor *a,
                               const feri_ref_tensor *b,
                               const char *message);
 /* Operand index, NULL when the node has fewer or leaves it out. */
-static inline const feri_ref_tensor *feri_ref_input(const feri_ref_call *call, uint32_t index) {
-    return index < call->node->input_count ? call->in[index] : NULL;
-}
-static inline feri_ref_tensor *feri_ref_output(const feri_ref_call *call, uint32_t index) {
-    return index < call->node->output_count ? call->out[index] : NULL;
-}
+const feri_ref_tensor *feri_ref_input(feri_ref_call *call, uint32_t index);
+feri_ref_tensor *feri_ref_output(feri_ref_call *call, uint32_t index);
 
 #endif

@@ -29,8 +29,7 @@ static fer_status bind(feri_ref_call *call) {
         v->dims[2] % groups != 0 || q->dims[2] / heads != k->dims[2] / groups ||
         k->dims[0] != q->dims[0] || v->dims[0] != q->dims[0] || k->dims[1] != q->dims[1] ||
         v->dims[1] != q->dims[1]) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "query, key and value do not fit the numbers of heads");
+        return feri_ref_misfit(call, "query, key and value do not fit the numbers of heads");
     }
     p->batches = (uint64_t)q->dims[0];
     p->steps = (uint64_t)q->dims[1];
@@ -45,18 +44,13 @@ static fer_status bind(feri_ref_call *call) {
         (decay && (decay->count != tokens * p->decays ||
                    (p->decays != p->groups && p->decays != p->groups * p->rows))) ||
         (beta && (beta->count != tokens * p->betas || (p->betas != p->groups && p->betas != 1)))) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "past_state, decay or beta do not fit the numbers of heads");
+        return feri_ref_misfit(call, "past_state, decay or beta do not fit the numbers of heads");
     }
     double scale = feri_ref_float(call->node, "scale", 0);
     p->scale = scale != 0 ? scale : 1 / sqrt((double)p->rows);
+    /* The state, then a row for each of q, k, the gate, and v, the retrieved and the read. */
+    call->scratch_bytes = (p->rows * p->columns + 3 * p->rows + 2 * p->columns) * sizeof(double);
     return FER_OK;
-}
-
-/* The state, then a row for each of q, k, the gate, and v, the retrieved and the read. */
-static uint64_t scratch_bytes(const feri_ref_call *call) {
-    const recurrence *p = call->params;
-    return (p->rows * p->columns + 3 * p->rows + 2 * p->columns) * sizeof(double);
 }
 
 static double dot_column(const recurrence *p, const double *row, const double *state, uint64_t c) {
@@ -162,9 +156,8 @@ static fer_status run(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(LinearAttention, 27, run, bind, sizeof(recurrence), scratch_bytes, NULL)
+const feri_ref_kernel feri_ref_family_linear_attention[] = {
+    FERI_REF_KERNEL(LinearAttention, 27, .run = run, .bind = bind, .params_bytes = sizeof(recurrence))
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_linear_attention = FERI_REF_FAMILY_OF(kernels);

@@ -106,11 +106,6 @@ static fer_status store_product(void *self, const feri_ref_block *block, feri_re
     return FER_OK;
 }
 
-static uint64_t run_scratch(const feri_ref_call *call) {
-    (void)call;
-    return FERI_REF_GEMM_BYTES;
-}
-
 static fer_status run_gemm(product *p, uint64_t m, uint64_t k, int is_gemm);
 
 /* ---- MatMul ---- */
@@ -132,8 +127,9 @@ static fer_status matmul_bind(feri_ref_call *call) {
     uint32_t a_batch = a->rank > 2 ? a->rank - 2 : 0, b_batch = b->rank > 2 ? b->rank - 2 : 0;
     uint32_t matrix_rank = (a->rank > 1) + (b->rank > 1);
     p->batch_rank = a_batch > b_batch ? a_batch : b_batch;
+    call->scratch_bytes = FERI_REF_GEMM_BYTES;
     if (a->rank == 0 || b->rank == 0 || y->rank != p->batch_rank + matrix_rank) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "the ranks of A, B and Y do not fit");
+        return feri_ref_misfit(call, "the ranks of A, B and Y do not fit");
     }
     p->m = a->rank > 1 ? (uint64_t)a->dims[a->rank - 2] : 1;
     p->k = (uint64_t)a->dims[a->rank - 1];
@@ -150,8 +146,7 @@ static fer_status matmul_bind(feri_ref_call *call) {
         /* A or B has the dim: nothing is computed twice */
         fits = p->batch[i] == 1 || p->a_strides[i] || p->b_strides[i];
     }
-    return fits ? FER_OK
-                : feri_ref_fail(call, FER_INVALID_INPUT, "the shapes of A, B and Y do not fit");
+    return fits ? FER_OK : feri_ref_misfit(call, "the shapes of A, B and Y do not fit");
 }
 
 static fer_status matmul_run(feri_ref_call *call) {
@@ -259,18 +254,19 @@ static fer_status gemm_bind(feri_ref_call *call) {
     const feri_ref_tensor *c = feri_ref_input(call, 2);
     p->trans_a = feri_ref_int(call->node, "transA", 0) != 0;
     p->trans_b = feri_ref_int(call->node, "transB", 0) != 0;
+    call->scratch_bytes = FERI_REF_GEMM_BYTES;
     if (a->rank != 2 || b->rank != 2 || y->rank != 2) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "A, B and Y must be matrices");
+        return feri_ref_misfit(call, "A, B and Y must be matrices");
     }
     p->m = (uint64_t)a->dims[p->trans_a];
     p->k = (uint64_t)a->dims[!p->trans_a];
     p->n = (uint64_t)b->dims[!p->trans_b];
     if ((uint64_t)b->dims[p->trans_b] != p->k || (uint64_t)y->dims[0] != p->m ||
         (uint64_t)y->dims[1] != p->n) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "the shapes of A, B and Y do not fit");
+        return feri_ref_misfit(call, "the shapes of A, B and Y do not fit");
     }
     if (c && !feri_kit_broadcast_strides(2, y->dims, c->rank, c->dims, p->c_strides)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "C cannot be broadcast to Y's shape");
+        return feri_ref_misfit(call, "C cannot be broadcast to Y's shape");
     }
     return FER_OK;
 }
@@ -293,12 +289,11 @@ static fer_status gemm_run(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(MatMul, .revision = 13, .run = matmul_run, .bind = matmul_bind,
-                 .params_bytes = sizeof(matmul_params), .scratch_bytes = run_scratch)
-    FERI_REF_ROW(Gemm, .revision = 13, .run = gemm_run, .bind = gemm_bind,
-                 .params_bytes = sizeof(gemm_params), .scratch_bytes = run_scratch)
+const feri_ref_kernel feri_ref_family_matmul[] = {
+    FERI_REF_KERNEL(MatMul, 13, .run = matmul_run, .bind = matmul_bind,
+                 .params_bytes = sizeof(matmul_params))
+    FERI_REF_KERNEL(Gemm, 13, .run = gemm_run, .bind = gemm_bind,
+                 .params_bytes = sizeof(gemm_params))
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_matmul = FERI_REF_FAMILY_OF(kernels);

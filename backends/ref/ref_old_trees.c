@@ -52,18 +52,17 @@ typedef struct grove {
     uint64_t roots;
 } grove;
 
-static const fer_attr *list(const feri_ref_call *call, const char *name, int32_t type) {
+static const fer_attr *list(feri_ref_call *call, const char *name, int32_t type) {
     const fer_attr *attr = feri_ref_attr(call->node, name);
     return attr && attr->type == type && attr->count > 0 ? attr : NULL;
 }
 
-static const int64_t *ints(const feri_ref_call *call, const char *name, uint64_t count) {
+static const int64_t *ints(feri_ref_call *call, const char *name, uint64_t count) {
     const fer_attr *attr = list(call, name, FER_ATTR_INTS);
     return attr && attr->count == count ? attr->value.ints : NULL;
 }
 
-static void
-read_numbers(const feri_ref_call *call, const char *name, const char *tensor, numbers *out) {
+static void read_numbers(feri_ref_call *call, const char *name, const char *tensor, numbers *out) {
     const fer_attr *attr = list(call, name, FER_ATTR_FLOATS);
     const fer_attr *given = feri_ref_attr(call->node, tensor);
     memset(out, 0, sizeof(*out));
@@ -78,7 +77,7 @@ read_numbers(const feri_ref_call *call, const char *name, const char *tensor, nu
     }
 }
 
-static double number_at(const feri_ref_call *call, const numbers *n, uint64_t i) {
+static double number_at(feri_ref_call *call, const numbers *n, uint64_t i) {
     double value = 0;
     if (n->floats) {
         return (double)n->floats[i];
@@ -87,7 +86,7 @@ static double number_at(const feri_ref_call *call, const numbers *n, uint64_t i)
     return value;
 }
 
-static fer_status wrong(const feri_ref_call *call, const char *what) {
+static fer_status wrong(feri_ref_call *call, const char *what) {
     return feri_ref_fail(call, FER_INVALID_MODEL, what);
 }
 
@@ -162,13 +161,9 @@ static fer_status bind_scores(feri_ref_call *call) {
         p->are_positive &= number_at(call, &p->weight, i) >= 0;
         p->is_single &= p->vote_target[i] == p->vote_target[0];
     }
+    call->scratch_bytes = p->nodes * sizeof(tree_node) + 2 * p->targets * sizeof(double) +
+                          (p->nodes + p->votes) * sizeof(uint32_t);
     return FER_OK;
-}
-
-static uint64_t scratch_bytes(const feri_ref_call *call) {
-    const forest *p = call->params;
-    return p->nodes * sizeof(tree_node) + 2 * p->targets * sizeof(double) +
-           (p->nodes + p->votes) * sizeof(uint32_t);
 }
 
 /* ---- names ---- */
@@ -351,7 +346,7 @@ static fer_status add_tree(feri_ref_call *call, const grove *g, uint64_t row, co
 
 /* The class of two that wins, with the scores of both. One class alone may have votes, then the
  * other's score follows: 1 - s where weights are positive, else -s. */
-static uint64_t decide_two(const feri_ref_call *call, const grove *g) {
+static uint64_t decide_two(feri_ref_call *call, const grove *g) {
     const forest *p = call->params;
     double *s = g->scores;
     int64_t post = feri_ref_post_transform(call->node);
@@ -377,7 +372,7 @@ static uint64_t decide_two(const feri_ref_call *call, const grove *g) {
     return winner;
 }
 
-static uint64_t decide_many(const feri_ref_call *call, const grove *g) {
+static uint64_t decide_many(feri_ref_call *call, const grove *g) {
     const forest *p = call->params;
     uint64_t winner = 0;
     for (uint64_t t = 0; t < p->targets; t++) {
@@ -430,10 +425,9 @@ static fer_status run(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(ml_TreeEnsembleClassifier, 3, run, bind_scores, sizeof(forest), scratch_bytes, NULL)
-    FERI_REF_ROW(ml_TreeEnsembleRegressor, 3, run, bind_scores, sizeof(forest), scratch_bytes, NULL)
+const feri_ref_kernel feri_ref_family_old_trees[] = {
+    FERI_REF_KERNEL(ml_TreeEnsembleClassifier, 3, .run = run, .bind = bind_scores, .params_bytes = sizeof(forest))
+    FERI_REF_KERNEL(ml_TreeEnsembleRegressor, 3, .run = run, .bind = bind_scores, .params_bytes = sizeof(forest))
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_old_trees = FERI_REF_FAMILY_OF(kernels);

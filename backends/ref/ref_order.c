@@ -84,7 +84,7 @@ static int compare_slices(const void *self, uint64_t a, uint64_t b) {
     return 0;
 }
 
-static fer_status unique_view(const feri_ref_call *call, unique *u) {
+static fer_status unique_view(feri_ref_call *call, unique *u) {
     const feri_ref_tensor *in = call->in[0];
     const fer_attr *axis = feri_ref_attr(call->node, "axis");
     uint32_t kind = feri_kit_class(in->dtype), at = 0;
@@ -106,9 +106,11 @@ static fer_status unique_view(const feri_ref_call *call, unique *u) {
     return FER_OK;
 }
 
-static uint64_t unique_scratch(const feri_ref_call *call) {
-    unique u;
-    return unique_view(call, &u) == FER_OK ? 5 * u.count * sizeof(uint64_t) : 0;
+static fer_status unique_bind(feri_ref_call *call) {
+    unique u = {.count = 0};
+    fer_status status = unique_view(call, &u);
+    call->scratch_bytes = 5 * u.count * sizeof(uint64_t);
+    return status;
 }
 
 /* Gives result index its count of entries; NULL when nobody wants it. */
@@ -121,8 +123,7 @@ static feri_ref_tensor *give(feri_ref_call *call, uint32_t index, uint64_t count
     return out;
 }
 
-static void
-store_index(const feri_ref_call *call, feri_ref_tensor *out, uint64_t at, uint64_t value) {
+static void store_index(feri_ref_call *call, feri_ref_tensor *out, uint64_t at, uint64_t value) {
     int64_t number = (int64_t)value;
     if (out) {
         call->host->store_i64(FER_I64, out->data, at, 1, &number);
@@ -233,7 +234,7 @@ static int compare_scores(const void *self, uint64_t a, uint64_t b) {
 /* A box as least and largest x and y. */
 static void load_box(const suppression *s, uint64_t image, uint64_t box, double *out) {
     double raw[4];
-    feri_ref_load_f64(s->call->host, s->call->in[0], (image * s->boxes + box) * 4, 4, raw);
+    feri_ref_load_real(s->call, s->call->in[0], (image * s->boxes + box) * 4, 1, 4, raw);
     for (int i = 0; i < 2; i++) {
         double a = s->is_center ? raw[i] - raw[i + 2] / 2 : raw[i];
         double b = s->is_center ? raw[i] + raw[i + 2] / 2 : raw[i + 2];
@@ -270,15 +271,15 @@ select_class(suppression *s, uint64_t image, uint64_t class_index, uint64_t clas
     s->scores = scores;
     for (uint64_t done = 0; done < s->boxes;) {
         uint64_t run = s->boxes - done < 4096 ? s->boxes - done : 4096;
-        feri_ref_load_f64(call->host,
-                          call->in[1],
-                          (image * classes + class_index) * s->boxes + done,
-                          run,
-                          scores + done);
+        feri_ref_load_real(call,
+                           call->in[1],
+                           (image * classes + class_index) * s->boxes + done,
+                           1,
+                           run,
+                           scores + done);
         done += run;
-        fer_status status = feri_ref_poll(call, run);
-        if (status != FER_OK) {
-            return status;
+        if (feri_ref_poll(call, run)) {
+            return call->status;
         }
     }
     for (uint64_t i = 0; i < s->boxes; i++) {
@@ -304,16 +305,15 @@ select_class(suppression *s, uint64_t image, uint64_t class_index, uint64_t clas
     return status;
 }
 
-static uint64_t suppress_scratch(const feri_ref_call *call) {
-    return 3 * (uint64_t)call->in[0]->dims[1] * sizeof(uint64_t);
-}
-
 static fer_status suppress_bind(feri_ref_call *call) {
     const feri_ref_tensor *boxes = call->in[0], *scores = call->in[1];
     int fits = boxes->rank == 3 && scores->rank == 3 && boxes->dims[2] == 4 &&
                scores->dims[2] == boxes->dims[1] && scores->dims[0] == boxes->dims[0];
-    return fits ? FER_OK
-                : feri_ref_fail(call, FER_INVALID_INPUT, "boxes and scores do not fit each other");
+    if (!fits) {
+        return feri_ref_misfit(call, "boxes and scores do not fit each other");
+    }
+    call->scratch_bytes = 3 * (uint64_t)boxes->dims[1] * sizeof(uint64_t);
+    return FER_OK;
 }
 
 static fer_status suppress_run(feri_ref_call *call) {
@@ -324,7 +324,7 @@ static fer_status suppress_run(feri_ref_call *call) {
     for (uint32_t i = 0; i < 3; i++) {
         limits[i] = i + 2 < call->node->input_count ? call->in[i + 2] : NULL;
         if (limits[i] && limits[i]->count != 1) {
-            return feri_ref_fail(call, FER_INVALID_INPUT, "the limits must be scalars");
+            return feri_ref_misfit(call, "the limits must be scalars");
         }
     }
     int64_t most = limits[0] ? feri_ref_scalar_i64(call->host, limits[0], 0) : 0;
@@ -347,10 +347,9 @@ static fer_status suppress_run(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(Unique, 11, unique_run, NULL, 0, unique_scratch, NULL)
-    FERI_REF_ROW(NonMaxSuppression, 11, suppress_run, suppress_bind, 0, suppress_scratch, NULL)
+const feri_ref_kernel feri_ref_family_order[] = {
+    FERI_REF_KERNEL(Unique, 11, .run = unique_run, .bind = unique_bind)
+    FERI_REF_KERNEL(NonMaxSuppression, 11, .run = suppress_run, .bind = suppress_bind)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_order = FERI_REF_FAMILY_OF(kernels);

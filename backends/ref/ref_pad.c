@@ -14,26 +14,32 @@ typedef struct pad_axis {
     int64_t start; /* where they begin in the output */
 } pad_axis;
 
-static uint64_t scratch_bytes(const feri_ref_call *call) {
-    uint64_t entries = 0;
-    for (uint32_t d = 0; d < call->out[0]->rank; d++) {
-        entries += (uint64_t)call->out[0]->dims[d];
+enum { CONSTANT, REFLECT, EDGE, WRAP };
+static int mode_of(feri_ref_call *call) {
+    static const char *const modes[] = {"constant", "reflect", "edge", "wrap", NULL};
+    return feri_ref_name_index(call, "mode", modes);
+}
+
+static fer_status bind(feri_ref_call *call) {
+    int mode = mode_of(call);
+    if (mode < 0) {
+        return feri_ref_fail(
+            call, FER_INVALID_MODEL, "mode must be constant, reflect, edge or wrap");
     }
-    return call->out[0]->count == 0 ||
-                   feri_ref_string_is(call->node, "mode", "constant", "constant")
-               ? 0
-               : entries * sizeof(int64_t);
+    for (uint32_t d = 0; mode != CONSTANT && call->out[0]->count && d < call->out[0]->rank; d++) {
+        call->scratch_bytes += (uint64_t)call->out[0]->dims[d] * sizeof(int64_t);
+    }
+    return FER_OK;
 }
 
 static fer_status read_pads(feri_ref_call *call, pad_axis *axes) {
     const feri_ref_tensor *in = call->in[0];
     const feri_ref_tensor *out = call->out[0];
     const feri_ref_tensor *pads = call->in[1];
-    const feri_ref_tensor *named = call->node->input_count > 3 ? call->in[3] : NULL;
+    const feri_ref_tensor *named = feri_ref_input(call, 3);
     uint64_t count = named ? named->count : in->rank;
     if (count > in->rank || pads->count != 2 * count || out->rank != in->rank) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "pads must hold a begin and an end for every axis padded");
+        return feri_ref_misfit(call, "pads must hold a begin and an end for every axis padded");
     }
     for (uint32_t d = 0; d < in->rank; d++) {
         axes[d] = (pad_axis){.low = 0, .kept = in->dims[d], .start = 0};
@@ -41,7 +47,7 @@ static fer_status read_pads(feri_ref_call *call, pad_axis *axes) {
     for (uint64_t i = 0; i < count; i++) {
         uint32_t axis = (uint32_t)i;
         if (named && !feri_kit_axis(feri_ref_scalar_i64(call->host, named, i), in->rank, &axis)) {
-            return feri_ref_fail(call, FER_INVALID_INPUT, "axes names an axis that is not there");
+            return feri_ref_misfit(call, "axes names an axis that is not there");
         }
         int64_t begin = feri_ref_scalar_i64(call->host, pads, i);
         int64_t end = feri_ref_scalar_i64(call->host, pads, count + i);
@@ -49,65 +55,45 @@ static fer_status read_pads(feri_ref_call *call, pad_axis *axes) {
         int64_t size;
         if (begin < -dim || end < -dim || __builtin_add_overflow(dim, begin, &size) ||
             __builtin_add_overflow(size, end, &size) || size < 0) {
-            return feri_ref_fail(call, FER_INVALID_INPUT, "pads crop more than there is");
+            return feri_ref_misfit(call, "pads crop more than there is");
         }
         int64_t kept = dim + (begin < 0 ? begin : 0) + (end < 0 ? end : 0);
         axes[axis] = (pad_axis){.low = begin < 0 ? -begin : 0,
                                 .kept = kept < 0 ? 0 : kept,
                                 .start = begin > 0 ? begin : 0};
         if (size != out->dims[axis]) {
-            return feri_ref_fail(
-                call, FER_INVALID_INPUT, "the output's shape does not follow from pads");
+            return feri_ref_misfit(call, "the output's shape does not follow from pads");
         }
     }
     for (uint32_t d = 0; d < in->rank; d++) {
         if (axes[d].kept + axes[d].start > out->dims[d]) {
-            return feri_ref_fail(
-                call, FER_INVALID_INPUT, "the output's shape does not follow from pads");
+            return feri_ref_misfit(call, "the output's shape does not follow from pads");
         }
     }
     return FER_OK;
 }
 
 static fer_status pad_constant(feri_ref_call *call, const pad_axis *axes) {
-    static const uint8_t zero[16] = {0};
     const feri_ref_tensor *in = call->in[0];
     feri_ref_tensor *out = call->out[0];
-    const feri_ref_tensor *value = call->node->input_count > 2 ? call->in[2] : NULL;
-    uint32_t bits = feri_ref_bits(out->dtype);
+    const feri_ref_tensor *value = feri_ref_input(call, 2);
     if (value && (value->count != 1 || value->dtype != out->dtype)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "constant_value must be one element");
+        return feri_ref_misfit(call, "constant_value must be one element");
     }
-    for (uint64_t done = 0; done < out->count;) {
-        uint64_t run = out->count - done < 4096 ? out->count - done : 4096;
-        feri_ref_fill_run(bits, out->data, done, value ? value->data : zero, 0, run);
-        done += run;
-        fer_status status = feri_ref_poll(call, run);
-        if (status != FER_OK) {
-            return status;
-        }
+    if (feri_ref_fill(call, out, value ? value->data : NULL)) {
+        return call->status;
     }
-    int64_t from[FER_MAX_RANK];
-    int64_t to[FER_MAX_RANK];
-    int64_t dims[FER_MAX_RANK];
-    feri_kit_strides(in->rank, in->dims, from);
-    feri_kit_strides(out->rank, out->dims, to);
-    feri_ref_block block = {.bits = bits,
-                            .rank = in->rank,
-                            .dims = dims,
-                            .destination = out->data,
-                            .destination_strides = to,
-                            .source = in->data,
-                            .source_strides = from};
+    feri_ref_move move;
+    feri_ref_move_init(&move, in, out);
     for (uint32_t d = 0; d < in->rank; d++) {
-        dims[d] = axes[d].kept;
-        if (dims[d] == 0) {
+        move.dims[d] = axes[d].kept;
+        if (axes[d].kept == 0) {
             return FER_OK;
         }
-        block.source_offset += axes[d].low * from[d];
-        block.destination_offset += axes[d].start * to[d];
+        move.from_offset += axes[d].low * move.from_strides[d];
+        move.to_offset += axes[d].start * move.to_strides[d];
     }
-    return feri_ref_copy_block(call, &block);
+    return feri_ref_move_run(call, &move);
 }
 
 /* Position at (relative to the kept stretch, perhaps outside) to one inside it. */
@@ -129,25 +115,22 @@ static int64_t wrap(int64_t at, int64_t kept) {
 static fer_status pad_mapped(feri_ref_call *call, const pad_axis *axes) {
     const feri_ref_tensor *in = call->in[0];
     feri_ref_tensor *out = call->out[0];
-    int64_t (*map)(int64_t, int64_t) = feri_ref_string_is(call->node, "mode", "", "reflect")
-                                           ? mirror
-                                       : feri_ref_string_is(call->node, "mode", "", "edge") ? clamp
-                                                                                            : wrap;
+    int mode = mode_of(call);
+    int64_t (*map)(int64_t, int64_t) = mode == REFLECT ? mirror : mode == EDGE ? clamp : wrap;
     int64_t strides[FER_MAX_RANK];
     const int64_t *table[FER_MAX_RANK]; /* source offset per output position, one per axis */
     int64_t *next = call->scratch;
     feri_kit_strides(in->rank, in->dims, strides);
     for (uint32_t d = 0; d < in->rank; d++) {
         if (axes[d].kept <= 0) {
-            return feri_ref_fail(call, FER_INVALID_INPUT, "there is nothing to pad with");
+            return feri_ref_misfit(call, "there is nothing to pad with");
         }
         table[d] = next;
         for (int64_t o = 0; o < out->dims[d]; o++) {
             *next++ = (axes[d].low + map(o - axes[d].start, axes[d].kept)) * strides[d];
         }
-        fer_status status = feri_ref_poll(call, 1);
-        if (status != FER_OK) {
-            return status;
+        if (feri_ref_poll(call, 1)) {
+            return call->status;
         }
     }
     uint32_t bits = feri_ref_bits(out->dtype);
@@ -161,9 +144,8 @@ static fer_status pad_mapped(feri_ref_call *call, const pad_axis *axes) {
         for (uint32_t d = in->rank; d-- > 0 && ++index[d] == out->dims[d];) {
             index[d] = 0;
         }
-        fer_status status = feri_ref_poll(call, 1);
-        if (status != FER_OK) {
-            return status;
+        if (feri_ref_poll(call, 1)) {
+            return call->status;
         }
     }
     return FER_OK;
@@ -171,31 +153,15 @@ static fer_status pad_mapped(feri_ref_call *call, const pad_axis *axes) {
 
 static fer_status run(feri_ref_call *call) {
     pad_axis axes[FER_MAX_RANK];
-    fer_status status = read_pads(call, axes);
-    if (status != FER_OK || call->out[0]->count == 0) {
-        return status;
+    if (read_pads(call, axes) || call->out[0]->count == 0) {
+        return call->status;
     }
-    if (feri_ref_string_is(call->node, "mode", "constant", "constant")) {
-        return pad_constant(call, axes);
-    }
-    return pad_mapped(call, axes);
-}
-
-static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) {
-    (void)graph;
-    static const char *const modes[] = {"constant", "reflect", "edge", "wrap"};
-    for (uint32_t i = 0; i < 4; i++) {
-        if (feri_ref_string_is(node, "mode", "constant", modes[i])) {
-            return NULL;
-        }
-    }
-    return "mode must be constant, reflect, edge or wrap";
+    return mode_of(call) == CONSTANT ? pad_constant(call, axes) : pad_mapped(call, axes);
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(Pad, 25, run, NULL, 0, scratch_bytes, refuse)
+const feri_ref_kernel feri_ref_family_pad[] = {
+    FERI_REF_KERNEL(Pad, 25, .run = run, .bind = bind)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_pad = FERI_REF_FAMILY_OF(kernels);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * MaxPool with indices, AveragePool and LpPool over sliding windows, and their global forms. A
+ * MaxPool with indices, AveragePool and LpPool over sliding windows, and GlobalLpPool (the other
+ * global forms are reductions, ref_reduce.c). A
  * plane is one channel of one image. Padding never takes part, except that AveragePool counts it
  * when asked to. Called by the executor through its table.
  */
@@ -168,9 +169,8 @@ static fer_status pool_run_at(pooling *p, uint64_t plane, uint64_t position, fer
         if (feri_ref_window_view(w, run, tap, &view)) {
             fold_view(p, plane * w->in_count, &view);
         }
-        fer_status status = feri_ref_poll(p->call, view.count + w->rank);
-        if (status) {
-            return status;
+        if (feri_ref_poll(p->call, view.count + w->rank)) {
+            return p->call->status;
         }
         more = next_tap(w->rank, begin, end, tap);
     }
@@ -187,9 +187,8 @@ static fer_status pool_run(feri_ref_call *call) {
     for (uint64_t plane = 0; out_count && plane < planes; plane++) {
         for (uint64_t at = 0; at < out_count;) {
             feri_ref_run run;
-            fer_status status = pool_run_at(&p, plane, at, &run);
-            if (status) {
-                return status;
+            if (pool_run_at(&p, plane, at, &run)) {
+                return call->status;
             }
             at += run.count;
         }
@@ -212,8 +211,7 @@ static fer_status pool_bind(feri_ref_call *call) {
         return status;
     }
     if (x->dims[1] != y->dims[1] || p->power < 1) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "Y must have the channels of X, and p must be positive");
+        return feri_ref_misfit(call, "Y must have the channels of X, and p must be positive");
     }
     feri_ref_tensor *indices = feri_ref_output(call, 1);
     return indices ? feri_ref_same_dims(call, indices, y, "Indices must have the shape of Y")
@@ -229,60 +227,41 @@ static fer_status global_bind(feri_ref_call *call) {
         fits = y->dims[i] == (i < 2 ? x->dims[i] : 1);
     }
     fits = fits && feri_ref_int(call->node, "p", 2) >= 1;
-    return fits ? FER_OK
-                : feri_ref_fail(call, FER_INVALID_INPUT, "Y must be X with spatial dims of 1");
+    return fits ? FER_OK : feri_ref_misfit(call, "Y must be X with spatial dims of 1");
 }
 
 static fer_status global_run(feri_ref_call *call) {
     const feri_ref_tensor *x = call->in[0];
-    uint32_t op = call->node->op;
     int64_t power = feri_ref_int(call->node, "p", 2);
     uint64_t size = (uint64_t)feri_kit_span(x->dims, 2, x->rank);
     for (uint64_t plane = 0; plane < call->out[0]->count; plane++) {
-        double value = op == FER_OP_GlobalMaxPool ? -(double)INFINITY : 0.0;
-        for (uint64_t at = 0; at < size; at += FERI_REF_CHUNK) {
+        double value = 0.0;
+        feri_ref_piece p = {.total = size};
+        while (feri_ref_next(call, &p)) {
             double chunk[FERI_REF_CHUNK];
-            uint64_t n = size - at < FERI_REF_CHUNK ? size - at : FERI_REF_CHUNK;
-            feri_ref_load_real(call, x, plane * size + at, 1, n, chunk);
-            for (uint64_t i = 0; i < n; i++) {
-                if (op != FER_OP_GlobalMaxPool) {
-                    value += op == FER_OP_GlobalLpPool ? lp_term(chunk[i], power) : chunk[i];
-                } else if (chunk[i] > value || isnan(chunk[i])) {
-                    value = chunk[i];
-                }
-            }
-            fer_status status = feri_ref_poll(call, n);
-            if (status) {
-                return status;
+            feri_ref_load_real(call, x, plane * size + p.begin, 1, p.count, chunk);
+            for (uint64_t i = 0; i < p.count; i++) {
+                value += lp_term(chunk[i], power);
             }
         }
-        value = op == FER_OP_GlobalAveragePool ? value / (double)size
-                : op == FER_OP_GlobalLpPool    ? lp_root(value, power)
-                                               : value;
+        value = lp_root(value, power);
         feri_ref_store_real(call, call->out[0], plane, 1, 1, &value);
-        fer_status status = feri_ref_poll(call, 1);
-        if (status) {
-            return status;
+        if (feri_ref_poll(call, 1)) {
+            return call->status;
         }
     }
     return FER_OK;
 }
 
 #define WINDOWED(ident, number)                                                                    \
-    FERI_REF_ROW(ident,                                                                            \
-                 .revision = number,                                                               \
-                 .run = pool_run,                                                                  \
-                 .bind = pool_bind,                                                                \
-                 .params_bytes = sizeof(pool_params))
+    FERI_REF_KERNEL(                                                                               \
+        ident, number, .run = pool_run, .bind = pool_bind, .params_bytes = sizeof(pool_params))
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
+const feri_ref_kernel feri_ref_family_pool[] = {
     WINDOWED(AveragePool, 22)
     WINDOWED(LpPool, 22)
     WINDOWED(MaxPool, 22)
-    FERI_REF_ROW(GlobalAveragePool, .revision = 22, .run = global_run, .bind = global_bind)
-    FERI_REF_ROW(GlobalLpPool, .revision = 22, .run = global_run, .bind = global_bind)
-    FERI_REF_ROW(GlobalMaxPool, .revision = 22, .run = global_run, .bind = global_bind)
+    FERI_REF_KERNEL(GlobalLpPool, 22, .run = global_run, .bind = global_bind)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_pool = FERI_REF_FAMILY_OF(kernels);

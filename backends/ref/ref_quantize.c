@@ -23,7 +23,7 @@ static fer_status bind(feri_ref_call *call) {
     int64_t block = feri_ref_int(call->node, "block_size", 0);
     feri_ref_lines lines = {1, 1, 1};
     if (call->out[0]->count != x->count || (zero && zero->count != scale->count)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "scale and zero point differ in size");
+        return feri_ref_misfit(call, "scale and zero point differ in size");
     }
     f->is_one = scale->count == 1 && block == 0;
     if (f->is_one) {
@@ -41,17 +41,13 @@ static fer_status bind(feri_ref_call *call) {
         uint64_t blocks = lines.length / f->block + (lines.length % f->block != 0);
         want = lines.outer * blocks * lines.inner;
     }
-    return scale->count == want
-               ? FER_OK
-               : feri_ref_fail(call, FER_INVALID_INPUT, "the scales do not fit the axis of x");
+    return scale->count == want ? FER_OK
+                                : feri_ref_misfit(call, "the scales do not fit the axis of x");
 }
 
 /* Factors of elements [begin, begin + count): runs that share one or that are neighbours. */
-static void load_factors(const feri_ref_call *call,
-                         const feri_ref_tensor *t,
-                         uint64_t begin,
-                         uint64_t count,
-                         double *out) {
+static void load_factors(
+    feri_ref_call *call, const feri_ref_tensor *t, uint64_t begin, uint64_t count, double *out) {
     const factors *f = call->params;
     for (uint64_t i = 0; i < count;) {
         uint64_t index = 0, run = count - i;
@@ -82,7 +78,7 @@ static void load_factors(const feri_ref_call *call,
 }
 
 /* values as dtype holds them; others than floats of fewer bits stay. */
-static void round_to(const feri_ref_call *call, fer_dtype dtype, uint64_t count, double *values) {
+static void round_to(feri_ref_call *call, fer_dtype dtype, uint64_t count, double *values) {
     uint8_t packed[FERI_REF_CHUNK * 8];
     if (dtype == FER_F32 || dtype == FER_F16 || dtype == FER_BF16) {
         call->host->store_f64(dtype, packed, 0, count, values, /*saturate=*/0);
@@ -159,10 +155,9 @@ static fer_status run_dequantize(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(QuantizeLinear,  25, run_quantize, bind, sizeof(factors), NULL, NULL)
-    FERI_REF_ROW(DequantizeLinear, 25, run_dequantize, bind, sizeof(factors), NULL, NULL)
+const feri_ref_kernel feri_ref_family_quantize[] = {
+    FERI_REF_KERNEL(QuantizeLinear, 25, .run = run_quantize, .bind = bind, .params_bytes = sizeof(factors))
+    FERI_REF_KERNEL(DequantizeLinear, 25, .run = run_dequantize, .bind = bind, .params_bytes = sizeof(factors))
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_quantize = FERI_REF_FAMILY_OF(kernels);

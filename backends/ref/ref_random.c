@@ -31,7 +31,7 @@ static void philox(const stream *s, uint64_t counter, uint32_t *words) {
     }
 }
 
-static stream open_stream(const feri_ref_call *call) {
+static stream open_stream(feri_ref_call *call) {
     const fer_attr *seed = feri_ref_attr(call->node, "seed");
     stream s = {
         {0, 0}
@@ -56,16 +56,16 @@ static double unit(const uint32_t *words, fer_dtype dtype) {
     return ldexp((double)(both >> (64 - bits)), -bits);
 }
 
-typedef double (*draw_fn)(const feri_ref_call *call, const uint32_t *words, double given);
+typedef double (*draw_fn)(feri_ref_call *call, const uint32_t *words, double given);
 
-static double draw_uniform(const feri_ref_call *call, const uint32_t *words, double given) {
+static double draw_uniform(feri_ref_call *call, const uint32_t *words, double given) {
     double low = feri_ref_float(call->node, "low", 0), high = feri_ref_float(call->node, "high", 1);
     (void)given;
     return low + (high - low) * unit(words, call->out[0]->dtype);
 }
 
 /* Box and Muller's transform of two uniform numbers, the first in (0, 1]. */
-static double draw_normal(const feri_ref_call *call, const uint32_t *words, double given) {
+static double draw_normal(feri_ref_call *call, const uint32_t *words, double given) {
     double radius = sqrt(-2 * log(1 - unit(words, FER_F64)));
     double turn = 2 * 3.14159265358979323846 * unit(words + 2, FER_F64);
     (void)given;
@@ -73,7 +73,7 @@ static double draw_normal(const feri_ref_call *call, const uint32_t *words, doub
            feri_ref_float(call->node, "scale", 1) * radius * cos(turn);
 }
 
-static double draw_bernoulli(const feri_ref_call *call, const uint32_t *words, double given) {
+static double draw_bernoulli(feri_ref_call *call, const uint32_t *words, double given) {
     (void)call;
     return unit(words, FER_F64) < given;
 }
@@ -107,13 +107,15 @@ static fer_status run_normal(feri_ref_call *call) { return fill(call, draw_norma
 static fer_status run_bernoulli(feri_ref_call *call) {
     return call->in[0]->count == call->out[0]->count
                ? fill(call, draw_bernoulli, call->in[0])
-               : feri_ref_fail(call, FER_INVALID_INPUT, "input and output differ in size");
+               : feri_ref_misfit(call, "input and output differ in size");
 }
 
 /* ---- Multinomial ---- */
 
-static uint64_t multinomial_scratch(const feri_ref_call *call) {
-    return (call->in[0]->rank == 2 ? (uint64_t)call->in[0]->dims[1] : 0) * sizeof(double);
+static fer_status multinomial_bind(feri_ref_call *call) {
+    const feri_ref_tensor *in = call->in[0];
+    call->scratch_bytes = (in->rank == 2 ? (uint64_t)in->dims[1] : 0) * sizeof(double);
+    return FER_OK;
 }
 
 /* The row's log-probabilities as a running sum of probabilities. */
@@ -130,9 +132,8 @@ sum_row(feri_ref_call *call, uint64_t row, uint64_t classes, double *sums, doubl
         sums[c] = total;
     }
     *out_total = total;
-    return isfinite(total) && total > 0
-               ? feri_ref_poll(call, classes)
-               : feri_ref_fail(call, FER_INVALID_INPUT, "a row holds no probabilities");
+    return isfinite(total) && total > 0 ? feri_ref_poll(call, classes)
+                                        : feri_ref_misfit(call, "a row holds no probabilities");
 }
 
 static fer_status run_multinomial(feri_ref_call *call) {
@@ -140,7 +141,7 @@ static fer_status run_multinomial(feri_ref_call *call) {
     feri_ref_tensor *out = call->out[0];
     stream s = open_stream(call);
     if (in->rank != 2 || out->rank != 2 || out->dims[0] != in->dims[0]) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "input must be a matrix");
+        return feri_ref_misfit(call, "input must be a matrix");
     }
     uint64_t classes = (uint64_t)in->dims[1], samples = (uint64_t)out->dims[1];
     double *sums = call->scratch, total = 0;
@@ -169,14 +170,13 @@ static fer_status run_multinomial(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(RandomUniform, 22, run_uniform, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(RandomUniformLike, 22, run_uniform, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(RandomNormal, 22, run_normal, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(RandomNormalLike, 22, run_normal, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(Bernoulli, 22, run_bernoulli, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(Multinomial, 22, run_multinomial, NULL, 0, multinomial_scratch, NULL)
+const feri_ref_kernel feri_ref_family_random[] = {
+    FERI_REF_KERNEL(RandomUniform, 22, .run = run_uniform)
+    FERI_REF_KERNEL(RandomUniformLike, 22, .run = run_uniform)
+    FERI_REF_KERNEL(RandomNormal, 22, .run = run_normal)
+    FERI_REF_KERNEL(RandomNormalLike, 22, .run = run_normal)
+    FERI_REF_KERNEL(Bernoulli, 22, .run = run_bernoulli)
+    FERI_REF_KERNEL(Multinomial, 22, .run = run_multinomial, .bind = multinomial_bind)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_random = FERI_REF_FAMILY_OF(kernels);

@@ -354,8 +354,7 @@ static fer_status recurrent_run(feri_ref_call *call) {
     s.cell = p->op == FER_OP_LSTM ? lstm_cell : p->op == FER_OP_GRU ? gru_cell : rnn_cell;
     for (uint64_t row = 0; row < p->batch; row++) {
         if (length_of(&s, row) > p->steps) { /* a negative one is huge */
-            return feri_ref_fail(
-                call, FER_INVALID_INPUT, "sequence_lens has a length outside the sequence");
+            return feri_ref_misfit(call, "sequence_lens has a length outside the sequence");
         }
         fer_status status = feri_ref_poll(call, 1);
         if (status) {
@@ -372,24 +371,17 @@ static fer_status recurrent_run(feri_ref_call *call) {
     return FER_OK;
 }
 
-static uint64_t recurrent_scratch(const feri_ref_call *call) {
-    const feri_ref_recurrent *p = call->params;
-    return FERI_REF_GEMM_BYTES + p->batch * p->hidden * (2 * p->gates + 3) * sizeof(double);
-}
-
 #define RECURRENT(ident)                                                                           \
-    FERI_REF_ROW(ident,                                                                            \
-                 .revision = 22,                                                                   \
-                 .run = recurrent_run,                                                             \
-                 .bind = feri_ref_recurrent_bind,                                                  \
-                 .params_bytes = sizeof(feri_ref_recurrent),                                       \
-                 .scratch_bytes = recurrent_scratch)
+    FERI_REF_KERNEL(ident,                                                                         \
+                    22,                                                                            \
+                    .run = recurrent_run,                                                          \
+                    .bind = feri_ref_recurrent_bind,                                               \
+                    .params_bytes = sizeof(feri_ref_recurrent))
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
+const feri_ref_kernel feri_ref_family_recurrent[] = {
     RECURRENT(GRU)
     RECURRENT(LSTM)
     RECURRENT(RNN)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_recurrent = FERI_REF_FAMILY_OF(kernels);

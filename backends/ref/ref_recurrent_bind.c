@@ -3,6 +3,7 @@
  * Attributes, shapes and activation functions of recurrent layers: see ref_recurrent.h. Every
  * operand is checked against the sizes that W and R give before a step is run.
  */
+#include "ref/ref_gemm.h"
 #include "ref/ref_recurrent.h"
 
 #include <math.h>
@@ -82,7 +83,7 @@ static double parameter(
     return at < count ? (double)attr->value.floats[at] : absent;
 }
 
-static fer_status read_activations(const feri_ref_call *call, feri_ref_recurrent *p) {
+static fer_status read_activations(feri_ref_call *call, feri_ref_recurrent *p) {
     const fer_attr *names = feri_ref_attr(call->node, "activations");
     const fer_attr *alphas = feri_ref_attr(call->node, "activation_alpha");
     const fer_attr *betas = feri_ref_attr(call->node, "activation_beta");
@@ -124,7 +125,7 @@ static int has_dims(const feri_ref_tensor *t, uint32_t rank, const uint64_t *dim
     return fits;
 }
 
-static int shapes_fit(const feri_ref_call *call, const feri_ref_recurrent *p) {
+static int shapes_fit(feri_ref_call *call, const feri_ref_recurrent *p) {
     uint64_t d = p->directions, g = p->gates * p->hidden, n = p->hidden, b = p->batch;
     int first = p->is_batch_first;
     int is_lstm = p->op == FER_OP_LSTM;
@@ -142,16 +143,14 @@ static int shapes_fit(const feri_ref_call *call, const feri_ref_recurrent *p) {
            has_dims(feri_ref_output(call, 2), 3, state);
 }
 
-static fer_status read_direction(const feri_ref_call *call, feri_ref_recurrent *p) {
-    static const char *const names[3] = {"forward", "reverse", "bidirectional"};
-    for (uint64_t i = 0; i < 3; i++) {
-        if (feri_ref_string_is(call->node, "direction", "forward", names[i])) {
-            p->is_reverse = i == 1;
-            p->directions = i == 2 ? 2 : 1;
-            return FER_OK;
-        }
-    }
-    return feri_ref_fail(call, FER_INVALID_MODEL, "direction is not one that ONNX knows");
+static fer_status read_direction(feri_ref_call *call, feri_ref_recurrent *p) {
+    static const char *const names[] = {"forward", "reverse", "bidirectional", NULL};
+    int index = feri_ref_name_index(call, "direction", names);
+    p->is_reverse = index == 1;
+    p->directions = index == 2 ? 2 : 1;
+    return index >= 0
+               ? FER_OK
+               : feri_ref_fail(call, FER_INVALID_MODEL, "direction is not one that ONNX knows");
 }
 
 fer_status feri_ref_recurrent_bind(feri_ref_call *call) {
@@ -169,8 +168,7 @@ fer_status feri_ref_recurrent_bind(feri_ref_call *call) {
         return status;
     }
     if (x->rank != 3 || call->in[1]->rank != 3 || r->rank != 3 || !(p->clip > 0.0)) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "X, W and R must have rank 3, and clip must be positive");
+        return feri_ref_misfit(call, "X, W and R must have rank 3, and clip must be positive");
     }
     p->steps = (uint64_t)x->dims[p->is_batch_first];
     p->batch = (uint64_t)x->dims[!p->is_batch_first];
@@ -178,11 +176,12 @@ fer_status feri_ref_recurrent_bind(feri_ref_call *call) {
     p->hidden = (uint64_t)r->dims[2];
     int64_t size = feri_ref_int(call->node, "hidden_size", r->dims[2]);
     if (size != r->dims[2] || p->hidden >= UINT32_MAX || !shapes_fit(call, p)) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "the operands' shapes do not fit hidden_size or each other");
+        return feri_ref_misfit(call, "the operands' shapes do not fit hidden_size or each other");
     }
     if (__builtin_mul_overflow(p->batch, 128 * p->hidden, &sums) || sums > UINT64_MAX / 4) {
         return feri_ref_fail(call, FER_LIMIT, "batch times hidden_size is too large");
     }
+    call->scratch_bytes =
+        FERI_REF_GEMM_BYTES + p->batch * p->hidden * (2 * p->gates + 3) * sizeof(double);
     return FER_OK;
 }

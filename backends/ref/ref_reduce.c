@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * ReduceSum and its nine relatives. Floats fold in f64, integers in 64-bit wrapping arithmetic
- * (those with a root, a logarithm or an exponential in f64). Axes come from the second operand
- * when it runs, so nothing is kept between runs. Called by the executor through its table.
+ * ReduceSum and its nine relatives, and the global average and maximum pools. Floats fold in f64,
+ * integers in 64-bit wrapping arithmetic (those with a root, a logarithm or an exponential in f64).
+ * Axes come from the second operand when it runs, so nothing is kept between runs. Called by the
+ * executor through its table.
  */
 #include "kit/geometry.h"
 #include "ref/ref_line.h"
@@ -108,25 +109,18 @@ static void fold_int(reduction *r, uint64_t step, const int64_t *values, uint64_
 }
 
 /* One contiguous run of the input into the sums: all into sum[0], or each into its own. */
-static fer_status fold_run(reduction *r, uint64_t start, uint64_t count, uint64_t step) {
-    while (count) {
+static void fold_run(reduction *r, uint64_t start, uint64_t count, uint64_t step) {
+    feri_ref_piece p = {.begin = start, .total = start + count};
+    while (feri_ref_next(r->call, &p)) {
         feri_ref_word chunk[FERI_REF_CHUNK];
-        uint64_t n = count < FERI_REF_CHUNK ? count : FERI_REF_CHUNK;
         if (r->is_real) {
-            feri_ref_load_real(r->call, r->in, start, 1, n, &chunk[0].f);
-            fold_real(r, step, &chunk[0].f, n);
+            feri_ref_load_real(r->call, r->in, p.begin, 1, p.count, &chunk->f);
+            fold_real(r, step, &chunk->f, p.count);
         } else {
-            feri_ref_load_int(r->call, r->in, start, 1, n, &chunk[0].i);
-            fold_int(r, step, &chunk[0].i, n);
+            feri_ref_load_int(r->call, r->in, p.begin, 1, p.count, &chunk->i);
+            fold_int(r, step, &chunk->i, p.count);
         }
-        fer_status status = feri_ref_poll(r->call, n);
-        if (status) {
-            return status;
-        }
-        start += n;
-        count -= n;
     }
-    return FER_OK;
 }
 
 static void finish(reduction *r, uint64_t index, uint64_t count) {
@@ -165,45 +159,45 @@ static void finish(reduction *r, uint64_t index, uint64_t count) {
 }
 
 /* Output elements [index, index + count), whose inputs start at start and neighbour each other. */
-static fer_status fold_outputs(reduction *r, uint64_t start, uint64_t index, uint64_t count) {
+static void fold_outputs(reduction *r, uint64_t start, uint64_t index, uint64_t count) {
     feri_kit_cursor at;
+    uint64_t inner = (uint64_t)r->reduced.inner, step = (uint64_t)r->reduced.step[0];
+    int is_run = count == 1 && r->kept_inner == 1 && (step == 1 || inner == 1);
     for (uint64_t i = 0; i < count; i++) {
         r->sum[i] = identity(r);
         r->scaled[i] = 0.0;
     }
-    if (feri_kit_walk_begin(&r->reduced, &at)) {
-        do {
-            uint64_t row = start + (uint64_t)at.offset[0];
-            uint64_t inner = (uint64_t)r->reduced.inner, step = (uint64_t)r->reduced.step[0];
-            fer_status status = FER_OK;
-            if (count == 1 && r->kept_inner == 1 && (step == 1 || inner == 1)) {
-                status = fold_run(r, row, inner, 0);
-            } else {
-                for (uint64_t i = 0; !status && i < inner; i++) {
-                    status = fold_run(r, row + i * step, count, 1);
-                }
-            }
-            if (status) {
-                return status;
-            }
-        } while (feri_kit_walk_next(&r->reduced, &at));
+    for (int more = feri_kit_walk_begin(&r->reduced, &at); more && r->call->status == FER_OK;
+         more = feri_kit_walk_next(&r->reduced, &at)) {
+        uint64_t row = start + (uint64_t)at.offset[0];
+        for (uint64_t i = 0; i < (is_run ? 1 : inner); i++) {
+            fold_run(r, row + i * step, is_run ? inner : count, is_run ? 0 : 1);
+        }
     }
     finish(r, index, count);
-    return FER_OK;
+}
+
+/* A global pool is a reduction of all spatial dims. */
+static int is_global(uint32_t op) {
+    return op == FER_OP_GlobalAveragePool || op == FER_OP_GlobalMaxPool;
 }
 
 /* Reads the axes operand into a flag per dim. */
-static fer_status read_axes(const feri_ref_call *call, const feri_ref_tensor *in, uint8_t *flags) {
+static fer_status read_axes(feri_ref_call *call, const feri_ref_tensor *in, uint8_t *flags) {
     const feri_ref_tensor *axes = feri_ref_input(call, 1);
     uint64_t count = axes ? axes->count : 0;
+    if (is_global(call->node->op)) {
+        memset(flags, 1, FER_MAX_RANK);
+        flags[0] = flags[1] = 0;
+        return in->rank >= 2 ? FER_OK : feri_ref_misfit(call, "X needs a batch and a channel dim");
+    }
     memset(flags, count == 0 && !feri_ref_int(call->node, "noop_with_empty_axes", 0), FER_MAX_RANK);
     for (uint64_t i = 0; i < count; i++) {
         int64_t axis = 0;
         uint32_t at = 0;
         feri_ref_load_int(call, axes, i, 1, 1, &axis);
         if (!feri_kit_axis(axis, in->rank, &at) || flags[at]) {
-            return feri_ref_fail(
-                call, FER_INVALID_INPUT, "an axis does not exist in the operand or comes twice");
+            return feri_ref_misfit(call, "an axis does not exist in the operand or comes twice");
         }
         flags[at] = 1;
     }
@@ -252,52 +246,43 @@ static void set_walks(reduction *r, const uint8_t *flags) {
 static fer_status run_reduction(reduction *r) {
     feri_kit_cursor at;
     uint64_t index = 0;
-    if (r->out->count == 0 || !feri_kit_walk_begin(&r->kept, &at)) {
-        return FER_OK;
-    }
-    do {
+    int more = r->out->count > 0 && feri_kit_walk_begin(&r->kept, &at);
+    for (; more && r->call->status == FER_OK; more = feri_kit_walk_next(&r->kept, &at)) {
         for (uint64_t row = 0; row < (uint64_t)r->kept.inner; row++) {
             uint64_t start = (uint64_t)at.offset[0] + row * (uint64_t)r->kept.step[0];
-            for (uint64_t j = 0; j < r->kept_inner;) {
-                uint64_t n = r->kept_inner - j;
-                n = n < FERI_REF_CHUNK ? n : FERI_REF_CHUNK;
-                fer_status status = fold_outputs(r, start + j, index, n);
-                if (status || (status = feri_ref_poll(r->call, n))) {
-                    return status;
-                }
-                index += n;
-                j += n;
+            feri_ref_piece p = {.total = r->kept_inner};
+            while (feri_ref_next(r->call, &p)) {
+                fold_outputs(r, start + p.begin, index, p.count);
+                index += p.count;
             }
         }
-    } while (feri_kit_walk_next(&r->kept, &at));
-    return FER_OK;
+    }
+    return r->call->status;
 }
 
 static fer_status reduce_run(feri_ref_call *call) {
     uint8_t flags[FER_MAX_RANK];
     reduction r;
-    memset(&r, 0, sizeof r);
     r.call = call;
     r.in = call->in[0];
     r.out = call->out[0];
     r.op = call->node->op;
+    if (is_global(r.op)) {
+        r.op = r.op == FER_OP_GlobalMaxPool ? FER_OP_ReduceMax : FER_OP_ReduceMean;
+    }
     r.is_unsigned = feri_kit_class(r.in->dtype) != FERI_KIT_SIGNED;
     r.is_real = feri_kit_class(r.in->dtype) == FERI_KIT_FLOAT || r.op == FER_OP_ReduceL2 ||
                 r.op == FER_OP_ReduceLogSum || r.op == FER_OP_ReduceLogSumExp;
-    fer_status status = read_axes(call, r.in, flags);
-    if (!status) {
-        status = check_output(&r, flags);
-    }
-    if (status) {
-        return status;
+    if (read_axes(call, r.in, flags) || check_output(&r, flags)) {
+        return call->status;
     }
     set_walks(&r, flags);
     return run_reduction(&r);
 }
 
-static const feri_ref_kernel kernel = {.run = reduce_run};
+const feri_ref_kernel feri_ref_family_reduce[] = {{.run = reduce_run}};
 /* clang-format off */
-static const feri_ref_op ops[] = {
+const feri_ref_op feri_ref_ops_reduce[] = {
     FERI_REF_ROW(ReduceL1, 18)
     FERI_REF_ROW(ReduceL2, 18)
     FERI_REF_ROW(ReduceLogSum, 18)
@@ -308,7 +293,8 @@ static const feri_ref_op ops[] = {
     FERI_REF_ROW(ReduceProd, 18)
     FERI_REF_ROW(ReduceSum, 13)
     FERI_REF_ROW(ReduceSumSquare, 18)
+    FERI_REF_ROW(GlobalAveragePool, 22)
+    FERI_REF_ROW(GlobalMaxPool, 22)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_reduce = FERI_REF_FAMILY_SHARED(kernel, ops);

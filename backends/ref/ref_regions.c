@@ -143,7 +143,7 @@ static fer_status start(feri_ref_call *call, region_pool *p, int64_t entries) {
     if (x->rank != 4 || rois->rank != 2 || y->rank != 4 || rois->dims[1] != entries ||
         y->dims[0] != rois->dims[0] || y->dims[1] != x->dims[1] ||
         (y->count && x->dims[2] * x->dims[3] == 0)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "the regions do not fit X");
+        return feri_ref_misfit(call, "the regions do not fit X");
     }
     *p = (region_pool){.call = call,
                        .height = x->dims[2],
@@ -163,7 +163,7 @@ static fer_status align_run(feri_ref_call *call) {
     p.is_max = feri_ref_string_is(call->node, "mode", "avg", "max");
     p.sampling = feri_ref_int(call->node, "sampling_ratio", 0);
     if (call->in[2]->count != (uint64_t)call->in[1]->dims[0]) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "rois and batch_indices differ in count");
+        return feri_ref_misfit(call, "rois and batch_indices differ in count");
     }
     for (uint64_t r = 0; status == FER_OK && r < call->in[2]->count; r++) {
         status = align_region(&p, r);
@@ -245,10 +245,9 @@ static fer_status max_run(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(RoiAlign, 22, align_run, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(MaxRoiPool, 22, max_run, NULL, 0, NULL, NULL)
+const feri_ref_kernel feri_ref_family_regions[] = {
+    FERI_REF_KERNEL(RoiAlign, 22, .run = align_run)
+    FERI_REF_KERNEL(MaxRoiPool, 22, .run = max_run)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_regions = FERI_REF_FAMILY_OF(kernels);

@@ -151,11 +151,6 @@ static fer_status resize_run(feri_ref_call *call) {
     return p->mode == FERI_REF_NEAREST ? run_nearest(&r) : run_weighted(&r);
 }
 
-static uint64_t resize_scratch(const feri_ref_call *call) {
-    const feri_ref_resize *p = call->params;
-    return p->table_bytes;
-}
-
 static const char *resize_refuse(const fer_subgraph *graph, const fer_node_view *node) {
     uint32_t kind = feri_kit_class(graph->values[node->inputs[0]]->dtype);
     int is_nearest = feri_ref_string_is(node, "mode", "nearest", "nearest");
@@ -173,11 +168,10 @@ static const char *resize_refuse(const fer_subgraph *graph, const fer_node_view 
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(Resize, .revision = 19, .run = resize_run, .bind = feri_ref_resize_bind,
-                 .params_bytes = sizeof(feri_ref_resize), .scratch_bytes = resize_scratch,
+const feri_ref_kernel feri_ref_family_resize[] = {
+    FERI_REF_KERNEL(Resize, 19, .run = resize_run, .bind = feri_ref_resize_bind,
+                 .params_bytes = sizeof(feri_ref_resize),
                  .refuse = resize_refuse)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_resize = FERI_REF_FAMILY_OF(kernels);

@@ -29,16 +29,6 @@ static const char *const policy_names[] = {"stretch", "not_larger", "not_smaller
 /* A scale may be smaller than output / input by this factor, for rounding of the output dim. */
 #define SLACK 0.49
 
-/* Index of the attribute's value, the first name when it is absent; -1 for an unknown one. */
-static int name_index(const feri_ref_call *call, const char *attr, const char *const *names) {
-    for (int i = 0; names[i]; i++) {
-        if (feri_ref_string_is(call->node, attr, names[0], names[i])) {
-            return i;
-        }
-    }
-    return -1;
-}
-
 static double support(const feri_ref_resize *p) { return p->mode == FERI_REF_CUBIC ? 2.0 : 1.0; }
 
 /* Taps one output coordinate can have at most. */
@@ -56,20 +46,19 @@ static uint64_t width_of(const feri_ref_resize *p, int64_t in, int64_t out) {
 fer_status feri_ref_resize_bind(feri_ref_call *call) {
     feri_ref_resize *p = call->params;
     const feri_ref_tensor *x = call->in[0], *y = call->out[0];
-    p->mode = name_index(call, "mode", mode_names);
-    p->nearest_mode = name_index(call, "nearest_mode", nearest_names);
-    p->coordinates = name_index(call, "coordinate_transformation_mode", coordinate_names);
+    p->mode = feri_ref_name_index(call, "mode", mode_names);
+    p->nearest_mode = feri_ref_name_index(call, "nearest_mode", nearest_names);
+    p->coordinates = feri_ref_name_index(call, "coordinate_transformation_mode", coordinate_names);
     p->is_antialiased = feri_ref_int(call->node, "antialias", 0) != 0;
     p->is_outside_excluded = feri_ref_int(call->node, "exclude_outside", 0) != 0;
     p->cubic_a = feri_ref_float(call->node, "cubic_coeff_a", -0.75);
     p->extrapolation = feri_ref_float(call->node, "extrapolation_value", 0.0);
     if (p->mode < 0 || p->nearest_mode < 0 || p->coordinates < 0 ||
-        name_index(call, "keep_aspect_ratio_policy", policy_names) < 0) {
+        feri_ref_name_index(call, "keep_aspect_ratio_policy", policy_names) < 0) {
         return feri_ref_fail(call, FER_INVALID_MODEL, "a mode is not one that ONNX knows");
     }
     if (x->rank != y->rank || (x->count == 0 && y->count != 0)) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "Y must have the rank of X, and X must not be empty");
+        return feri_ref_misfit(call, "Y must have the rank of X, and X must not be empty");
     }
     p->table_bytes = 0;
     for (uint32_t i = 0; i < x->rank && y->count; i++) {
@@ -83,12 +72,13 @@ fer_status feri_ref_resize_bind(feri_ref_call *call) {
             return feri_ref_fail(call, FER_LIMIT, "the table of taps is too large");
         }
     }
+    call->scratch_bytes = p->table_bytes;
     return FER_OK;
 }
 
 /* Which dims scales, sizes and roi speak of: into dims, their number into *out_count. */
 static fer_status
-read_axes(const feri_ref_call *call, uint32_t rank, uint32_t *dims, uint32_t *out_count) {
+read_axes(feri_ref_call *call, uint32_t rank, uint32_t *dims, uint32_t *out_count) {
     const fer_attr *attr = feri_ref_attr(call->node, "axes");
     int is_given = attr && attr->type == FER_ATTR_INTS;
     uint32_t count = is_given ? attr->count : rank;
@@ -111,7 +101,7 @@ static void scales_of_sizes(feri_ref_call *call,
                             feri_ref_resize *p,
                             const feri_ref_tensor *sizes,
                             const uint32_t *dims) {
-    int policy = name_index(call, "keep_aspect_ratio_policy", policy_names);
+    int policy = feri_ref_name_index(call, "keep_aspect_ratio_policy", policy_names);
     double common = 0.0;
     for (uint32_t i = 0; i < sizes->count; i++) {
         int64_t size = 0;
@@ -146,11 +136,10 @@ static fer_status read_scales(feri_ref_call *call, feri_ref_resize *p) {
             feri_ref_load_real(call, scales, i, 1, 1, &p->axes[dims[i]].scale);
         }
     } else {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "scales or sizes must have one entry for each axis");
+        return feri_ref_misfit(call, "scales or sizes must have one entry for each axis");
     }
     if (p->coordinates == TF_CROP && (!roi || roi->count != 2 * (uint64_t)count)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "roi must have two entries for each axis");
+        return feri_ref_misfit(call, "roi must have two entries for each axis");
     }
     for (uint32_t i = 0; p->coordinates == TF_CROP && i < count; i++) {
         feri_ref_load_real(call, roi, i, 1, 1, &p->axes[dims[i]].roi[0]);
@@ -223,7 +212,7 @@ static fer_status set_taps(feri_ref_call *call,
     taps->first = clamp_index(base + start, in);
     taps->count = clamp_index(base + start + steps - 1.0, in) - taps->first + 1;
     if ((uint64_t)taps->count > axis->width) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "the scales do not fit Y's shape");
+        return feri_ref_misfit(call, "the scales do not fit Y's shape");
     }
     memset(weights, 0, (size_t)taps->count * sizeof *weights);
     for (double i = 0.0; i < steps; i += 1.0) {
@@ -256,7 +245,7 @@ static fer_status fill_axis(feri_ref_call *call,
         feri_ref_taps *taps = axis->taps + x;
         fer_status status = feri_ref_poll(call, 1);
         if (isnan(u)) {
-            return feri_ref_fail(call, FER_INVALID_INPUT, "scales or roi are not finite");
+            return feri_ref_misfit(call, "scales or roi are not finite");
         }
         if (p->coordinates == TF_CROP && (u < 0.0 || u > (double)(in - 1))) {
             *taps = (feri_ref_taps){-1, 0};
@@ -281,7 +270,7 @@ fer_status feri_ref_resize_table(feri_ref_call *call, feri_ref_resize *resize) {
         feri_ref_resize_axis *axis = &resize->axes[i];
         double in = (double)x->dims[i], out = (double)y->dims[i];
         if (!(axis->scale > 0.0) || !(in * axis->scale >= SLACK * out) || isinf(axis->scale)) {
-            return feri_ref_fail(call, FER_INVALID_INPUT, "the scales do not fit Y's shape");
+            return feri_ref_misfit(call, "the scales do not fit Y's shape");
         }
         axis->taps = NULL;
         if (axis->scale == 1.0 && x->dims[i] == y->dims[i] && resize->coordinates != TF_CROP) {

@@ -206,6 +206,8 @@ static fer_status bind_step(feri_ref_instance *instance, uint32_t index, const f
     const feri_ref_step *step = &instance->exec->steps[index];
     feri_ref_call *call = &instance->steps[index].call;
     call->poll = poll;
+    call->status = FER_OK;
+    call->scratch_bytes = 0;
     if (step->kernel->bind) {
         memset(call->params, 0, step->kernel->params_bytes);
         fer_status status = step->kernel->bind(call);
@@ -213,7 +215,7 @@ static fer_status bind_step(feri_ref_instance *instance, uint32_t index, const f
             return status;
         }
     }
-    uint64_t bytes = step->kernel->scratch_bytes ? step->kernel->scratch_bytes(call) : 0;
+    uint64_t bytes = call->scratch_bytes;
     if (bytes <= instance->scratch_bytes) {
         return FER_OK;
     }
@@ -380,6 +382,7 @@ fer_status feri_ref_instance_run(feri_ref_instance *instance, const fer_run_args
         step->call.work_since_poll = work;
         status = step->run(&step->call);
         if (status != FER_OK) {
+            step->call.status = FER_OK; /* the instance may run again */
             return status;
         }
         work = step->call.work_since_poll + 1;

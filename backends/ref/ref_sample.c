@@ -103,8 +103,7 @@ static void find_taps(const grid_params *p, double normalized, int64_t dim, tap_
 }
 
 /* The weighed sum over all combinations of taps, in one channel at start, of one part. */
-static double
-gather(const feri_ref_call *call, const tap_row *rows, uint64_t start, uint32_t part) {
+static double gather(feri_ref_call *call, const tap_row *rows, uint64_t start, uint32_t part) {
     const grid_params *p = call->params;
     const feri_ref_tensor *x = call->in[0];
     feri_ref_tensor parts = *x;
@@ -126,7 +125,7 @@ gather(const feri_ref_call *call, const tap_row *rows, uint64_t start, uint32_t 
         }
         if (is_inside) {
             double value;
-            feri_ref_load_f64(call->host, &parts, (start + index) * p->parts + part, 1, &value);
+            feri_ref_load_real(call, &parts, (start + index) * p->parts + part, 1, 1, &value);
             sum += weight * value;
         }
         uint32_t d = p->spatial;
@@ -139,7 +138,7 @@ gather(const feri_ref_call *call, const tap_row *rows, uint64_t start, uint32_t 
     }
 }
 
-static void store(const feri_ref_call *call, uint64_t at, double value) {
+static void store(feri_ref_call *call, uint64_t at, double value) {
     static const uint8_t zero[16] = {0};
     const grid_params *p = call->params;
     feri_ref_tensor *y = call->out[0];
@@ -171,13 +170,13 @@ static fer_status grid_run(feri_ref_call *call) {
         return FER_OK;
     }
     if (area == 0) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "X has no elements to sample");
+        return feri_ref_misfit(call, "X has no elements to sample");
     }
     for (uint64_t i = 0; i < (uint64_t)x->dims[0] * points; i++) {
         double point[MOST_SPATIAL];
         tap_row rows[MOST_SPATIAL];
         uint64_t image = i / points;
-        feri_ref_load_f64(call->host, grid, i * p->spatial, p->spatial, point);
+        feri_ref_load_real(call, grid, i * p->spatial, 1, p->spatial, point);
         for (uint32_t d = 0; d < p->spatial; d++) { /* grid names the last dim first */
             find_taps(p, point[p->spatial - 1 - d], x->dims[d + 2], &rows[d]);
         }
@@ -213,7 +212,7 @@ static fer_status grid_bind(feri_ref_call *call) {
     p->spatial = x->rank - 2;
     if (x->rank < 3 || grid->rank != x->rank || y->rank != x->rank ||
         grid->dims[x->rank - 1] != (int64_t)p->spatial || grid->dims[0] != x->dims[0]) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "grid does not fit X");
+        return feri_ref_misfit(call, "grid does not fit X");
     }
     for (uint32_t i = 0; i < 5; i++) {
         p->taps = feri_ref_string_is(call->node, "mode", "linear", modes[i].name) ? modes[i].taps
@@ -244,17 +243,18 @@ static fer_status affine_run(feri_ref_call *call) {
     int is_aligned = feri_ref_int(call->node, "align_corners", 0) != 0;
     if (out->rank < 4 || spatial > 3 || theta->rank != 3 || theta->dims[0] != out->dims[0] ||
         theta->dims[1] != (int64_t)spatial || theta->dims[2] != (int64_t)spatial + 1) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "theta does not fit size");
+        return feri_ref_misfit(call, "theta does not fit size");
     }
     uint64_t points = (uint64_t)feri_kit_span(out->dims, 1, out->rank - 1);
     for (uint64_t i = 0; i < out->count / spatial; i++) {
         double matrix[12], base[3], result[3];
         uint64_t rest = i % points;
-        feri_ref_load_f64(call->host,
-                          theta,
-                          i / points * spatial * (spatial + 1),
-                          (uint64_t)spatial * (spatial + 1),
-                          matrix);
+        feri_ref_load_real(call,
+                           theta,
+                           i / points * spatial * (spatial + 1),
+                           1,
+                           (uint64_t)spatial * (spatial + 1),
+                           matrix);
         for (uint32_t d = 0; d < spatial; d++) { /* x, the last dim, first */
             uint64_t dim = (uint64_t)out->dims[spatial - d];
             double at = (double)(rest % dim), length = (double)dim;
@@ -278,10 +278,9 @@ static fer_status affine_run(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(GridSample, 22, grid_run, grid_bind, sizeof(grid_params), NULL, NULL)
-    FERI_REF_ROW(AffineGrid, 20, affine_run, NULL, 0, NULL, NULL)
+const feri_ref_kernel feri_ref_family_sample[] = {
+    FERI_REF_KERNEL(GridSample, 22, .run = grid_run, .bind = grid_bind, .params_bytes = sizeof(grid_params))
+    FERI_REF_KERNEL(AffineGrid, 20, .run = affine_run)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_sample = FERI_REF_FAMILY_OF(kernels);

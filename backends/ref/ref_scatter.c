@@ -55,8 +55,8 @@ static void reduce_complex(const fer_host *host,
                            uint64_t from) {
     double a[2], b[2];
     out.dtype = updates.dtype = out.dtype == FER_C64 ? FER_F32 : FER_F64;
-    feri_ref_load_f64(host, &out, 2 * to, 2, a);
-    feri_ref_load_f64(host, &updates, 2 * from, 2, b);
+    host->load_f64(out.dtype, out.data, 2 * to, 2, a);
+    host->load_f64(out.dtype, updates.data, 2 * from, 2, b);
     double sum[2] = {a[0] + b[0], a[1] + b[1]};
     double product[2] = {a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]};
     host->store_f64(
@@ -93,17 +93,15 @@ static fer_status apply(feri_ref_call *call,
             host->store_i64(out->dtype, out->data, to + done, 1, &value);
         }
         done += run;
-        fer_status status = feri_ref_poll(call, run);
-        if (status != FER_OK) {
-            return status;
+        if (feri_ref_poll(call, run)) {
+            return call->status;
         }
     }
     return FER_OK;
 }
 
-static fer_status wrong_dims(const feri_ref_call *call) {
-    return feri_ref_fail(
-        call, FER_INVALID_INPUT, "the shapes of data, indices and updates do not fit each other");
+static fer_status wrong_dims(feri_ref_call *call) {
+    return feri_ref_misfit(call, "the shapes of data, indices and updates do not fit each other");
 }
 
 static fer_status run_elements(feri_ref_call *call) {
@@ -115,7 +113,7 @@ static fer_status run_elements(feri_ref_call *call) {
     int64_t strides[FER_MAX_RANK];
     int64_t dense[FER_MAX_RANK];
     if (!feri_kit_axis(feri_ref_int(call->node, "axis", 0), data->rank, &axis)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "axis is not an axis of data");
+        return feri_ref_misfit(call, "axis is not an axis of data");
     }
     if (indices->rank != data->rank || indices->count != updates->count) {
         return wrong_dims(call);
@@ -164,8 +162,7 @@ static fer_status run_nd(feri_ref_call *call) {
     const feri_ref_tensor *updates = call->in[2];
     int reduction = reduction_of(call->node);
     if (indices->rank < 1 || indices->dims[indices->rank - 1] > (int64_t)data->rank) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "the last dim of indices exceeds the rank of data");
+        return feri_ref_misfit(call, "the last dim of indices exceeds the rank of data");
     }
     fer_status status = feri_ref_copy_all(call, data, call->out[0]);
     if (status != FER_OK || updates->count == 0) {
@@ -228,7 +225,7 @@ static fer_status run_tensor_scatter(feri_ref_call *call) {
     for (uint64_t row = 0; row < (uint64_t)cache->dims[0] * middle; row++) {
         int64_t start = starts ? feri_ref_scalar_i64(call->host, starts, row / middle) : 0;
         if (start < 0 || (is_circular ? start >= capacity : start > capacity - length)) {
-            return feri_ref_fail(call, FER_INVALID_INPUT, "write_indices points outside the cache");
+            return feri_ref_misfit(call, "write_indices points outside the cache");
         }
         for (int64_t k = 0; k < length; k++) {
             uint64_t to = (row * (uint64_t)capacity + (uint64_t)((start + k) % capacity)) * inner;
@@ -255,11 +252,10 @@ static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) 
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(ScatterElements, 18, run_elements, NULL, 0, NULL, refuse)
-    FERI_REF_ROW(ScatterND, 18, run_nd, NULL, 0, NULL, refuse)
-    FERI_REF_ROW(TensorScatter, 24, run_tensor_scatter, NULL, 0, NULL, NULL)
+const feri_ref_kernel feri_ref_family_scatter[] = {
+    FERI_REF_KERNEL(ScatterElements, 18, .run = run_elements, .refuse = refuse)
+    FERI_REF_KERNEL(ScatterND, 18, .run = run_nd, .refuse = refuse)
+    FERI_REF_KERNEL(TensorScatter, 24, .run = run_tensor_scatter)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_scatter = FERI_REF_FAMILY_OF(kernels);

@@ -116,15 +116,14 @@ static fer_status dft_bind(feri_ref_call *call) {
     int64_t axis = -2, n = 0;
     uint32_t at = 0;
     if ((length && length->count != 1) || (axis_one && axis_one->count != 1)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "dft_length and axis must be scalars");
+        return feri_ref_misfit(call, "dft_length and axis must be scalars");
     }
     if (axis_one) {
         feri_ref_load_int(call, axis_one, 0, 1, 1, &axis);
     }
     if (x->rank < 2 || y->rank != x->rank || !feri_kit_axis(axis, x->rank, &at) ||
         at == x->rank - 1 || x->dims[x->rank - 1] < 1 || x->dims[x->rank - 1] > 2) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "input must end in 1 or 2 parts and axis lie before them");
+        return feri_ref_misfit(call, "input must end in 1 or 2 parts and axis lie before them");
     }
     p->is_inverse = feri_ref_int(call->node, "inverse", 0) != 0;
     p->is_onesided = feri_ref_int(call->node, "onesided", 0) != 0;
@@ -141,13 +140,10 @@ static fer_status dft_bind(feri_ref_call *call) {
     p->n = (uint64_t)n;
     uint64_t bins = p->is_onesided && !p->is_inverse ? p->n / 2 + 1 : p->n;
     if (n < 1 || p->out_length != bins || y->dims[x->rank - 1] != (int64_t)p->out_parts) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "dft_length does not fit the output");
+        return feri_ref_misfit(call, "dft_length does not fit the output");
     }
+    call->scratch_bytes = transform_bytes(p->n);
     return FER_OK;
-}
-
-static uint64_t dft_scratch(const feri_ref_call *call) {
-    return transform_bytes(((const dft *)call->params)->n);
 }
 
 /* The lane's points, cut or filled up with zeros to n; half a spectrum is completed. */
@@ -207,29 +203,26 @@ static fer_status stft_bind(feri_ref_call *call) {
     int64_t n = window ? (int64_t)window->count : 0, hop = 0;
     if (x->rank != 3 || y->rank != 4 || x->dims[2] < 1 || x->dims[2] > 2 || step->count != 1 ||
         (length && length->count != 1) || (!window && !length)) {
-        return feri_ref_fail(call,
-                             FER_INVALID_INPUT,
-                             "signal must be [batch, length, 1 or 2], frame_step and frame_length "
-                             "scalars, and a window or frame_length be given");
+        return feri_ref_misfit(
+            call,
+            "signal must be [batch, length, 1 or 2], frame_step and frame_length "
+            "scalars, and a window or frame_length be given");
     }
     feri_ref_load_int(call, step, 0, 1, 1, &hop);
     if (length) {
         feri_ref_load_int(call, length, 0, 1, 1, &n);
     }
     if (n < 1 || hop < 1) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "frame_step and frame_length are positive");
+        return feri_ref_misfit(call, "frame_step and frame_length are positive");
     }
     *p = (stft){(uint64_t)y->dims[1], (uint64_t)y->dims[2], (uint64_t)hop, (uint64_t)n};
     int is_onesided = feri_ref_int(call->node, "onesided", 1) != 0;
     if (p->bins != (is_onesided ? p->n / 2 + 1 : p->n) || y->dims[3] != 2 ||
         y->dims[0] != x->dims[0]) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "frame_length does not fit the output");
+        return feri_ref_misfit(call, "frame_length does not fit the output");
     }
+    call->scratch_bytes = transform_bytes(p->n);
     return FER_OK;
-}
-
-static uint64_t stft_scratch(const feri_ref_call *call) {
-    return transform_bytes(((const stft *)call->params)->n);
 }
 
 /* A frame times the window; what lies beyond the signal or the window is 0. */
@@ -292,7 +285,7 @@ static fer_status mel_run(feri_ref_call *call) {
     double operand[5];
     for (uint32_t i = 0; i < 5; i++) {
         if (call->in[i]->count != 1) {
-            return feri_ref_fail(call, FER_INVALID_INPUT, "its operands must be scalars");
+            return feri_ref_misfit(call, "its operands must be scalars");
         }
         feri_ref_load_real(call, call->in[i], 0, 1, 1, &operand[i]);
     }
@@ -300,8 +293,7 @@ static fer_status mel_run(feri_ref_call *call) {
     uint64_t bands = out->rank == 2 ? (uint64_t)out->dims[1] : 0;
     double low = hertz_to_mel(operand[3]), high = hertz_to_mel(operand[4]);
     if (!(operand[2] > 0) || !isfinite(low) || !isfinite(high)) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "sample_rate and the edges must be positive frequencies");
+        return feri_ref_misfit(call, "sample_rate and the edges must be positive frequencies");
     }
     double step = (high - low) / (operand[0] + 2);
     for (uint64_t i = 0; i < bins * bands; i++) {
@@ -321,11 +313,10 @@ static fer_status mel_run(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(DFT, 20, dft_run, dft_bind, sizeof(dft), dft_scratch, NULL)
-    FERI_REF_ROW(STFT, 17, stft_run, stft_bind, sizeof(stft), stft_scratch, NULL)
-    FERI_REF_ROW(MelWeightMatrix, 17, mel_run, NULL, 0, NULL, NULL)
+const feri_ref_kernel feri_ref_family_spectral[] = {
+    FERI_REF_KERNEL(DFT, 20, .run = dft_run, .bind = dft_bind, .params_bytes = sizeof(dft))
+    FERI_REF_KERNEL(STFT, 17, .run = stft_run, .bind = stft_bind, .params_bytes = sizeof(stft))
+    FERI_REF_KERNEL(MelWeightMatrix, 17, .run = mel_run)
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_spectral = FERI_REF_FAMILY_OF(kernels);

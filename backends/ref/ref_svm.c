@@ -22,21 +22,21 @@ typedef struct machine {
     const int64_t *each, *labels;
 } machine;
 
-static const float *floats(const feri_ref_call *call, const char *name, uint64_t *out_count) {
+static const float *floats(feri_ref_call *call, const char *name, uint64_t *out_count) {
     const fer_attr *attr = feri_ref_attr(call->node, name);
     int is_list = attr && attr->type == FER_ATTR_FLOATS && attr->count > 0;
     *out_count = is_list ? attr->count : 0;
     return is_list ? attr->value.floats : NULL;
 }
 
-static const int64_t *ints(const feri_ref_call *call, const char *name, uint64_t *out_count) {
+static const int64_t *ints(feri_ref_call *call, const char *name, uint64_t *out_count) {
     const fer_attr *attr = feri_ref_attr(call->node, name);
     int is_list = attr && attr->type == FER_ATTR_INTS && attr->count > 0;
     *out_count = is_list ? attr->count : 0;
     return is_list ? attr->value.ints : NULL;
 }
 
-static int read_kernel(const feri_ref_call *call, machine *p) {
+static int read_kernel(feri_ref_call *call, machine *p) {
     static const char *const names[] = {"LINEAR", "POLY", "RBF", "SIGMOID"};
     uint64_t count;
     const float *params = floats(call, "kernel_params", &count);
@@ -94,19 +94,17 @@ static fer_status bind(feri_ref_call *call) {
                           : weights == labels * p->features;
     fits &= !p->prob_a || !p->vectors || (a == p->pairs && b == p->pairs);
     fits &= (!y || y->count == rows) && (!z || z->count == rows * p->scores);
+    /* A row, kernels of its vectors, scores of pairs and classes, votes, two matrices of classes.
+     */
+    uint64_t most = p->pairs > p->classes ? p->pairs : p->classes;
+    call->scratch_bytes =
+        (p->features + p->vectors + most + 4 * p->classes + 2 * p->classes * p->classes) *
+        sizeof(double);
     return fits ? FER_OK
                 : feri_ref_fail(call,
                                 FER_INVALID_MODEL,
                                 "the coefficients, vectors and probabilities do not fit X and the "
                                 "classes");
-}
-
-/* A row, kernels of its vectors, scores of pairs and classes, votes, two matrices of classes. */
-static uint64_t scratch_bytes(const feri_ref_call *call) {
-    const machine *p = call->params;
-    uint64_t most = p->pairs > p->classes ? p->pairs : p->classes;
-    return (p->features + p->vectors + most + 4 * p->classes + 2 * p->classes * p->classes) *
-           sizeof(double);
 }
 
 static double kernel_dot(const machine *p, const double *x, const float *v, int64_t kernel) {
@@ -285,9 +283,8 @@ static fer_status run(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(ml_SVMClassifier, 1, run, bind, sizeof(machine), scratch_bytes, NULL)
+const feri_ref_kernel feri_ref_family_svm[] = {
+    FERI_REF_KERNEL(ml_SVMClassifier, 1, .run = run, .bind = bind, .params_bytes = sizeof(machine))
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_svm = FERI_REF_FAMILY_OF(kernels);

@@ -24,7 +24,7 @@ typedef struct trees {
 
 /* An ints attribute of count entries in [0, limit); NULL when it is not. */
 static const int64_t *
-read_list(const feri_ref_call *call, const char *name, uint64_t count, uint64_t limit) {
+read_list(feri_ref_call *call, const char *name, uint64_t count, uint64_t limit) {
     const fer_attr *attr = feri_ref_attr(call->node, name);
     if (!attr || attr->type != FER_ATTR_INTS || attr->count != count) {
         return NULL;
@@ -38,7 +38,7 @@ read_list(const feri_ref_call *call, const char *name, uint64_t count, uint64_t 
 }
 
 /* A tensor attribute; its count, 0 when it is absent or no numbers. */
-static uint64_t read_tensor(const feri_ref_call *call, const char *name, feri_ref_tensor *out) {
+static uint64_t read_tensor(feri_ref_call *call, const char *name, feri_ref_tensor *out) {
     const fer_attr *attr = feri_ref_attr(call->node, name);
     memset(out, 0, sizeof(*out));
     if (!attr || attr->type != FER_ATTR_TENSOR ||
@@ -51,7 +51,7 @@ static uint64_t read_tensor(const feri_ref_call *call, const char *name, feri_re
     return out->data ? out->count : 0;
 }
 
-static int is_allowed(const feri_ref_call *call, const trees *p) {
+static int is_allowed(feri_ref_call *call, const trees *p) {
     uint64_t sets = 0, ends = 0;
     for (uint64_t i = 0; i < p->nodes; i++) {
         int64_t mode;
@@ -88,7 +88,7 @@ static fer_status bind(feri_ref_call *call) {
     p->post = feri_ref_int(call->node, "post_transform", FERI_REF_RAW);
     if (x->rank < 1 || x->rank > 2 || y->rank != 2 ||
         y->dims[0] != (x->rank == 2 ? x->dims[0] : 1)) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "X must be [rows, features]");
+        return feri_ref_misfit(call, "X must be [rows, features]");
     }
     p->features = (uint64_t)x->dims[x->rank - 1];
     p->targets = (uint64_t)y->dims[1];
@@ -112,14 +112,10 @@ static fer_status bind(feri_ref_call *call) {
                              "the lists that make its trees differ in length or hold an index that "
                              "is out of range (features and targets counted)");
     }
-    return FER_OK;
-}
-
-/* Where each membership node's set starts, then scores and whether there is one, per target. */
-static uint64_t scratch_bytes(const feri_ref_call *call) {
-    const trees *p = call->params;
+    /* Where each membership node's set starts, then scores and whether there is one, per target. */
     uint64_t starts = p->members ? p->nodes : 0;
-    return (starts + 2 * p->targets) * sizeof(uint64_t);
+    call->scratch_bytes = (starts + 2 * p->targets) * sizeof(uint64_t);
+    return FER_OK;
 }
 
 /* Sets stand in the order of their nodes, each ended by NaN. */
@@ -142,7 +138,7 @@ static fer_status find_sets(feri_ref_call *call, uint64_t *starts) {
     return FER_OK;
 }
 
-static int is_member(const feri_ref_call *call, uint64_t start, double value) {
+static int is_member(feri_ref_call *call, uint64_t start, double value) {
     const trees *p = call->params;
     for (uint64_t i = start; i < p->members; i++) {
         double member;
@@ -154,7 +150,7 @@ static int is_member(const feri_ref_call *call, uint64_t start, double value) {
     return 0;
 }
 
-static int is_true(const feri_ref_call *call, uint64_t node, double value, const uint64_t *starts) {
+static int is_true(feri_ref_call *call, uint64_t node, double value, const uint64_t *starts) {
     const trees *p = call->params;
     int64_t mode;
     double split;
@@ -244,9 +240,8 @@ static fer_status run(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(ml_TreeEnsemble, 5, run, bind, sizeof(trees), scratch_bytes, NULL)
+const feri_ref_kernel feri_ref_family_trees[] = {
+    FERI_REF_KERNEL(ml_TreeEnsemble, 5, .run = run, .bind = bind, .params_bytes = sizeof(trees))
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_trees = FERI_REF_FAMILY_OF(kernels);

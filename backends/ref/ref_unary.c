@@ -9,22 +9,24 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct unary_row {
+typedef struct plain_row {
     uint32_t op;
-    double (*plain)(double x);
-    double (*with)(double x, const double *a); /* a[] are the attributes below */
-    int64_t (*signed_one)(int64_t x);
-    int64_t (*unsigned_one)(int64_t x); /* of a value held as its bits */
-    struct {
-        const char *name;
-        double absent;
-    } attrs[2];
-} unary_row;
+    double (*of)(double x);
+} plain_row;
+
+/* a[] are the attributes. */
+typedef struct with_row {
+    uint32_t op;
+    float absent[2];
+    const char *names[2];
+    double (*of)(double x, const double *a);
+} with_row;
 
 typedef struct unary_params {
     double (*plain)(double x);
     double (*with)(double x, const double *a);
-    int64_t (*integer)(int64_t x);
+    uint32_t is_integer;
+    uint32_t is_signed;
     double attrs[2];
 } unary_params;
 
@@ -64,63 +66,78 @@ static double f_gelu(double x, const double *a) {
     return 0.5 * x * (1 + inner);
 }
 
-static int64_t i_neg(int64_t x) { return (int64_t)(0 - (uint64_t)x); }
-static int64_t i_abs(int64_t x) { return x < 0 ? i_neg(x) : x; }
-static int64_t i_same(int64_t x) { return x; }
-static int64_t i_sign(int64_t x) { return (x > 0) - (x < 0); }
-static int64_t u_sign(int64_t x) { return x != 0; }
-static int64_t i_relu(int64_t x) { return x > 0 ? x : 0; }
-static int64_t i_not(int64_t x) { return ~x; }
-static int64_t b_not(int64_t x) { return x == 0; }
-
 /* clang-format off */
-static const unary_row rows[] = {
-    FERI_REF_ROW(Abs, fabs, NULL, i_abs, i_same, {{0}})
-    FERI_REF_ROW(Acos, acos, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Acosh, acosh, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Asin, asin, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Asinh, asinh, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Atan, atan, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Atanh, atanh, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(BitwiseNot, NULL, NULL, i_not, i_not, {{0}})
-    FERI_REF_ROW(Ceil, ceil, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Celu, NULL, f_celu, NULL, NULL, {{"alpha", 1}})
-    FERI_REF_ROW(Cos, cos, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Cosh, cosh, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Elu, NULL, f_elu, NULL, NULL, {{"alpha", 1}})
-    FERI_REF_ROW(Erf, erf, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Exp, exp, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Floor, floor, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Gelu, NULL, f_gelu, NULL, NULL, {{"approximate", 0}})
-    FERI_REF_ROW(HardSigmoid, NULL, f_hard_sigmoid, NULL, NULL, {{"alpha", 0.2f}, {"beta", 0.5}})
-    FERI_REF_ROW(HardSwish, f_hard_swish, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(IsInf, NULL, f_isinf, NULL, NULL, {{"detect_negative", 1}, {"detect_positive", 1}})
-    FERI_REF_ROW(IsNaN, f_isnan, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(LeakyRelu, NULL, f_leaky, NULL, NULL, {{"alpha", 0.01f}})
-    FERI_REF_ROW(Log, log, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Mish, f_mish, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Neg, f_neg, NULL, i_neg, i_neg, {{0}})
-    FERI_REF_ROW(Not, NULL, NULL, b_not, b_not, {{0}})
-    FERI_REF_ROW(Reciprocal, f_reciprocal, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Relu, f_relu, NULL, i_relu, i_same, {{0}})
-    FERI_REF_ROW(Round, rint, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Selu, NULL, f_selu, NULL, NULL, {{"alpha", 1.67326319217681884765625}, {"gamma",
-                 1.05070102214813232421875}})
-    FERI_REF_ROW(Shrink, NULL, f_shrink, NULL, NULL, {{"bias", 0}, {"lambd", 0.5}})
-    FERI_REF_ROW(Sigmoid, f_sigmoid, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Sign, f_sign, NULL, i_sign, u_sign, {{0}})
-    FERI_REF_ROW(Sin, sin, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Sinh, sinh, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Softplus, f_softplus, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Softsign, f_softsign, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Sqrt, sqrt, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Swish, NULL, f_swish, NULL, NULL, {{"alpha", 1}})
-    FERI_REF_ROW(Tan, tan, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(Tanh, tanh, NULL, NULL, NULL, {{0}})
-    FERI_REF_ROW(ThresholdedRelu, NULL, f_thresholded, NULL, NULL, {{"alpha", 1}})
+static const plain_row plain_rows[] = {
+    FERI_REF_ROW(Abs, fabs)
+    FERI_REF_ROW(Acos, acos)
+    FERI_REF_ROW(Acosh, acosh)
+    FERI_REF_ROW(Asin, asin)
+    FERI_REF_ROW(Asinh, asinh)
+    FERI_REF_ROW(Atan, atan)
+    FERI_REF_ROW(Atanh, atanh)
+    FERI_REF_ROW(Ceil, ceil)
+    FERI_REF_ROW(Cos, cos)
+    FERI_REF_ROW(Cosh, cosh)
+    FERI_REF_ROW(Erf, erf)
+    FERI_REF_ROW(Exp, exp)
+    FERI_REF_ROW(Floor, floor)
+    FERI_REF_ROW(HardSwish, f_hard_swish)
+    FERI_REF_ROW(IsNaN, f_isnan)
+    FERI_REF_ROW(Log, log)
+    FERI_REF_ROW(Mish, f_mish)
+    FERI_REF_ROW(Neg, f_neg)
+    FERI_REF_ROW(Reciprocal, f_reciprocal)
+    FERI_REF_ROW(Relu, f_relu)
+    FERI_REF_ROW(Round, rint)
+    FERI_REF_ROW(Sigmoid, f_sigmoid)
+    FERI_REF_ROW(Sign, f_sign)
+    FERI_REF_ROW(Sin, sin)
+    FERI_REF_ROW(Sinh, sinh)
+    FERI_REF_ROW(Softplus, f_softplus)
+    FERI_REF_ROW(Softsign, f_softsign)
+    FERI_REF_ROW(Sqrt, sqrt)
+    FERI_REF_ROW(Tan, tan)
+    FERI_REF_ROW(Tanh, tanh)
+    {0}
+};
+static const with_row with_rows[] = {
+    FERI_REF_ROW(Celu, {1}, {"alpha"}, f_celu)
+    FERI_REF_ROW(Elu, {1}, {"alpha"}, f_elu)
+    FERI_REF_ROW(Gelu, {0}, {"approximate"}, f_gelu)
+    FERI_REF_ROW(HardSigmoid, {0.2f, 0.5f}, {"alpha", "beta"}, f_hard_sigmoid)
+    FERI_REF_ROW(IsInf, {1, 1}, {"detect_negative", "detect_positive"}, f_isinf)
+    FERI_REF_ROW(LeakyRelu, {0.01f}, {"alpha"}, f_leaky)
+    FERI_REF_ROW(Selu, {1.67326319217681884765625f, 1.05070102214813232421875f}, {"alpha", "gamma"}, f_selu)
+    FERI_REF_ROW(Shrink, {0, 0.5f}, {"bias", "lambd"}, f_shrink)
+    FERI_REF_ROW(Swish, {1}, {"alpha"}, f_swish)
+    FERI_REF_ROW(ThresholdedRelu, {1}, {"alpha"}, f_thresholded)
     {0}
 };
 /* clang-format on */
+
+/* Of integers and bool; unsigned ones as their bits. */
+static int has_integers(uint32_t op) {
+    return op == FER_OP_Abs || op == FER_OP_Neg || op == FER_OP_Sign || op == FER_OP_Relu ||
+           op == FER_OP_Not || op == FER_OP_BitwiseNot;
+}
+static int64_t of_integer(uint32_t op, int is_signed, int64_t x) {
+    int is_negative = is_signed && x < 0;
+    int64_t minus = (int64_t)(0 - (uint64_t)x);
+    switch (op) {
+    case FER_OP_Abs:
+        return is_negative ? minus : x;
+    case FER_OP_Neg:
+        return minus;
+    case FER_OP_Sign:
+        return is_negative ? -1 : x != 0;
+    case FER_OP_Relu:
+        return is_negative ? 0 : x;
+    case FER_OP_Not:
+        return x == 0;
+    default:
+        return ~x;
+    }
+}
 
 static double attr_number(const fer_node_view *node, const char *name, double absent) {
     const fer_attr *attr = feri_ref_attr(node, name);
@@ -135,113 +152,72 @@ static double attr_number(const fer_node_view *node, const char *name, double ab
 
 static fer_status bind(feri_ref_call *call) {
     unary_params *params = call->params;
-    const unary_row *row = rows;
-    while (row->op != call->node->op) {
-        row++;
+    uint32_t op = call->node->op;
+    const plain_row *plain = plain_rows;
+    const with_row *with = with_rows;
+    while (plain->of && plain->op != op) {
+        plain++;
     }
-    if (call->in[0]->count != call->out[0]->count) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "input and output differ in size");
+    while (with->of && with->op != op) {
+        with++;
+    }
+    params->plain = plain->of;
+    params->with = with->of;
+    for (uint32_t i = 0; i < 2 && with->names[i]; i++) {
+        params->attrs[i] = attr_number(call->node, with->names[i], (double)with->absent[i]);
     }
     fer_dtype dtype = call->in[0]->dtype;
-    params->plain = row->plain;
-    params->with = row->with;
-    if (!feri_ref_is_float(dtype)) {
-        params->integer = feri_ref_is_signed(dtype) ? row->signed_one : row->unsigned_one;
+    params->is_integer = !feri_ref_is_float(dtype) && has_integers(op);
+    params->is_signed = (uint32_t)feri_ref_is_signed(dtype);
+    if (!params->is_integer && !plain->of && !with->of) { /* the op table's types rule that out */
+        return feri_ref_fail(call, FER_UNSUPPORTED, "the op is not defined for this dtype");
     }
-    for (uint32_t i = 0; i < 2 && row->attrs[i].name; i++) {
-        params->attrs[i] = attr_number(call->node, row->attrs[i].name, row->attrs[i].absent);
-    }
-    return FER_OK;
+    return call->in[0]->count == call->out[0]->count
+               ? FER_OK
+               : feri_ref_misfit(call, "input and output differ in size");
 }
 
-static void map_f64(const unary_params *params, double *values, uint64_t count) {
-    if (params->plain) {
-        double (*one)(double) = params->plain;
-        for (uint64_t i = 0; i < count; i++) {
-            values[i] = one(values[i]);
-        }
-        return;
-    }
-    for (uint64_t i = 0; i < count; i++) {
-        values[i] = params->with(values[i], params->attrs);
-    }
-}
-
-static void store(const fer_host *host,
-                  feri_ref_tensor *out,
-                  uint64_t begin,
-                  uint64_t count,
-                  const double *values) {
-    if (feri_ref_is_float(out->dtype)) {
-        host->store_f64(out->dtype, out->data, begin, count, values, /*saturate=*/0);
-        return;
-    }
-    int64_t integers[FERI_REF_CHUNK]; /* predicates, and Shrink of integers */
-    for (uint64_t i = 0; i < count; i++) {
-        integers[i] =
-            out->dtype == FER_U64 ? feri_ref_to_u64_bits(values[i]) : feri_ref_to_i64(values[i]);
-    }
-    host->store_i64(out->dtype, out->data, begin, count, integers);
-}
-
-static fer_status run_integer(feri_ref_call *call, const unary_params *params) {
+static void map_integers(feri_ref_call *call, const feri_ref_piece *p) {
+    const unary_params *params = call->params;
     const feri_ref_tensor *in = call->in[0];
-    feri_ref_tensor *out = call->out[0];
     int64_t values[FERI_REF_CHUNK];
-    for (uint64_t begin = 0; begin < in->count; begin += FERI_REF_CHUNK) {
-        uint64_t count = in->count - begin < FERI_REF_CHUNK ? in->count - begin : FERI_REF_CHUNK;
-        call->host->load_i64(in->dtype, in->data, begin, count, values);
-        for (uint64_t i = 0; i < count; i++) {
-            values[i] = params->integer(values[i]);
-        }
-        call->host->store_i64(out->dtype, out->data, begin, count, values);
-        fer_status status = feri_ref_poll(call, count);
-        if (status != FER_OK) {
-            return status;
-        }
+    call->host->load_i64(in->dtype, in->data, p->begin, p->count, values);
+    for (uint64_t i = 0; i < p->count; i++) {
+        values[i] = of_integer(call->node->op, (int)params->is_signed, values[i]);
     }
-    return FER_OK;
+    call->host->store_i64(in->dtype, call->out[0]->data, p->begin, p->count, values);
 }
 
 static fer_status run(feri_ref_call *call) {
     const unary_params *params = call->params;
-    const feri_ref_tensor *in = call->in[0];
-    if (params->integer) {
-        return run_integer(call, params);
-    }
+    const feri_ref_tensor *in = call->in[0], *out = call->out[0];
+    double (*plain)(double) = params->plain;
     double values[FERI_REF_CHUNK];
-    for (uint64_t begin = 0; begin < in->count; begin += FERI_REF_CHUNK) {
-        uint64_t count = in->count - begin < FERI_REF_CHUNK ? in->count - begin : FERI_REF_CHUNK;
-        feri_ref_load_f64(call->host, in, begin, count, values);
-        map_f64(params, values, count);
-        store(call->host, call->out[0], begin, count, values);
-        fer_status status = feri_ref_poll(call, count);
-        if (status != FER_OK) {
-            return status;
+    feri_ref_piece p = {.total = in->count};
+    while (feri_ref_next(call, &p)) {
+        if (params->is_integer) {
+            map_integers(call, &p);
+            continue;
         }
+        call->host->load_f64(in->dtype, in->data, p.begin, p.count, values);
+        for (uint64_t i = 0; plain && i < p.count; i++) {
+            values[i] = plain(values[i]);
+        }
+        for (uint64_t i = 0; !plain && i < p.count; i++) {
+            values[i] = params->with(values[i], params->attrs);
+        }
+        /* Predicates give bool; Shrink of integers truncates. */
+        call->host->store_f64(out->dtype, out->data, p.begin, p.count, values, /*saturate=*/0);
     }
-    return FER_OK;
+    return call->status;
 }
 
-/* What the op table's types rule out anyway, but a hostile graph must not reach a NULL function. */
-static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) {
-    const unary_row *row = rows;
-    while (row->op != node->op) {
-        row++;
-    }
-    fer_dtype dtype = graph->values[node->inputs[0]]->dtype;
-    uint32_t kind = feri_kit_class(dtype);
-    int fits = row->plain || row->with ? kind == FERI_KIT_FLOAT || row->op == FER_OP_Shrink : 0;
-    fits |= kind == FERI_KIT_SIGNED && row->signed_one;
-    fits |= (kind == FERI_KIT_UNSIGNED || kind == FERI_KIT_BOOL) && row->unsigned_one;
-    return fits ? NULL : "the op is not defined for this dtype";
-}
-
-static const feri_ref_kernel kernel = {
-    .run = run, .bind = bind, .params_bytes = sizeof(unary_params), .refuse = refuse};
+const feri_ref_kernel feri_ref_family_unary[] = {
+    {.run = run, .bind = bind, .params_bytes = sizeof(unary_params)}
+};
 #define UNARY(ident, revision) FERI_REF_ROW(ident, revision)
 /* clang-format off */
-static const feri_ref_op ops[] = {
+const feri_ref_op feri_ref_ops_unary[] = {
     UNARY(Abs, 13) UNARY(Acos, 22) UNARY(Acosh, 22) UNARY(Asin, 22) UNARY(Asinh, 22)
     UNARY(Atan, 22) UNARY(Atanh, 22) UNARY(BitwiseNot, 18) UNARY(Ceil, 13) UNARY(Celu, 12)
     UNARY(Cos, 22) UNARY(Cosh, 22) UNARY(Elu, 22) UNARY(Erf, 13) UNARY(Exp, 13) UNARY(Floor, 13)
@@ -254,4 +230,3 @@ static const feri_ref_op ops[] = {
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_unary = FERI_REF_FAMILY_SHARED(kernel, ops);

@@ -14,7 +14,7 @@ enum { SPATIAL = FER_MAX_RANK - 2 };
 #define MOST 2147483647 /* of a pad, stride, dilation or block dim: products of two fit */
 
 /* Attribute entries in [least, MOST]. */
-static fer_status read_ints(const feri_ref_call *call,
+static fer_status read_ints(feri_ref_call *call,
                             const char *name,
                             uint32_t count,
                             int64_t absent,
@@ -33,7 +33,7 @@ static fer_status read_ints(const feri_ref_call *call,
 /* ---- MaxUnpool ---- */
 
 /* The tensor that a max pool of these windows would have read: the indices count in it. */
-static fer_status pooled_from(const feri_ref_call *call, int64_t *dims, uint64_t *out_count) {
+static fer_status pooled_from(feri_ref_call *call, int64_t *dims, uint64_t *out_count) {
     const feri_ref_tensor *x = call->in[0];
     uint32_t spatial = x->rank - 2;
     int64_t kernel[SPATIAL], stride[SPATIAL], pads[2 * SPATIAL];
@@ -51,38 +51,32 @@ static fer_status pooled_from(const feri_ref_call *call, int64_t *dims, uint64_t
             if (__builtin_mul_overflow(x->dims[i] - 1, stride[s], &span) ||
                 __builtin_add_overflow(span, kernel[s] - pads[s] - pads[spatial + s], &span) ||
                 span < 0) {
-                return feri_ref_fail(call, FER_INVALID_INPUT, "the windows do not fit X");
+                return feri_ref_misfit(call, "the windows do not fit X");
             }
             dims[i] = span;
         }
     }
     return feri_kit_count(x->rank, dims, out_count)
                ? FER_OK
-               : feri_ref_fail(call, FER_INVALID_INPUT, "the result would be too large");
+               : feri_ref_misfit(call, "the result would be too large");
 }
 
 static fer_status unpool_run(feri_ref_call *call) {
-    static const uint8_t zero[16] = {0};
     const feri_ref_tensor *x = call->in[0], *indices = call->in[1];
     feri_ref_tensor *y = call->out[0];
     uint32_t bits = feri_ref_bits(x->dtype);
     int64_t dims[FER_MAX_RANK];
     uint64_t count = 0;
     if (x->rank < 3 || y->rank != x->rank || indices->count != x->count) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "X, I and the output do not fit");
+        return feri_ref_misfit(call, "X, I and the output do not fit");
     }
     fer_status status = pooled_from(call, dims, &count);
-    for (uint64_t done = 0; status == FER_OK && done < y->count;) {
-        uint64_t run = y->count - done < 4096 ? y->count - done : 4096;
-        feri_ref_fill_run(bits, y->data, done, zero, 0, run);
-        done += run;
-        status = feri_ref_poll(call, run);
-    }
+    status = status ? status : feri_ref_fill(call, y, NULL);
     for (uint64_t i = 0; status == FER_OK && i < x->count; i++) {
         int64_t index;
         feri_ref_load_int(call, indices, i, 1, 1, &index);
         if (index < 0 || (uint64_t)index >= count) {
-            return feri_ref_fail(call, FER_INVALID_INPUT, "an index of I is out of range");
+            return feri_ref_misfit(call, "an index of I is out of range");
         }
         uint64_t rest = (uint64_t)index, at = 0, step = 1;
         int is_inside = 1;
@@ -119,7 +113,7 @@ static fer_status fold_bind(feri_ref_call *call) {
     uint32_t kind = feri_kit_class(y->dtype);
     p->spatial = y->rank < 3 ? 0 : y->rank - 2;
     if (in->rank != 3 || p->spatial == 0 || call->in[2]->count != p->spatial) {
-        return feri_ref_fail(call, FER_INVALID_INPUT, "image_shape and block_shape do not fit");
+        return feri_ref_misfit(call, "image_shape and block_shape do not fit");
     }
     p->parts = kind == FERI_KIT_COMPLEX ? 2 : 1;
     p->dtype = y->dtype == FER_C64 ? FER_F32 : y->dtype == FER_C128 ? FER_F64 : y->dtype;
@@ -134,8 +128,7 @@ static fer_status fold_bind(feri_ref_call *call) {
     for (uint32_t i = 0; i < p->spatial; i++) {
         feri_ref_load_int(call, call->in[2], i, 1, 1, &p->tap[i]);
         if (p->tap[i] < 1 || p->tap[i] > MOST) {
-            return feri_ref_fail(
-                call, FER_INVALID_INPUT, "an entry of block_shape is not positive");
+            return feri_ref_misfit(call, "an entry of block_shape is not positive");
         }
         int64_t span = p->dilation[i] * (p->tap[i] - 1) + 1;
         int64_t room = y->dims[i + 2] + p->pads[i] + p->pads[p->spatial + i] - span;
@@ -148,8 +141,7 @@ static fer_status fold_bind(feri_ref_call *call) {
     if ((uint64_t)in->dims[2] != p->blocks || p->taps == 0 || in->dims[0] != y->dims[0] ||
         (uint64_t)in->dims[1] % p->taps != 0 ||
         (uint64_t)in->dims[1] / p->taps != (uint64_t)y->dims[1]) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "the input's blocks do not fit image_shape and block_shape");
+        return feri_ref_misfit(call, "the input's blocks do not fit image_shape and block_shape");
     }
     return FER_OK;
 }
@@ -229,10 +221,9 @@ static fer_status fold_run(feri_ref_call *call) {
 }
 
 /* clang-format off */
-static const feri_ref_kernel kernels[] = {
-    FERI_REF_ROW(MaxUnpool, 22, unpool_run, NULL, 0, NULL, NULL)
-    FERI_REF_ROW(Col2Im, 18, fold_run, fold_bind, sizeof(fold), NULL, NULL)
+const feri_ref_kernel feri_ref_family_unpool[] = {
+    FERI_REF_KERNEL(MaxUnpool, 22, .run = unpool_run)
+    FERI_REF_KERNEL(Col2Im, 18, .run = fold_run, .bind = fold_bind, .params_bytes = sizeof(fold))
     FERI_REF_END
 };
 /* clang-format on */
-const feri_ref_family feri_ref_family_unpool = FERI_REF_FAMILY_OF(kernels);

@@ -11,17 +11,12 @@
 
 #define BOUND ((int64_t)1 << 31)
 
-int feri_ref_auto_pad(const feri_ref_call *call) {
-    static const char *const names[4] = {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID"};
-    for (int i = 0; i < 4; i++) {
-        if (feri_ref_string_is(call->node, "auto_pad", "NOTSET", names[i])) {
-            return i;
-        }
-    }
-    return -1;
+int feri_ref_auto_pad(feri_ref_call *call) {
+    static const char *const names[] = {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", NULL};
+    return feri_ref_name_index(call, "auto_pad", names);
 }
 
-static fer_status check(const feri_ref_call *call, const feri_ref_window *w) {
+static fer_status check(feri_ref_call *call, const feri_ref_window *w) {
     for (uint32_t i = 0; i < w->rank; i++) {
         int64_t extent = 0, reach = 0;
         int64_t longer = w->is_transposed ? w->in[i] : w->out[i];
@@ -34,14 +29,14 @@ static fer_status check(const feri_ref_call *call, const feri_ref_window *w) {
         if (__builtin_mul_overflow(w->kernel[i], w->dilation[i], &extent) ||
             __builtin_mul_overflow(longer, w->stride[i], &reach) || reach > INT64_MAX / 4 ||
             w->in[i] > INT64_MAX / 4 || w->out[i] > INT64_MAX / 4) {
-            return feri_ref_fail(call, FER_INVALID_INPUT, "the window's extent overflows");
+            return feri_ref_misfit(call, "the window's extent overflows");
         }
     }
     return FER_OK;
 }
 
 /* Pads where auto_pad or output_shape decides them. They follow from the dims of x and y. */
-static fer_status set_pads(const feri_ref_call *call, feri_ref_window *w) {
+static fer_status set_pads(feri_ref_call *call, feri_ref_window *w) {
     int64_t pads[2 * FERI_REF_SPATIAL];
     int64_t extra[FERI_REF_SPATIAL];
     int kind = feri_ref_auto_pad(call);
@@ -75,7 +70,7 @@ static fer_status set_pads(const feri_ref_call *call, feri_ref_window *w) {
     return check(call, w);
 }
 
-fer_status feri_ref_window_bind(const feri_ref_call *call,
+fer_status feri_ref_window_bind(feri_ref_call *call,
                                 const feri_ref_tensor *x,
                                 const feri_ref_tensor *y,
                                 const int64_t *kernel,
@@ -83,8 +78,7 @@ fer_status feri_ref_window_bind(const feri_ref_call *call,
                                 feri_ref_window *out_window) {
     feri_ref_window *w = out_window;
     if (x->rank < 3 || y->rank != x->rank || x->dims[0] != y->dims[0]) {
-        return feri_ref_fail(
-            call, FER_INVALID_INPUT, "X must have a batch, a channel and a spatial dim, as Y has");
+        return feri_ref_misfit(call, "X must have a batch, a channel and a spatial dim, as Y has");
     }
     memset(w, 0, sizeof *w);
     w->rank = x->rank - 2;

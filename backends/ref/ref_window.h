@@ -29,7 +29,7 @@ typedef struct feri_ref_window {
 
 /* Reads the attributes of the call's node for x -> y. kernel is the weight's spatial dims, or NULL:
  * then kernel_shape says it. INVALID_MODEL or INVALID_INPUT when something does not fit. */
-fer_status feri_ref_window_bind(const feri_ref_call *call,
+fer_status feri_ref_window_bind(feri_ref_call *call,
                                 const feri_ref_tensor *x,
                                 const feri_ref_tensor *y,
                                 const int64_t *kernel,
@@ -69,6 +69,6 @@ int feri_ref_window_view(const feri_ref_window *window,
 
 /* Strings of auto_pad are compared here once: 1 SAME_UPPER, 2 SAME_LOWER, 3 VALID, 0 NOTSET, -1
  * anything else. */
-int feri_ref_auto_pad(const feri_ref_call *call);
+int feri_ref_auto_pad(feri_ref_call *call);
 
 #endif

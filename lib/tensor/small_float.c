@@ -116,9 +116,7 @@ uint32_t feri_e8m0_encode(double value, int32_t saturate) {
     return (uint32_t)code;
 }
 
-float feri_f16_to_f32(uint16_t bits) {
-    return (float)feri_small_float_decode(&formats[FER_F16], bits);
-}
+float feri_f16_to_f32(uint16_t bits) { return (float)feri_load_f64(FER_F16, &bits, 0); }
 
 uint16_t feri_f64_to_f16(double value) {
     return (uint16_t)feri_small_float_encode(&formats[FER_F16], value, 0);

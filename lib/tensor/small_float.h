@@ -34,7 +34,7 @@ static inline double feri_double_of(uint64_t bits) {
     return value;
 }
 
-/* Inline, for the loops of convert.c. */
+/* Inline, for the loop of convert_codes.c. */
 static inline double feri_small_float_decode(const feri_small_float *format, uint32_t code) {
     uint32_t sign_shift = (uint32_t)format->exponent + format->mantissa;
     uint64_t sign = (uint64_t)(code >> sign_shift & 1) << 63;
@@ -56,6 +56,16 @@ static inline double feri_small_float_decode(const feri_small_float *format, uin
     double unit = feri_double_of((uint64_t)(1023 + 1 - format->bias - format->mantissa) << 52);
     return feri_double_of(feri_bits_of((double)mantissa * unit) | sign);
 }
+
+/* What convert.c does not do itself: every dtype but f32 and f64. */
+void feri_load_codes_f64(
+    fer_dtype dtype, const void *data, uint64_t index, uint64_t count, double *out);
+void feri_store_codes_f64(fer_dtype dtype,
+                          void *data,
+                          uint64_t index,
+                          uint64_t count,
+                          const double *values,
+                          int32_t saturate);
 
 double feri_e8m0_decode(uint32_t code);
 uint32_t feri_e8m0_encode(double value, int32_t saturate);
