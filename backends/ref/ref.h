@@ -15,6 +15,7 @@ typedef struct feri_ref_tensor {
     fer_dtype dtype;
     uint32_t rank;
     uint64_t count; /* elements */
+    uint64_t bytes; /* of memory, at the bound dims; 0 in tensors that kernels make up */
     uint8_t *data;
     int64_t dims[FER_MAX_RANK];
 } feri_ref_tensor;
