@@ -21,6 +21,7 @@ typedef struct resizing {
     int64_t at[FER_MAX_RANK];
     uint64_t base; /* input element of the dims that do not */
     uint64_t strides[FER_MAX_RANK];
+    feri_ref_tensor x, y; /* complex numbers as twice as many parts */
     fer_status status;
 } resizing;
 
@@ -36,7 +37,7 @@ static double gather(resizing *r, uint32_t k, uint64_t base) {
     const double *weights = NULL;
     double sum = 0.0, chunk[FERI_REF_CHUNK / 4];
     if (k == r->used_count) {
-        feri_ref_load_real(r->call, r->call->in[0], base, 1, 1, &sum);
+        feri_ref_load_real(r->call, &r->x, base, 1, 1, &sum);
         return sum;
     }
     const feri_ref_taps *taps = taps_of(r, k, &weights);
@@ -51,7 +52,7 @@ static double gather(resizing *r, uint32_t k, uint64_t base) {
     for (uint64_t i = 0; i < count && !r->status;) {
         uint64_t n = count - i;
         n = n < FERI_REF_CHUNK / 4 ? n : FERI_REF_CHUNK / 4;
-        feri_ref_load_real(r->call, r->call->in[0], base + i * stride, stride, n, chunk);
+        feri_ref_load_real(r->call, &r->x, base + i * stride, stride, n, chunk);
         for (uint64_t j = 0; j < n; j++) {
             sum += weights[i + j] * chunk[j];
         }
@@ -109,9 +110,12 @@ static fer_status run_nearest(resizing *r) {
     return FER_OK;
 }
 
-static fer_status run_weighted(resizing *r) {
-    feri_ref_tensor *y = r->call->out[0];
-    int is_float = feri_kit_class(y->dtype) == FERI_KIT_FLOAT;
+/* One of the parts of every element. */
+static fer_status run_weighted(resizing *r, uint64_t part, uint64_t parts) {
+    const feri_ref_tensor *y = r->call->out[0];
+    int is_float = feri_kit_class(r->y.dtype) == FERI_KIT_FLOAT;
+    memset(r->at, 0, sizeof(r->at));
+    r->base = part;
     for (uint64_t i = 0; i < y->count;) {
         double chunk[FERI_REF_CHUNK];
         uint64_t n = y->count - i < FERI_REF_CHUNK ? y->count - i : FERI_REF_CHUNK;
@@ -123,7 +127,7 @@ static fer_status run_weighted(resizing *r) {
         if (r->status || (r->status = feri_ref_poll(r->call, n))) {
             return r->status;
         }
-        feri_ref_store_real(r->call, y, i, 1, n, chunk);
+        feri_ref_store_real(r->call, &r->y, i * parts + part, parts, n, chunk);
         i += n;
     }
     return FER_OK;
@@ -141,14 +145,27 @@ static fer_status resize_run(feri_ref_call *call) {
     if (status) {
         return status;
     }
+    int is_complex = feri_kit_class(x->dtype) == FERI_KIT_COMPLEX && p->mode != FERI_REF_NEAREST;
+    uint64_t parts = is_complex ? 2 : 1;
+    r.x = *x;
+    r.y = *call->out[0];
+    if (is_complex) {
+        r.x.dtype = r.y.dtype = x->dtype == FER_C64 ? FER_F32 : FER_F64;
+    }
     feri_kit_strides(x->rank, x->dims, strides);
     for (uint32_t i = 0; i < x->rank; i++) {
-        r.strides[i] = (uint64_t)strides[i];
+        r.strides[i] = (uint64_t)strides[i] * parts;
         if (p->axes[i].taps) {
             r.used[r.used_count++] = i;
         }
     }
-    return p->mode == FERI_REF_NEAREST ? run_nearest(&r) : run_weighted(&r);
+    if (p->mode == FERI_REF_NEAREST) {
+        return run_nearest(&r);
+    }
+    for (uint64_t part = 0; status == FER_OK && part < parts; part++) {
+        status = run_weighted(&r, part, parts);
+    }
+    return status;
 }
 
 static const char *resize_refuse(const fer_subgraph *graph, const fer_node_view *node) {
@@ -162,9 +179,7 @@ static const char *resize_refuse(const fer_subgraph *graph, const fer_node_view 
     if (kind == FERI_KIT_COMPLEX && is_crop) {
         return "complex numbers have no extrapolation value";
     }
-    return !is_nearest && (kind == FERI_KIT_COMPLEX || kind == FERI_KIT_BOOL)
-               ? "only numbers that are real can be interpolated"
-               : NULL;
+    return !is_nearest && kind == FERI_KIT_BOOL ? "only numbers can be interpolated" : NULL;
 }
 
 /* clang-format off */

@@ -275,7 +275,8 @@ static int fill_qlinear(trial *self) {
             input_range(self, 8, -50, 50);
         }
         int64_t list[8];
-        uint32_t strides = arg_ints(self, "strides", list, 8), pads = arg_ints(self, "pads", list, 8);
+        uint32_t strides = arg_ints(self, "strides", list, 8),
+                 pads = arg_ints(self, "pads", list, 8);
         return (strides == 0 || strides == self->rank - 2) &&
                (pads == 0 || pads == 2 * (self->rank - 2));
     }
@@ -324,10 +325,12 @@ static int qlinear_oracle(const trial *self, const nd *in, nd *out) {
 
 static const case_row rows[] = {
     {"Cast", "float|int|float8|sub|bool", "odd prime", TARGETS, "ints bits uniform wide special", fill_cast, cast_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
-    {"CastLike", "float|int", "odd", "T2=f32 T2=f16 T2=i8 T2=u16 T2=bool T2=f64 T2=bf16", "ints uniform", fill_cast, cast_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
-    {"BitCast", NULL, "odd prime", "to=f32 to=i32 to=u32 to=f64 to=i64 to=u64 to=c64 to=f16 to=bf16 to=i16 to=u16 to=i8 to=u8 to=bool to=f8e4m3fn to=i4 to=u4 to=f4e2m1",
+    {"CastLike", "float|int|float8|sub|bool", "odd", "T2=f32 T2=f16 T2=i8 T2=u16 T2=bool T2=f64 T2=bf16 T2=f8e4m3fn T2=i4", "ints uniform bits", fill_cast, cast_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
+    {"BitCast", NULL, "odd prime", "to=f32 to=i32 to=u32 to=f64 to=i64 to=u64 to=c64 to=f16 to=bf16 to=i16 to=u16 to=i8 to=u8 to=bool to=f8e4m3fn to=i4 to=u4 to=f4e2m1 to=c128 to=i2 to=u2",
      "ints", fill_bit_cast, same_oracle, ROW_MOVEMENT, NULL, NULL},
     {"QuantizeLinear", "f32|f16|bf16", "odd prime 2x3x4x5 image big", FORMS, "ints uniform", fill_linear, quantize_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
+    {"QuantizeLinear", "i32", "odd prime 2x3x4x5", "T2=f32 T2=f32,T3=i8,with=y_zero_point T2=f32,T3=u8,with=y_zero_point,form=axis T2=f32,T3=i16,with=y_zero_point,form=block,block_size=7,axis=-1", "ints",
+     fill_linear, quantize_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
     {"DequantizeLinear", "float8|sub|i8|i16|u8|u16|i32", "odd prime 2x3x4x5 image",
      "- with=x_zero_point with=x_zero_point,form=axis form=axis,axis=0 with=x_zero_point,form=axis,axis=-1 T2=f16,T3=f16,with=x_zero_point T2=bf16,T3=bf16 "
      "with=x_zero_point,form=block,block_size=2,axis=2 form=block,block_size=7,axis=-1", "ints bits", fill_linear, dequantize_oracle, ROW_ZEROS, NULL, NULL},

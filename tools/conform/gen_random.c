@@ -197,11 +197,11 @@ static const case_row rows[] = {
      "ints", NULL, NULL, 0, judge_uniform, NULL},
     {"RandomNormal", NULL, "scalar", "shape=70:40 shape=1000:,seed=3,mean=-2,scale=5 shape=0:3 shape=2:3:4:100,seed=1.5 shape=50:50,dtype=f64 shape=50:50,dtype=f16,mean=1",
      "ints", NULL, NULL, 0, judge_normal, NULL},
-    {"RandomUniformLike", "float|int", SIZES, "dtype=f32 dtype=f64,seed=2 dtype=f16,low=-3,high=3", "ints", NULL, NULL, 0, judge_uniform, NULL},
-    {"RandomNormalLike", "float|int", SIZES, "dtype=f32 dtype=f64,seed=2 dtype=f16,mean=3,scale=0.5", "ints", NULL, NULL, 0, judge_normal, NULL},
+    {"RandomUniformLike", "float|int|complex|bool", SIZES, "dtype=f32 dtype=f64,seed=2 dtype=f16,low=-3,high=3", "ints", NULL, NULL, 0, judge_uniform, NULL},
+    {"RandomNormalLike", "float|int|complex|bool", SIZES, "dtype=f32 dtype=f64,seed=2 dtype=f16,mean=3,scale=0.5", "ints", NULL, NULL, 0, judge_normal, NULL},
     {"Bernoulli", NULL, SIZES, "- seed=3 dtype=i32 dtype=bool,seed=1 dtype=f16", "uniform", fill_chances, NULL, 0, judge_bernoulli, NULL},
     {"Dropout", "float", SIZES, "outs=2,ratio=0.5,training_mode=1 outs=2,ratio=0.25,training_mode=1,seed=5 outs=2,ratio=0,training_mode=1", "ints uniform", fill_dropout, NULL, 0, judge_dropout, NULL},
-    {"Dropout", "float", SIZES, "- outs=2 outs=2,ratio=0.75 outs=2,ratio=0.5,training_mode=0", "ints uniform", fill_dropout, dropout_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
+    {"Dropout", "float|float8", SIZES, "- outs=2 outs=2,ratio=0.75 outs=2,ratio=0.5,training_mode=0", "ints uniform", fill_dropout, dropout_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
     {"Multinomial", NULL, "2x5 1x3 3x1", "sample_size=1 sample_size=2000 sample_size=2000,dtype=i64,seed=7", "uniform", fill_multinomial, NULL, 0, judge_multinomial, NULL},
 };
 /* clang-format on */

@@ -120,6 +120,8 @@ static void
 resize_axis(const trial *self, const nd *in, uint32_t axis, int64_t size, double scale, nd *out) {
     int64_t dims[FER_MAX_RANK], index[FER_MAX_RANK] = {0};
     const char *mode = arg_text(self, "mode");
+    uint64_t parts;
+    (void)dtype_part(self->dtype, &parts);
     memcpy(dims, in->dims, sizeof dims);
     dims[axis] = size;
     nd_make(self, out, in->rank, dims);
@@ -137,11 +139,14 @@ resize_axis(const trial *self, const nd *in, uint32_t axis, int64_t size, double
         int count = taps_of(self, x, length, &first, weights);
         for (int k = 0; k < count; k++) {
             at[axis] = within(first + k, length);
-            uint64_t flat = index_flat(in->rank, in->dims, at);
-            out->v[i] += (long double)weights[k] * in->v[flat];
-            out->slack[i] +=
-                (in->slack != NULL ? in->slack[flat] : 0) * fabsl((long double)weights[k]) +
-                0x1p-18L * fabsl(in->v[flat]);
+            for (uint64_t part = 0; part < parts; part++) {
+                uint64_t from = index_flat(in->rank, in->dims, at) * parts + part,
+                         to = i * parts + part;
+                out->v[to] += (long double)weights[k] * in->v[from];
+                out->slack[to] +=
+                    (in->slack != NULL ? in->slack[from] : 0) * fabsl((long double)weights[k]) +
+                    0x1p-18L * fabsl(in->v[from]);
+            }
         }
     }
 }
@@ -180,6 +185,8 @@ static const case_row nearest_rows[] = {
      "mode=linear,scales=1:1:2:2,exclude_outside=1 mode=cubic,scales=1:1:2:2,exclude_outside=1 mode=cubic,scales=1:1:0.6:0.75,cubic_coeff_a=-0.5 "
      "mode=cubic,sizes=2:4:5:9,cubic_coeff_a=-0.5,exclude_outside=1",
      "ints uniform", fill_resize, resize_oracle, ROW_ZEROS, NULL, NULL},
+    {"Resize", "complex", "image", "mode=linear,scales=1:1:2:1.5 mode=linear,sizes=2:4:5:9,coordinate_transformation_mode=align_corners mode=cubic,scales=1:1:2:2,coordinate_transformation_mode=asymmetric", "uniform",
+     fill_resize, resize_oracle, ROW_ZEROS, NULL, NULL},
     {"Resize", "f16|f32|bf16", "image", "mode=linear,scales=1:1:0.5:0.6,antialias=1 mode=cubic,scales=1:1:0.5:0.6,antialias=1 mode=linear,sizes=2:4:3:2,antialias=1",
      "uniform", fill_resize, NULL, ROW_ZEROS, NULL, NULL},
 };
