@@ -29,10 +29,10 @@ typedef struct bound_name {
 
 /* The first failure stays: what is read or made after it is nothing. */
 typedef struct expander {
+    feri_scan scan;
     fer_graph *graph;
     const feri_gnode *node;
     const feri_expand_row *row;
-    feri_scan scan;
     fer_status status;
     int is_exact;
     uint32_t nested;
@@ -238,8 +238,19 @@ static void push_number(expander *ex, feri_number number) {
     }
 }
 
-static feri_number float_number(float f) { return (feri_number){1, (double)f, 0}; }
-static feri_number int_number(int64_t i) { return (feri_number){0, (double)i, i}; }
+/* Entry n of an attribute that is a number or a list of them. */
+static feri_number attr_number(const fer_attr *attr, uint32_t n) {
+    feri_number number = {attr->type == FER_ATTR_FLOAT || attr->type == FER_ATTR_FLOATS, 0, 0};
+    int is_list = attr->type == FER_ATTR_FLOATS || attr->type == FER_ATTR_INTS;
+    const void *entries = is_list ? (const void *)attr->value.ints : (const void *)&attr->value;
+    if (number.is_float) {
+        number.f = (double)((const float *)entries)[n];
+    } else {
+        number.i = ((const int64_t *)entries)[n];
+        number.f = (double)number.i;
+    }
+    return number;
+}
 
 static feri_number scan_number(expander *ex) {
     feri_number number = {0};
@@ -274,17 +285,11 @@ static void push_numbers(expander *ex) {
     if (has_other) {
         other = scan_number(ex);
     }
-    int32_t type = attr != NULL ? attr->type : FER_ATTR_NONE;
-    if (type == FER_ATTR_FLOAT) {
-        push_number(ex, float_number(attr->value.f));
-    } else if (type == FER_ATTR_INT) {
-        push_number(ex, int_number(attr->value.i));
-    } else if (type == FER_ATTR_FLOATS || type == FER_ATTR_INTS) {
-        for (uint32_t n = 0; n < attr->count; n++) {
-            push_number(ex,
-                        type == FER_ATTR_INTS ? int_number(attr->value.ints[n])
-                                              : float_number(attr->value.floats[n]));
-        }
+    uint32_t count = 0;
+    if (attr != NULL && (attr->type == FER_ATTR_FLOAT || attr->type == FER_ATTR_INT)) {
+        count = 1;
+    } else if (attr != NULL && (attr->type == FER_ATTR_FLOATS || attr->type == FER_ATTR_INTS)) {
+        count = attr->count;
     } else if (attr == NULL && has_other) {
         other.f = (double)(float)other.f; /* the default of a float attribute is one of 32 bits */
         push_number(ex, other);
@@ -296,6 +301,9 @@ static void push_numbers(expander *ex) {
                        ex->row->op,
                        (int)strcspn(start, " :,|}]"),
                        start));
+    }
+    for (uint32_t n = 0; n < count; n++) {
+        push_number(ex, attr_number(attr, n));
     }
 }
 
@@ -430,7 +438,7 @@ static int attribute(expander *ex, feri_word name, fer_attr *attr) {
             ex->scan.at = word.text;
             number_attr(attr, scan_number(ex));
         } else {
-            number_attr(attr, int_number(word_dtype(ex, word, NULL)));
+            number_attr(attr, (feri_number){.i = word_dtype(ex, word, NULL)});
         }
     }
     return 1;

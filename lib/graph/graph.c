@@ -71,14 +71,21 @@ void feri_graph_destroy(fer_graph *graph) {
     for (uint32_t h = 0; h < graph->held_count; h++) {
         fer_tensor_release(graph->held[h]);
     }
-    feri_free(env, graph->values, (uint64_t)graph->value_capacity * sizeof(*graph->values));
-    feri_free(env, graph->nodes, (uint64_t)graph->node_capacity * sizeof(*graph->nodes));
-    feri_free(env, graph->inputs, (uint64_t)graph->input_capacity * sizeof(*graph->inputs));
-    feri_free(env, graph->outputs, (uint64_t)graph->output_capacity * sizeof(*graph->outputs));
-    feri_free(env,
-              graph->output_names,
-              (uint64_t)graph->output_names_capacity * sizeof(*graph->output_names));
-    feri_free(env, graph->held, (uint64_t)graph->held_capacity * sizeof(*graph->held));
+    const struct {
+        void *array;
+        uint64_t bytes;
+    } arrays[] = {
+        {graph->values,               (uint64_t)graph->value_capacity * sizeof(*graph->values)  },
+        {graph->nodes,                (uint64_t)graph->node_capacity * sizeof(*graph->nodes)    },
+        {graph->inputs,               (uint64_t)graph->input_capacity * sizeof(*graph->inputs)  },
+        {graph->outputs,              (uint64_t)graph->output_capacity * sizeof(*graph->outputs)},
+        {(void *)graph->output_names,
+         (uint64_t)graph->output_names_capacity * sizeof(*graph->output_names)                  },
+        {graph->held,                 (uint64_t)graph->held_capacity * sizeof(*graph->held)     },
+    };
+    for (size_t a = 0; a < sizeof(arrays) / sizeof(arrays[0]); a++) {
+        feri_free(env, arrays[a].array, arrays[a].bytes);
+    }
     feri_name_map_finish(&graph->names);
     feri_bump_finish(&graph->bump);
     int is_root = graph->parent == NULL;

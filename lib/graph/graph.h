@@ -135,11 +135,9 @@ fer_status
 feri_graph_append_node(fer_graph *graph, const feri_gnode *template_node, feri_gnode **out_node);
 fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_value_id value);
 
-/* Rewriting. All uses (nodes' inputs, graph outputs, assignments of variables) of from become to;
- * one walk over the graph. A pass that replaces many values keeps its own array and walks once:
- * every use of v becomes to[v]; chains (to[to[v]]) are followed and shortened. to has value_count
+/* Rewriting. Every use (nodes' inputs, graph outputs, assignments of variables) of v becomes to[v];
+ * one walk over the graph; chains (to[to[v]]) are followed and shortened. to has value_count
  * entries, to[v] == v where nothing changes. */
-void feri_graph_replace_uses(fer_graph *graph, fer_value_id from, fer_value_id to);
 void feri_graph_replace_many(fer_graph *graph, fer_value_id *to);
 /* Drops dead nodes (and their bodies) and recomputes producer and use_count. */
 void feri_graph_compact(fer_graph *graph);

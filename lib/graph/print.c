@@ -21,7 +21,8 @@ typedef struct printer {
     int stopped;
 } printer;
 
-static void flush(printer *out) {
+static void end_line(printer *out) {
+    feri_text_add(&out->line, "\n");
     if (out->line.status == FER_OK && !out->stopped && out->line.length > 0) {
         out->stopped = out->write(out->self, out->line.data, out->line.length) != 0;
     }
@@ -52,7 +53,8 @@ static void print_type(printer *out, const feri_terms *terms, const feri_fact *f
     print_dims(out, terms, fact);
 }
 
-static void print_value(printer *out, const fer_graph *graph, fer_value_id id) {
+/* A value, with its type unless it is a use of what another line tells. */
+static void print_value(printer *out, const fer_graph *graph, fer_value_id id, int with_type) {
     if (id == FER_NO_VALUE) {
         feri_text_add(&out->line, "_");
         return;
@@ -63,12 +65,8 @@ static void print_value(printer *out, const fer_graph *graph, fer_value_id id) {
     } else {
         feri_text_add(&out->line, "%%%u", id);
     }
-}
-
-static void print_operand(printer *out, const fer_graph *graph, fer_value_id id) {
-    print_value(out, graph, id);
-    if (id != FER_NO_VALUE && graph->values[id].origin == FERI_ORIGIN_CONSTANT) {
-        print_type(out, graph->terms, &graph->values[id].fact);
+    if (with_type) {
+        print_type(out, graph->terms, &value->fact);
     }
 }
 
@@ -86,30 +84,19 @@ static void print_string(printer *out, const fer_string *string) {
     feri_text_add(&out->line, shown < string->length ? "'..." : "'");
 }
 
+/* Entry index of a list, or the contents of an attribute that is none. */
 static void print_element(printer *out, const fer_attr *attr, uint32_t index) {
-    switch (attr->type) {
-    case FER_ATTR_INTS:
-        feri_text_add(&out->line, "%lld", (long long)attr->value.ints[index]);
-        break;
-    case FER_ATTR_FLOATS:
-        feri_text_add_number(&out->line, (double)attr->value.floats[index], 9);
-        break;
-    default:
-        print_string(out, &attr->value.strings[index]);
-    }
-}
-
-static void print_attr(printer *out, const fer_attr *attr) {
-    feri_text_add(&out->line, "%s=", attr->name);
+    int is_list = attr->type >= FER_ATTR_INTS;
     switch (attr->type) {
     case FER_ATTR_INT:
-        feri_text_add(&out->line, "%lld", (long long)attr->value.i);
+    case FER_ATTR_INTS:
+        feri_text_add(
+            &out->line, "%lld", (long long)(is_list ? attr->value.ints[index] : attr->value.i));
         break;
     case FER_ATTR_FLOAT:
-        feri_text_add_number(&out->line, (double)attr->value.f, 9);
-        break;
-    case FER_ATTR_STRING:
-        print_string(out, &attr->value.s);
+    case FER_ATTR_FLOATS:
+        feri_text_add_number(
+            &out->line, (double)(is_list ? attr->value.floats[index] : attr->value.f), 9);
         break;
     case FER_ATTR_TENSOR: {
         const fer_tensor *tensor = attr->value.tensor;
@@ -125,13 +112,22 @@ static void print_attr(printer *out, const fer_attr *attr) {
         feri_text_add(&out->line, "graph %u", attr->value.graph);
         break;
     default:
-        feri_text_add(&out->line, "[");
-        for (uint32_t i = 0; i < attr->count && i < SHOWN_ELEMENTS; i++) {
-            feri_text_add(&out->line, "%s", i > 0 ? ", " : "");
-            print_element(out, attr, i);
-        }
-        feri_text_add(&out->line, attr->count > SHOWN_ELEMENTS ? ", ...]" : "]");
+        print_string(out, is_list ? &attr->value.strings[index] : &attr->value.s);
     }
+}
+
+static void print_attr(printer *out, const fer_attr *attr) {
+    feri_text_add(&out->line, "%s=", attr->name);
+    if (attr->type < FER_ATTR_INTS || attr->type > FER_ATTR_STRINGS) {
+        print_element(out, attr, 0);
+        return;
+    }
+    feri_text_add(&out->line, "[");
+    for (uint32_t i = 0; i < attr->count && i < SHOWN_ELEMENTS; i++) {
+        feri_text_add(&out->line, "%s", i > 0 ? ", " : "");
+        print_element(out, attr, i);
+    }
+    feri_text_add(&out->line, attr->count > SHOWN_ELEMENTS ? ", ...]" : "]");
 }
 
 static void print_graph(printer *out, const fer_graph *graph);
@@ -146,29 +142,28 @@ static void print_node(printer *out, const fer_graph *graph, const feri_gnode *n
     indent(out, graph);
     for (uint32_t o = 0; o < node->output_count; o++) {
         feri_text_add(&out->line, "%s", o > 0 ? ", " : "");
-        print_value(out, graph, node->outputs[o]);
-        if (node->outputs[o] != FER_NO_VALUE) {
-            print_type(out, graph->terms, &graph->values[node->outputs[o]].fact);
-        }
+        print_value(out, graph, node->outputs[o], /*with_type=*/1);
     }
     const char *domain = feri_op_domain(node->op);
     feri_text_add(
         &out->line, " = %s%s%s(", domain, domain[0] != '\0' ? "." : "", feri_op_name(node->op));
     for (uint32_t i = 0; i < node->input_count; i++) {
         feri_text_add(&out->line, i == 0 ? "" : i == node->formal_count ? "; " : ", ");
-        print_operand(out, graph, node->inputs[i]);
+        fer_value_id id = node->inputs[i];
+        print_value(
+            out, graph, id, id != FER_NO_VALUE && graph->values[id].origin == FERI_ORIGIN_CONSTANT);
     }
     feri_text_add(&out->line, ")");
     for (uint32_t a = 0; a < node->attr_count; a++) {
         feri_text_add(&out->line, a == 0 ? " {" : ", ");
         print_attr(out, &node->attrs[a]);
     }
-    feri_text_add(&out->line, "%s   \"%s\"\n", node->attr_count > 0 ? "}" : "", node->name);
-    flush(out);
+    feri_text_add(&out->line, "%s   \"%s\"", node->attr_count > 0 ? "}" : "", node->name);
+    end_line(out);
     for (uint32_t b = 0; b < node->body_count && !out->stopped; b++) {
         indent(out, graph);
-        feri_text_add(&out->line, "  graph %u:\n", b);
-        flush(out);
+        feri_text_add(&out->line, "  graph %u:", b);
+        end_line(out);
         print_graph(out, node->bodies[b]);
     }
 }
@@ -176,16 +171,14 @@ static void print_node(printer *out, const fer_graph *graph, const feri_gnode *n
 static void print_line(printer *out, const fer_graph *graph, const char *word, fer_value_id id) {
     indent(out, graph);
     feri_text_add(&out->line, "%s ", word);
-    print_value(out, graph, id);
-    print_type(out, graph->terms, &graph->values[id].fact);
+    print_value(out, graph, id, /*with_type=*/1);
 }
 
 static void print_graph(printer *out, const fer_graph *graph) {
     uint32_t formals = graph->input_count - graph->capture_count;
     for (uint32_t i = 0; i < graph->input_count && !out->stopped; i++) {
         print_line(out, graph, i < formals ? "input" : "capture", graph->inputs[i]);
-        feri_text_add(&out->line, "\n");
-        flush(out);
+        end_line(out);
     }
     for (uint32_t v = 0; v < graph->value_count && !out->stopped; v++) {
         const feri_gvalue *value = &graph->values[v];
@@ -195,10 +188,9 @@ static void print_graph(printer *out, const fer_graph *graph) {
         print_line(out, graph, "variable", v);
         if (value->assigned != FER_NO_VALUE) {
             feri_text_add(&out->line, " becomes ");
-            print_value(out, graph, value->assigned);
+            print_value(out, graph, value->assigned, /*with_type=*/0);
         }
-        feri_text_add(&out->line, "\n");
-        flush(out);
+        end_line(out);
     }
     for (uint32_t n = 0; n < graph->node_count && !out->stopped; n++) {
         if (!graph->nodes[n]->is_dead) {
@@ -210,8 +202,7 @@ static void print_graph(printer *out, const fer_graph *graph) {
         if (strcmp(graph->output_names[o], graph->values[graph->outputs[o]].name) != 0) {
             feri_text_add(&out->line, " as %s", graph->output_names[o]);
         }
-        feri_text_add(&out->line, "\n");
-        flush(out);
+        end_line(out);
     }
 }
 

@@ -8,29 +8,6 @@
 
 #include <string.h>
 
-void feri_graph_replace_uses(fer_graph *graph, fer_value_id from, fer_value_id to) {
-    for (uint32_t n = 0; n < graph->node_count; n++) {
-        feri_gnode *node = graph->nodes[n];
-        for (uint32_t i = 0; i < node->input_count; i++) {
-            if (node->inputs[i] == from) {
-                node->inputs[i] = to;
-            }
-        }
-    }
-    for (uint32_t o = 0; o < graph->output_count; o++) {
-        if (graph->outputs[o] == from) {
-            graph->outputs[o] = to;
-            graph->values[to].is_output = 1;
-        }
-    }
-    for (uint32_t v = 0; v < graph->value_count; v++) {
-        if (graph->values[v].origin == FERI_ORIGIN_VARIABLE && graph->values[v].assigned == from) {
-            graph->values[v].assigned = to;
-        }
-    }
-    graph->values[from].is_output = 0;
-}
-
 static fer_value_id follow(fer_value_id *to, fer_value_id value) {
     if (value == FER_NO_VALUE) {
         return value;

@@ -6,6 +6,7 @@
  * counting calls too, since a call may add no node.
  */
 #include "base/error.h"
+#include "graph/expand.h"
 #include "import/importer.h"
 
 #include <string.h>
@@ -89,25 +90,26 @@ feri_function *feri_find_function(feri_importer *im, const feri_node_view *node)
 static fer_status
 bind_inputs(feri_scope *scope, const feri_function *function, const feri_draft *call) {
     const feri_spans *inputs = &function->inputs;
-    if (call->input_count > inputs->count || call->output_count > function->outputs.count) {
+    if (call->node.input_count > inputs->count ||
+        call->node.output_count > function->outputs.count) {
         return feri_fail(FER_INVALID_MODEL,
                          "node '%s' calls function '%.*s' with %u inputs and %u outputs; it has "
                          "%u and %u",
-                         call->name,
+                         call->node.name,
                          FERI_SPAN_SHOWN(function->base.name),
-                         call->input_count,
-                         call->output_count,
+                         call->node.input_count,
+                         call->node.output_count,
                          (unsigned)inputs->count,
                          (unsigned)function->outputs.count);
     }
     for (uint64_t i = 0; i < inputs->count; i++) {
-        fer_value_id value = i < call->input_count ? call->inputs[i] : FER_NO_VALUE;
+        fer_value_id value = i < call->node.input_count ? call->node.inputs[i] : FER_NO_VALUE;
         FER_TRY(feri_scope_bind(scope, inputs->list[i], value));
     }
-    for (uint32_t o = 0; o < call->output_count; o++) {
+    for (uint32_t o = 0; o < call->node.output_count; o++) {
         feri_span name = function->outputs.list[o];
         FER_TRY(feri_name_map_set(
-            scope->results, (const char *)name.data, name.length, call->outputs[o]));
+            scope->results, (const char *)name.data, name.length, call->node.outputs[o]));
     }
     return FER_OK;
 }
@@ -116,23 +118,23 @@ bind_inputs(feri_scope *scope, const feri_function *function, const feri_draft *
  */
 static fer_status
 copy_output(feri_scope *scope, const feri_frame *frame, fer_value_id from, fer_value_id to) {
-    feri_draft draft = {.op = "Identity",
-                        .domain = "",
-                        .name = frame->source_name,
-                        .source = frame->source,
-                        .version = FERI_ONNX_OPSET};
-    FER_TRY(feri_draft_add_input(scope->im, &draft, from));
-    FER_TRY(feri_draft_add_output(scope->im, &draft, to));
-    return feri_import_append(scope->im, scope->graph, &draft);
+    const feri_gnode node = {.name = frame->source_name,
+                             .source = frame->source,
+                             .inputs = &from,
+                             .input_count = 1,
+                             .formal_count = 1,
+                             .outputs = &to,
+                             .output_count = 1};
+    return feri_expand_value(scope->graph, &node, "Identity", "o0 = Identity(i0)", &from);
 }
 
 static fer_status
 deliver_outputs(feri_scope *scope, const feri_frame *frame, const feri_draft *call) {
     const feri_function *function = frame->function;
-    for (uint32_t o = 0; o < call->output_count; o++) {
+    for (uint32_t o = 0; o < call->node.output_count; o++) {
         feri_span name = function->outputs.list[o];
         fer_value_id value = FER_NO_VALUE;
-        if (call->outputs[o] == FER_NO_VALUE) {
+        if (call->node.outputs[o] == FER_NO_VALUE) {
             continue;
         }
         if (!feri_name_map_get(&scope->names, (const char *)name.data, name.length, &value) ||
@@ -142,8 +144,8 @@ deliver_outputs(feri_scope *scope, const feri_frame *frame, const feri_draft *ca
                              FERI_SPAN_SHOWN(name),
                              FERI_SPAN_SHOWN(function->base.name));
         }
-        if (value != call->outputs[o]) {
-            FER_TRY(copy_output(scope, frame, value, call->outputs[o]));
+        if (value != call->node.outputs[o]) {
+            FER_TRY(copy_output(scope, frame, value, call->node.outputs[o]));
         }
     }
     return FER_OK;
@@ -159,13 +161,13 @@ static fer_status check_call(feri_importer *im, feri_function *function, const f
     if (function->is_active) {
         return feri_fail(FER_INVALID_MODEL,
                          "node '%s': function '%.*s' calls itself",
-                         call->name,
+                         call->node.name,
                          FERI_SPAN_SHOWN(function->base.name));
     }
     if (im->call_count++ >= im->env->limits.max_nodes) {
         return feri_fail(FER_LIMIT,
                          "node '%s': inlining functions makes more than max_nodes (%llu) calls",
-                         call->name,
+                         call->node.name,
                          (unsigned long long)im->env->limits.max_nodes);
     }
     if (function->opsets.list != NULL) {
@@ -184,8 +186,8 @@ fer_status feri_inline_function(feri_scope *scope,
     feri_frame frame = {.function = function,
                         .caller = scope,
                         .call = node,
-                        .source_name = call->name,
-                        .source = call->source};
+                        .source_name = call->node.name,
+                        .source = call->node.source};
     feri_scope inside;
     feri_name_map results;
     feri_scope_init(&inside, im, /*outer=*/NULL, scope->graph);

@@ -220,14 +220,14 @@ static fer_status
 read_body(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_attr *attr) {
     fer_graph *body = NULL;
     FER_TRY(feri_bump_grow(scope->im->scratch,
-                           &draft->bodies,
+                           &draft->node.bodies,
                            &draft->body_capacity,
-                           draft->body_count + 1,
+                           draft->node.body_count + 1,
                            sizeof(fer_graph *)));
     FER_TRY(feri_graph_create(scope->im->env, scope->graph, &body));
-    draft->bodies[draft->body_count] = body;
+    draft->node.bodies[draft->node.body_count] = body;
     attr->type = FER_ATTR_GRAPH;
-    attr->value.graph = draft->body_count++;
+    attr->value.graph = draft->node.body_count++;
     return fill_body(scope, draft, body, proto->bytes);
 }
 

@@ -78,7 +78,7 @@ capture(feri_scope *scope, feri_span name, fer_value_id around, fer_value_id *ou
                            owner->captured_count + 1,
                            sizeof(fer_value_id)));
     FER_TRY(feri_graph_new_capture(
-        scope->graph, text, owner->input_count + owner->captured_count, out_value));
+        scope->graph, text, owner->node.input_count + owner->captured_count, out_value));
     owner->captured[owner->captured_count++] = around;
     scope->graph->values[*out_value].fact = fact;
     return FER_OK;

@@ -20,28 +20,30 @@ static fer_status push_id(
 }
 
 fer_status feri_draft_add_input(feri_importer *im, feri_draft *draft, fer_value_id value) {
-    return push_id(im, &draft->inputs, &draft->input_count, &draft->input_capacity, value);
+    return push_id(
+        im, &draft->node.inputs, &draft->node.input_count, &draft->input_capacity, value);
 }
 
 fer_status feri_draft_add_output(feri_importer *im, feri_draft *draft, fer_value_id value) {
-    return push_id(im, &draft->outputs, &draft->output_count, &draft->output_capacity, value);
+    return push_id(
+        im, &draft->node.outputs, &draft->node.output_count, &draft->output_capacity, value);
 }
 
 fer_status feri_draft_add_attr(feri_importer *im, feri_draft *draft, const fer_attr *attr) {
     FER_TRY(feri_bump_grow(im->scratch,
-                           &draft->attrs,
+                           &draft->node.attrs,
                            &draft->attr_capacity,
-                           draft->attr_count + 1,
+                           draft->node.attr_count + 1,
                            sizeof(fer_attr)));
-    draft->attrs[draft->attr_count++] = *attr;
+    draft->node.attrs[draft->node.attr_count++] = *attr;
     return FER_OK;
 }
 
 static void drop_bodies(feri_draft *draft) {
-    for (uint32_t b = 0; b < draft->body_count; b++) {
-        feri_graph_destroy(draft->bodies[b]);
+    for (uint32_t b = 0; b < draft->node.body_count; b++) {
+        feri_graph_destroy(draft->node.bodies[b]);
     }
-    draft->body_count = 0;
+    draft->node.body_count = 0;
 }
 
 /* ---- appending ---- */
@@ -49,15 +51,16 @@ static void drop_bodies(feri_draft *draft) {
 /* Control ops have the outputs of their bodies; those nobody listed are unwanted. */
 static fer_status fit_outputs(feri_importer *im, feri_draft *draft, const feri_op *op) {
     int32_t kind = feri_control_kind(op);
-    if (kind == FERI_CONTROL_NONE || draft->body_count == 0) {
-        while (draft->output_count > 0 && draft->outputs[draft->output_count - 1] == FER_NO_VALUE) {
-            draft->output_count--;
+    if (kind == FERI_CONTROL_NONE || draft->node.body_count == 0) {
+        while (draft->node.output_count > 0 &&
+               draft->node.outputs[draft->node.output_count - 1] == FER_NO_VALUE) {
+            draft->node.output_count--;
         }
         return FER_OK;
     }
-    uint32_t wanted = draft->bodies[0]->output_count;
+    uint32_t wanted = draft->node.bodies[0]->output_count;
     wanted -= kind == FERI_CONTROL_LOOP && wanted > 0;
-    while (draft->output_count < wanted) {
+    while (draft->node.output_count < wanted) {
         FER_TRY(feri_draft_add_output(im, draft, FER_NO_VALUE));
     }
     return FER_OK;
@@ -75,33 +78,24 @@ static void note_order(feri_importer *im, const fer_graph *graph, const feri_gno
 
 fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *draft) {
     const feri_op *op = NULL;
-    FER_TRY(feri_op_find_for(draft->domain, draft->op, draft->name, &op));
+    FER_TRY(feri_op_find_for(draft->domain, draft->op, draft->node.name, &op));
     FER_TRY(fit_outputs(im, draft, op));
-    uint32_t formal_count = draft->input_count;
+    uint32_t formal_count = draft->node.input_count;
     for (uint32_t c = 0; c < draft->captured_count; c++) {
         FER_TRY(feri_draft_add_input(im, draft, draft->captured[c]));
     }
-    feri_gnode node = {.op = op,
-                       .name = draft->name,
-                       .source = draft->source,
-                       .revision = op->revision,
-                       .input_count = draft->input_count,
-                       .formal_count = formal_count,
-                       .output_count = draft->output_count,
-                       .attr_count = draft->attr_count,
-                       .body_count = draft->body_count,
-                       .inputs = draft->inputs,
-                       .outputs = draft->outputs,
-                       .attrs = draft->attrs,
-                       .bodies = draft->bodies};
-    note_order(im, graph, &node);
-    FER_TRY(feri_graph_check_control(&node));
+    feri_gnode *node = &draft->node;
+    node->op = op;
+    node->revision = op->revision;
+    node->formal_count = formal_count;
+    note_order(im, graph, node);
+    FER_TRY(feri_graph_check_control(node));
     if (graph->parent != NULL) { /* bodies are inferred with the node they belong to */
-        FER_TRY(feri_graph_infer_node_types(graph, &node));
+        FER_TRY(feri_graph_infer_node_types(graph, node));
     }
     feri_gnode *made = NULL;
-    FER_TRY(feri_graph_append_node(graph, &node, &made));
-    draft->body_count = 0; /* the graph's now */
+    FER_TRY(feri_graph_append_node(graph, node, &made));
+    draft->node.body_count = 0; /* the graph's now */
     return graph->parent == NULL ? feri_graph_infer_node_known(graph, made) : FER_OK;
 }
 
@@ -179,15 +173,15 @@ static fer_status draft_names(feri_scope *scope, const feri_node_view *view, fer
         return fer_error_last()->status;
     }
     if (scope->frame != NULL) {
-        draft->name = scope->frame->source_name;
-        draft->source = scope->frame->source;
+        draft->node.name = scope->frame->source_name;
+        draft->node.source = scope->frame->source;
         return FER_OK;
     }
-    draft->source = im->root->source_count++;
-    draft->name = view->base.name.length > 0
-                      ? feri_importer_text(im, view->base.name)
-                      : feri_bump_printf(im->scratch, "%s_%u", draft->op, draft->source);
-    return draft->name != NULL ? FER_OK : fer_error_last()->status;
+    draft->node.source = im->root->source_count++;
+    draft->node.name = view->base.name.length > 0
+                           ? feri_importer_text(im, view->base.name)
+                           : feri_bump_printf(im->scratch, "%s_%u", draft->op, draft->node.source);
+    return draft->node.name != NULL ? FER_OK : fer_error_last()->status;
 }
 
 static fer_status draft_input(feri_scope *scope, feri_draft *draft, feri_span name) {
@@ -200,9 +194,9 @@ static fer_status draft_input(feri_scope *scope, feri_draft *draft, feri_span na
         return feri_fail(FER_INVALID_MODEL,
                          "node '%s' (%s): input %u, '%.*s', is made by no node, input or "
                          "initializer",
-                         draft->name,
+                         draft->node.name,
                          draft->op,
-                         draft->input_count,
+                         draft->node.input_count,
                          FERI_SPAN_SHOWN(name));
     }
     return feri_draft_add_input(scope->im, draft, value);
@@ -219,11 +213,12 @@ static fer_status draft_output(feri_scope *scope, feri_draft *draft, feri_span n
 /* Bodies count on their captures following the inputs, so these are final before bodies are read.
  */
 static fer_status settle_inputs(feri_scope *scope, feri_draft *draft) {
-    while (draft->input_count > 0 && draft->inputs[draft->input_count - 1] == FER_NO_VALUE) {
-        draft->input_count--;
+    while (draft->node.input_count > 0 &&
+           draft->node.inputs[draft->node.input_count - 1] == FER_NO_VALUE) {
+        draft->node.input_count--;
     }
     int is_loop = draft->domain[0] == '\0' && strcmp(draft->op, "Loop") == 0;
-    while (is_loop && draft->input_count < 2) {
+    while (is_loop && draft->node.input_count < 2) {
         FER_TRY(feri_draft_add_input(scope->im, draft, FER_NO_VALUE));
     }
     return FER_OK;
@@ -249,11 +244,11 @@ find_version(const feri_scope *scope, const feri_node_view *view, feri_draft *dr
     }
     if (draft->domain[0] != '\0') {
         const feri_op *op = NULL;
-        FER_TRY(feri_op_find_for(draft->domain, draft->op, draft->name, &op));
+        FER_TRY(feri_op_find_for(draft->domain, draft->op, draft->node.name, &op));
     }
     return feri_fail(FER_INVALID_MODEL,
                      "node '%s' (%s) is of domain '%s', of which the model imports no opset",
-                     draft->name,
+                     draft->node.name,
                      draft->op,
                      draft->domain);
 }
@@ -282,7 +277,7 @@ static fer_status import_node(feri_scope *scope, const feri_node_view *view) {
     fer_status status = make_node(scope, view, &draft);
     drop_bodies(&draft);
     if (status != FER_OK) {
-        feri_error_set_node(draft.name);
+        feri_error_set_node(draft.node.name);
     }
     return status;
 }

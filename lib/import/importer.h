@@ -94,19 +94,14 @@ struct feri_scope {
 };
 
 struct feri_draft {
+    feri_gnode node; /* without op; bodies are the draft's until it is appended */
     const char *op;
     const char *domain;
-    const char *name;
-    uint32_t source;
     int64_t version; /* the opset whose meaning it has; grows while it is upgraded */
-    fer_value_id *inputs;
-    uint32_t input_count, input_capacity;
-    fer_value_id *outputs;
-    uint32_t output_count, output_capacity;
-    fer_attr *attrs;
-    uint32_t attr_count, attr_capacity;
-    fer_graph **bodies; /* the draft's until it is appended */
-    uint32_t body_count, body_capacity;
+    uint32_t input_capacity;
+    uint32_t output_capacity;
+    uint32_t attr_capacity;
+    uint32_t body_capacity;
     fer_value_id *captured; /* what bodies take from around, after the inputs */
     uint32_t captured_count, captured_capacity;
 };

@@ -14,8 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MOST_SHOWN 200 /* of names from the file, in messages */
-
 void feri_source_init(feri_source *source, feri_env *env) {
     memset(source, 0, sizeof(*source));
     source->env = env;
@@ -40,27 +38,16 @@ void feri_source_finish(feri_source *source) {
 
 /* In the C locale whatever the caller's is. */
 static const char *errno_text(int code) {
-    static const struct {
-        int code;
-        const char *text;
-    } texts[] = {
-        {ENOENT,       "no such file or folder"   },
-        {EACCES,       "permission denied"        },
-        {EISDIR,       "it is a folder"           },
-        {ENOTDIR,      "a part of it is no folder"},
-        {ELOOP,        "it is a symbolic link"    },
-        {EMFILE,       "too many open files"      },
-        {ENFILE,       "too many open files"      },
-        {EIO,          "input/output error"       },
-        {ENAMETOOLONG, "the name is too long"     },
-        {ENOMEM,       "out of memory"            },
-    };
-    for (size_t t = 0; t < sizeof(texts) / sizeof(texts[0]); t++) {
-        if (texts[t].code == code) {
-            return texts[t].text;
-        }
+    static const uint8_t codes[] = {
+        ENOENT, EACCES, EISDIR, ENOTDIR, ELOOP, EMFILE, ENFILE, EIO, ENAMETOOLONG, ENOMEM};
+    const char *text = "no such file or folder\0permission denied\0it is a folder\0"
+                       "a part of it is no folder\0it is a symbolic link\0too many open files\0"
+                       "too many open files\0input/output error\0the name is too long\0"
+                       "out of memory\0see errno";
+    for (size_t c = 0; c < sizeof(codes) && codes[c] != code; c++) {
+        text += strlen(text) + 1;
     }
-    return "see errno";
+    return text;
 }
 
 static fer_status io_failed(const char *what, const char *path, int code) {
@@ -159,14 +146,9 @@ static fer_status open_parent(feri_source *source, const char *path) {
     if (slash == NULL) {
         return feri_source_open_folder(source, ".");
     }
-    uint64_t length = slash == path ? 1 : (uint64_t)(slash - path);
-    char *folder = feri_strndup(source->env, path, length);
-    if (folder == NULL) {
-        return fer_error_last()->status;
-    }
-    fer_status status = feri_source_open_folder(source, folder);
-    feri_free(source->env, folder, length + 1);
-    return status;
+    char *folder =
+        feri_bump_strndup(&source->scratch, path, slash == path ? 1 : (uint64_t)(slash - path));
+    return folder != NULL ? feri_source_open_folder(source, folder) : fer_error_last()->status;
 }
 
 fer_status feri_source_open(feri_source *source, const char *path, int maps) {
@@ -184,78 +166,60 @@ fer_status feri_source_open(feri_source *source, const char *path, int maps) {
 /* ---- external data ---- */
 
 static fer_status refuse(feri_span location, feri_span tensor_name, const char *why) {
-    int shown = (int)(location.length < MOST_SHOWN ? location.length : MOST_SHOWN);
-    int named = (int)(tensor_name.length < MOST_SHOWN ? tensor_name.length : MOST_SHOWN);
     return feri_fail(FER_INVALID_MODEL,
                      "tensor '%.*s' has its data in '%.*s': %s; external data must be regular "
                      "files below the model's own folder",
-                     named,
-                     (const char *)tensor_name.data,
-                     shown,
-                     (const char *)location.data,
+                     FERI_SPAN_SHOWN(tensor_name),
+                     FERI_SPAN_SHOWN(location),
                      why);
 }
 
-/* Opens location below folder, a component at a time. text is location with a NUL, and is cut up.
- */
-static fer_status open_below(
-    feri_source *source, char *text, feri_span location, feri_span tensor_name, int *out_file) {
+/* Opens location below folder, a component at a time, and tells what was wrong: NULL when nothing
+ * was. text is location with a NUL, and is cut up. */
+static const char *open_below(feri_source *source, char *text, int *out_file) {
     int folder = source->folder;
-    char *part = text;
-    for (;;) {
+    const char *wrong = NULL;
+    for (char *part = text; part != NULL && wrong == NULL;) {
         char *slash = strchr(part, '/');
         if (slash != NULL) {
-            *slash = '\0';
+            *slash++ = '\0';
         }
-        int is_bad = part[0] == '\0' || strcmp(part, "..") == 0;
-        int is_here = strcmp(part, ".") == 0 && slash != NULL;
-        int next = -1;
-        int code = 0;
-        if (!is_bad && !is_here) {
+        int next = folder;
+        if (part[0] == '\0' || strcmp(part, "..") == 0) {
+            wrong = "it is absolute or has an empty or '..' part";
+        } else if (slash == NULL || strcmp(part, ".") != 0) {
             next = open_file(folder, part, O_NOFOLLOW | (slash != NULL ? O_DIRECTORY : 0));
-            code = errno;
+            wrong = next < 0 ? errno_text(errno) : NULL;
         }
-        if (!is_here) {
-            if (folder != source->folder) {
-                (void)close(folder);
-            }
-            if (is_bad) {
-                return refuse(location, tensor_name, "it is absolute or has an empty or '..' part");
-            }
-            if (next < 0) {
-                return refuse(location, tensor_name, errno_text(code));
-            }
-            folder = next;
+        if (folder != next && folder != source->folder) {
+            (void)close(folder);
         }
-        if (slash == NULL) {
-            *out_file = folder;
-            return FER_OK;
-        }
-        part = slash + 1;
+        folder = next;
+        part = slash;
     }
+    *out_file = folder != source->folder ? folder : -1;
+    return wrong;
 }
 
 static fer_status open_external(feri_source *source,
                                 feri_span location,
                                 feri_span tensor_name,
                                 feri_buffer **out_buffer) {
-    char *text = feri_strndup(source->env, (const char *)location.data, location.length);
+    int file = -1;
+    struct stat info;
+    char *text = feri_bump_strndup(&source->scratch, (const char *)location.data, location.length);
     if (text == NULL) {
         return fer_error_last()->status;
     }
-    int file = -1;
-    fer_status status = open_below(source, text, location, tensor_name, &file);
-    feri_free(source->env, text, location.length + 1);
-    if (status != FER_OK) {
-        return status;
+    const char *wrong = open_below(source, text, &file);
+    if (wrong == NULL && (fstat(file, &info) != 0 || !S_ISREG(info.st_mode))) {
+        wrong = "it is not a regular file";
     }
-    struct stat info;
-    if (fstat(file, &info) != 0 || !S_ISREG(info.st_mode)) {
-        status = refuse(location, tensor_name, "it is not a regular file");
-    } else {
-        status = take_contents(source, file, "external data", out_buffer);
+    fer_status status = wrong != NULL ? refuse(location, tensor_name, wrong)
+                                      : take_contents(source, file, "external data", out_buffer);
+    if (file >= 0) {
+        (void)close(file);
     }
-    (void)close(file);
     return status;
 }
 

@@ -86,13 +86,14 @@ static const char steps[] =
 /* ---- attributes ---- */
 
 fer_attr *feri_up_attr(feri_upgrade *up, const char *name) {
-    return (fer_attr *)(uintptr_t)feri_attr_find(up->draft->attrs, up->draft->attr_count, name);
+    return (fer_attr *)(uintptr_t)feri_attr_find(
+        up->draft->node.attrs, up->draft->node.attr_count, name);
 }
 
 void feri_up_drop(feri_upgrade *up, const char *name) {
     fer_attr *attr = feri_up_attr(up, name);
     if (attr != NULL) {
-        *attr = up->draft->attrs[--up->draft->attr_count];
+        *attr = up->draft->node.attrs[--up->draft->node.attr_count];
     }
 }
 
@@ -113,7 +114,8 @@ void feri_up_set_string(feri_upgrade *up, const char *name, const char *text) {
 }
 
 int feri_up_is_string(feri_upgrade *up, const char *name, const char *text) {
-    return strcmp(feri_attr_string(up->draft->attrs, up->draft->attr_count, name, ""), text) == 0;
+    return strcmp(feri_attr_string(up->draft->node.attrs, up->draft->node.attr_count, name, ""),
+                  text) == 0;
 }
 
 int64_t feri_up_int(feri_upgrade *up, const char *name, int64_t absent) {
@@ -124,7 +126,7 @@ int64_t feri_up_int(feri_upgrade *up, const char *name, int64_t absent) {
     if (attr->type != FER_ATTR_INT && up->status == FER_OK) {
         up->status = feri_fail(FER_INVALID_MODEL,
                                "node '%s' (%s): attribute '%s' is of a wrong type",
-                               up->draft->name,
+                               up->draft->node.name,
                                up->draft->op,
                                name);
     }
@@ -134,16 +136,16 @@ int64_t feri_up_int(feri_upgrade *up, const char *name, int64_t absent) {
 /* ---- operands ---- */
 
 fer_value_id feri_up_input(const feri_upgrade *up, uint32_t index) {
-    return index < up->draft->input_count ? up->draft->inputs[index] : FER_NO_VALUE;
+    return index < up->draft->node.input_count ? up->draft->node.inputs[index] : FER_NO_VALUE;
 }
 
 void feri_up_set_input(feri_upgrade *up, uint32_t index, fer_value_id value) {
     feri_draft *draft = up->draft;
-    while (draft->input_count <= index && up->status == FER_OK) {
+    while (draft->node.input_count <= index && up->status == FER_OK) {
         up->status = feri_draft_add_input(up->im, draft, FER_NO_VALUE);
     }
     if (up->status == FER_OK) {
-        draft->inputs[index] = value;
+        draft->node.inputs[index] = value;
     }
 }
 
@@ -153,69 +155,51 @@ int32_t feri_up_rank(const feri_upgrade *up, fer_value_id value) {
 
 /* ---- new values and nodes ---- */
 
+static void
+evaluate(feri_upgrade *up, feri_gnode *node, const char *text, fer_value_id *out_value) {
+    if (up->status == FER_OK) {
+        node->formal_count = node->input_count;
+        up->status = feri_expand_value(up->graph, node, up->draft->op, text, out_value);
+    }
+}
+
 fer_value_id feri_up_value(feri_upgrade *up, const char *text) {
     enum { NAMED = 3 }; /* texts name operands that a wrong model may leave out */
     feri_draft *draft = up->draft;
-    uint32_t count = draft->input_count;
+    uint32_t count = draft->node.input_count;
     fer_value_id value = FER_NO_VALUE;
     if (count < NAMED) {
         feri_up_set_input(up, NAMED - 1, FER_NO_VALUE);
     }
-    if (up->status == FER_OK) {
-        const feri_gnode node = {.name = draft->name,
-                                 .source = draft->source,
-                                 .inputs = draft->inputs,
-                                 .input_count = draft->input_count,
-                                 .formal_count = draft->input_count,
-                                 .attrs = draft->attrs,
-                                 .attr_count = draft->attr_count};
-        up->status = feri_expand_value(up->graph, &node, draft->op, text, &value);
-    }
-    draft->input_count = count;
+    feri_gnode node = draft->node;
+    node.output_count = 0;
+    evaluate(up, &node, text, &value);
+    draft->node.input_count = count;
     return value;
 }
 
-void feri_up_after(feri_upgrade *up, uint32_t output, const char *op, fer_value_id second) {
-    feri_draft *after = &up->after;
-    fer_value_id made = FER_NO_VALUE;
+void feri_up_after(feri_upgrade *up, uint32_t output, const char *text, fer_value_id second) {
+    fer_value_id *wanted = &up->draft->node.outputs[output];
+    up->after = text;
+    up->after_inputs[1] = second;
+    up->after_output = *wanted;
     if (up->status == FER_OK) {
-        up->status = feri_graph_new_value(up->graph, /*name=*/NULL, FERI_ORIGIN_NODE, &made);
+        up->status = feri_graph_new_value(up->graph, /*name=*/NULL, FERI_ORIGIN_NODE, wanted);
     }
-    *after = (feri_draft){.op = op,
-                          .domain = "",
-                          .name = up->draft->name,
-                          .source = up->draft->source,
-                          .version = FERI_ONNX_OPSET};
-    const fer_value_id inputs[] = {made, second};
-    for (int i = 0; i < 2 && up->status == FER_OK; i++) {
-        up->status = feri_draft_add_input(up->im, after, inputs[i]);
-    }
-    if (up->status == FER_OK) {
-        up->status = feri_draft_add_output(up->im, after, up->draft->outputs[output]);
-    }
-    up->draft->outputs[output] = made;
+    up->after_inputs[0] = *wanted;
 }
 
 fer_status feri_up_refuse(const feri_upgrade *up, const char *what) {
     return feri_fail(FER_UNSUPPORTED,
                      "node '%s': %s of opset %lld %s is not yet supported; convert the model with "
                      "onnx.version_converter",
-                     up->draft->name,
+                     up->draft->node.name,
                      up->draft->op,
                      (long long)up->draft->version,
                      what);
 }
 
 /* ---- the steps ---- */
-
-/* Text of length as long as the import. */
-static const char *keep(feri_upgrade *up, const char *text, size_t length) {
-    const char *copy = feri_bump_strndup(up->im->scratch, text, length);
-    if (copy == NULL) {
-        up->status = fer_error_last()->status;
-    }
-    return copy != NULL ? copy : "";
-}
 
 /* name>2 and name?2 */
 static void to_operand(feri_upgrade *up, const char *name, uint32_t index, int is_nothing_empty) {
@@ -249,56 +233,55 @@ static void set_default(feri_upgrade *up, const char *name, const char *text) {
     }
 }
 
-static void change_attr(feri_upgrade *up, const char *name, char mark, const char *rest) {
+/* word is "name", a mark and the rest, and is cut up. */
+static void change_attr(feri_upgrade *up, char *name) {
+    char *rest = name + strcspn(name, ">?~|=");
+    char mark = *rest;
+    *rest++ = '\0';
     fer_attr *attr = feri_up_attr(up, name);
-    const char *text = strchr(rest, '=');
-    switch (mark) {
-    case '>':
-    case '?':
+    if (mark == '>' || mark == '?') {
         to_operand(up, name, (uint32_t)(rest[0] - '0'), mark == '?');
-        return;
-    case '|':
+    } else if (mark == '|') {
         set_default(up, name, rest);
-        return;
-    case '~':
+    } else if (mark == '~') {
         if (attr != NULL) {
             attr->name = rest;
         }
-        return;
-    default:
-        if (text == NULL || feri_up_is_string(up, name, keep(up, rest, (size_t)(text - rest)))) {
-            feri_up_set_string(up, name, text == NULL ? rest : text + 1);
+    } else {
+        char *text = strchr(rest, '=');
+        if (text != NULL) {
+            *text++ = '\0';
+        }
+        if (text == NULL || feri_up_is_string(up, name, rest)) {
+            feri_up_set_string(up, name, text == NULL ? rest : text);
         }
     }
 }
 
-/* The commands of a line, which ends with the text. */
+/* The commands of a line of length. */
 static void run_line(feri_upgrade *up, const char *at, size_t length) {
-    const char *line = keep(up, at, length);
-    while (*line != '\0' && up->status == FER_OK) {
-        const char *rest = line + strcspn(line, " ");
-        const char *word = keep(up, line, (size_t)(rest - line));
-        switch (word[0]) {
-        case '-':
+    char *word = feri_bump_strndup(up->im->scratch, at, length); /* attributes point to its words */
+    up->status = word != NULL ? FER_OK : fer_error_last()->status;
+    while (up->status == FER_OK && *word != '\0') {
+        char *next = word + strcspn(word, " ");
+        if (*next != '\0') {
+            *next++ = '\0';
+        }
+        if (word[0] == '-') {
             feri_up_drop(up, word + 1);
-            break;
-        case '!':
+        } else if (word[0] == '!') {
             up->draft->op = word + 1;
-            break;
-        case '*':
+        } else if (word[0] == '*') {
             up->status = feri_upgrade_step(up, word[1]);
-            break;
-        case '#':
+        } else if (word[0] == '#') {
             if (feri_up_input(up, 0) != FER_NO_VALUE) { /* else the check of operands tells */
-                feri_up_set_input(up, (uint32_t)(word[1] - '0'), feri_up_value(up, rest));
+                feri_up_set_input(up, (uint32_t)(word[1] - '0'), feri_up_value(up, next));
             }
             return;
-        default: {
-            size_t name = strcspn(word, ">?~|=");
-            change_attr(up, keep(up, word, name), word[name], word + name + 1);
+        } else {
+            change_attr(up, word);
         }
-        }
-        line = rest + strspn(rest, " ");
+        word = next;
     }
 }
 
@@ -341,5 +324,13 @@ fer_status feri_upgrade_and_append(feri_importer *im, fer_graph *graph, feri_dra
     }
     FER_TRY(up.status);
     FER_TRY(feri_import_append(im, graph, draft));
-    return up.after.op != NULL ? feri_import_append(im, graph, &up.after) : FER_OK;
+    if (up.after != NULL) {
+        feri_gnode node = {.name = draft->node.name, .source = draft->node.source};
+        node.inputs = up.after_inputs;
+        node.input_count = 2;
+        node.outputs = &up.after_output;
+        node.output_count = 1;
+        evaluate(&up, &node, up.after, &up.after_inputs[0]);
+    }
+    return up.status;
 }

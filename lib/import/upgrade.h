@@ -16,7 +16,9 @@ typedef struct feri_upgrade {
     fer_graph *graph;
     feri_draft *draft;
     fer_status status;
-    feri_draft after; /* op NULL: none */
+    const char *after; /* the text of what comes after the draft, NULL: nothing */
+    fer_value_id after_inputs[2];
+    fer_value_id after_output;
 } feri_upgrade;
 
 /* upgrade_steps.c: the steps that the text of upgrade.c names by a letter. */
@@ -48,9 +50,9 @@ int32_t feri_up_rank(const feri_upgrade *up, fer_value_id value);
 
 /* The value of a text (feri_expand_value) in the draft's operands and attributes. */
 fer_value_id feri_up_value(feri_upgrade *up, const char *text);
-/* The draft's output gets a value of its own, and a node after the draft makes the old one from it
- * and second. */
-void feri_up_after(feri_upgrade *up, uint32_t output, const char *op, fer_value_id second);
+/* The draft's output gets a value of its own, i0 in a text that makes the old one, o0, from it and
+ * second, i1. */
+void feri_up_after(feri_upgrade *up, uint32_t output, const char *text, fer_value_id second);
 
 fer_status feri_up_refuse(const feri_upgrade *up, const char *what);
 

@@ -20,7 +20,7 @@ typedef struct sample_scan {
 
 static fer_status sample_operands(feri_upgrade *up, sample_scan *sample) {
     const feri_draft *draft = up->draft;
-    uint32_t formals = draft->input_count - 1;
+    uint32_t formals = draft->node.input_count - 1;
     uint32_t count = formals + draft->captured_count;
     feri_bump *scratch = up->im->scratch;
     sample->inputs = FERI_BUMP_ARRAY(scratch, fer_value_id, count);
@@ -66,8 +66,8 @@ static fer_status fill_sample(feri_upgrade *up, sample_scan *sample, int64_t sca
     FER_TRY(sample_operands(up, sample));
     FER_TRY(sample_attrs(up, sample, scanned));
     sample->node.op = feri_op_find("", "Scan");
-    sample->node.name = draft->name;
-    sample->node.source = draft->source;
+    sample->node.name = draft->node.name;
+    sample->node.source = draft->node.source;
     sample->node.revision = sample->node.op->revision;
     sample->node.inputs = sample->inputs;
     sample->node.outputs = sample->outputs;
@@ -88,17 +88,17 @@ fer_status feri_upgrade_scan_9(feri_upgrade *up) {
     feri_draft *draft = up->draft;
     int64_t scanned = feri_up_int(up, "num_scan_inputs", 0);
     FER_TRY(up->status);
-    if (draft->body_count != 1 || draft->input_count < 2) {
+    if (draft->node.body_count != 1 || draft->node.input_count < 2) {
         return feri_fail(
-            FER_INVALID_MODEL, "node '%s': Scan needs a body and inputs to scan", draft->name);
+            FER_INVALID_MODEL, "node '%s': Scan needs a body and inputs to scan", draft->node.name);
     }
-    if (draft->inputs[0] != FER_NO_VALUE) {
+    if (draft->node.inputs[0] != FER_NO_VALUE) {
         return feri_up_refuse(up, "with sequence_lens");
     }
     sample_scan sample;
     memset(&sample, 0, sizeof(sample));
     FER_TRY(feri_graph_create(up->im->env, up->graph, &sample.graph));
-    fer_status status = feri_graph_adopt(sample.graph, draft->bodies[0], &sample.inner);
+    fer_status status = feri_graph_adopt(sample.graph, draft->node.bodies[0], &sample.inner);
     if (status == FER_OK) {
         status = fill_sample(up, &sample, scanned);
     }
@@ -107,10 +107,12 @@ fer_status feri_upgrade_scan_9(feri_upgrade *up) {
         feri_graph_destroy(sample.graph);
         return status;
     }
-    feri_graph_destroy(draft->bodies[0]);
-    draft->bodies[0] = sample.graph;
-    memmove(draft->inputs, draft->inputs + 1, --draft->input_count * sizeof(*draft->inputs));
+    feri_graph_destroy(draft->node.bodies[0]);
+    draft->node.bodies[0] = sample.graph;
+    memmove(draft->node.inputs,
+            draft->node.inputs + 1,
+            --draft->node.input_count * sizeof(*draft->node.inputs));
     feri_up_drop(up, "directions");
-    feri_up_set_int(up, "num_scan_inputs", draft->input_count);
+    feri_up_set_int(up, "num_scan_inputs", draft->node.input_count);
     return up->status;
 }

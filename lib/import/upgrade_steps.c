@@ -52,7 +52,7 @@ static fer_status broadcast(feri_upgrade *up) {
             if (count < 0 || rank_b + count > FER_MAX_RANK) {
                 return feri_fail(FER_INVALID_MODEL,
                                  "node '%s' (%s): axis does not fit the ranks of its operands",
-                                 up->draft->name,
+                                 up->draft->node.name,
                                  up->draft->op);
             }
         }
@@ -100,7 +100,7 @@ static fer_status cast(feri_upgrade *up) {
     }
     return feri_fail(FER_INVALID_MODEL,
                      "node '%s': Cast to '%s', which is no element type",
-                     up->draft->name,
+                     up->draft->node.name,
                      attr->value.s.data);
 }
 
@@ -110,13 +110,13 @@ static void softmax(feri_upgrade *up) {
     int64_t axis = feri_up_int(up, "axis", 1);
     int32_t rank = feri_up_rank(up, feri_up_input(up, 0));
     int is_last = axis == -1 || (rank >= 1 && axis == rank - 1);
-    if (feri_up_input(up, 0) == FER_NO_VALUE || up->draft->output_count != 1) {
+    if (feri_up_input(up, 0) == FER_NO_VALUE || up->draft->node.output_count != 1) {
         return;
     }
     if (!is_last) {
         fer_value_id shape = feri_up_value(up, "v = Shape(i0)");
         feri_up_set_input(up, 0, feri_up_value(up, "v = Flatten(i0, axis=@axis|1)"));
-        feri_up_after(up, 0, "Reshape", shape);
+        feri_up_after(up, 0, "o0 = Reshape(i0, i1)", shape);
     }
     feri_up_set_int(up, "axis", -1);
 }
@@ -130,8 +130,9 @@ static fer_status spatial(feri_upgrade *up) {
 /* The mask was of the data's dtype. */
 static void dropout(feri_upgrade *up) {
     fer_value_id x = feri_up_input(up, 0);
-    if (up->draft->output_count > 1 && up->draft->outputs[1] != FER_NO_VALUE && x != FER_NO_VALUE) {
-        feri_up_after(up, 1, "CastLike", x);
+    if (up->draft->node.output_count > 1 && up->draft->node.outputs[1] != FER_NO_VALUE &&
+        x != FER_NO_VALUE) {
+        feri_up_after(up, 1, "o0 = CastLike(i0, i1)", x);
     }
 }
 
@@ -144,7 +145,7 @@ static fer_status group_norm(feri_upgrade *up) {
     return feri_fail(FER_INVALID_MODEL,
                      "node '%s': GroupNormalization needs three operands and num_groups above 0 "
                      "(%lld)",
-                     up->draft->name,
+                     up->draft->node.name,
                      (long long)groups);
 }
 
@@ -196,14 +197,15 @@ static void resize(feri_upgrade *up) {
 /* An empty constant is how exporters leave roi, scales or sizes out. */
 static void tidy_resize(feri_upgrade *up) {
     feri_draft *draft = up->draft;
-    for (uint32_t i = 1; i < draft->input_count; i++) {
-        const fer_tensor *tensor = constant_of(up, draft->inputs[i]);
+    for (uint32_t i = 1; i < draft->node.input_count; i++) {
+        const fer_tensor *tensor = constant_of(up, draft->node.inputs[i]);
         if (tensor != NULL && fer_tensor_element_count(tensor) == 0) {
-            draft->inputs[i] = FER_NO_VALUE;
+            draft->node.inputs[i] = FER_NO_VALUE;
         }
     }
-    while (draft->input_count > 1 && draft->inputs[draft->input_count - 1] == FER_NO_VALUE) {
-        draft->input_count--;
+    while (draft->node.input_count > 1 &&
+           draft->node.inputs[draft->node.input_count - 1] == FER_NO_VALUE) {
+        draft->node.input_count--;
     }
 }
 
@@ -220,8 +222,9 @@ fer_status feri_upgrade_step(feri_upgrade *up, char letter) {
         status = group_norm(up);
     } else if (letter == 'l' && (FERI_HAS_OP(LpPool) || FERI_HAS_OP(GlobalLpPool))) {
         status = lp_pool(up);
-    } else if (letter == 'n' && feri_up_input(up, 1) == FER_NO_VALUE && draft->output_count > 0) {
-        feri_up_set_int(up, "num_outputs", draft->output_count);
+    } else if (letter == 'n' && feri_up_input(up, 1) == FER_NO_VALUE &&
+               draft->node.output_count > 0) {
+        feri_up_set_int(up, "num_outputs", draft->node.output_count);
     } else if (letter == 'p' && FERI_HAS_OP(PRelu)) {
         prelu(up);
     } else if (letter == 'r' && FERI_HAS_OP(Resize)) {
@@ -234,10 +237,11 @@ fer_status feri_upgrade_step(feri_upgrade *up, char letter) {
         tidy_resize(up);
     } else if (letter == 'x') {
         softmax(up);
-    } else if (letter == '1' && draft->output_count > 1) {
-        draft->output_count = 1; /* the others were for training; exporters listed them unused */
-    } else if (letter == '2' && draft->input_count > 2) {
-        draft->input_count = 2;
+    } else if (letter == '1' && draft->node.output_count > 1) {
+        draft->node.output_count =
+            1; /* the others were for training; exporters listed them unused */
+    } else if (letter == '2' && draft->node.input_count > 2) {
+        draft->node.input_count = 2;
     }
     return status != FER_OK ? status : up->status;
 }
