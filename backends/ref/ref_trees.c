@@ -156,8 +156,8 @@ static int is_true(feri_ref_call *call, uint64_t node, double value, const uint6
     double split;
     feri_ref_load_int(call, &p->mode, node, 1, 1, &mode);
     feri_ref_load_real(call, &p->split, node, 1, 1, &split);
-    if (isnan(value) && p->tracks_true && p->tracks_true[node]) {
-        return 1;
+    if (isnan(value)) { /* a missing value, also where the mode is NEQ */
+        return p->tracks_true && p->tracks_true[node];
     }
     switch (mode) {
     case LEQ:
