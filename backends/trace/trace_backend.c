@@ -56,6 +56,7 @@ static fer_status create(void *self, const fer_create_args *args, void **out_bac
     fer_create_args inner_args = *args;
     inner_args.struct_size = sizeof(inner_args); /* a longer one's tail was not copied */
     inner_args.inner = NULL;
+    inner_args.options = ""; /* ours; the host gives the inner one its own */
     fer_status status = args->inner->core->create(args->inner->self, &inner_args, &backend->handle);
     feri_trace_say(host,
                    "trace: create(%s, options \"%s\") -> %s, backend %p",

@@ -245,7 +245,9 @@ typedef struct fer_create_args {
     uint32_t struct_size;
     uint32_t reserved;
     const fer_host *host;
-    const char *options; /* the manifest's options line, "" if none */
+    const char
+        *options; /* the manifest's options line, "" if none. A wrapper gives its inner module
+                     "", which then gets that of its own manifest. */
     const struct fer_backend_module
         *inner; /* wrappers: the complete (defaults filled) module they wrap */
     const struct fer_backend_module

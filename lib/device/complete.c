@@ -16,6 +16,7 @@ struct feri_adapter {
         original; /* tables point at the copies below, zero where the module's were short */
     const fer_backend_module *inner; /* of a wrapper in use: what it wraps, whoever creates it */
     const fer_backend_module *reference;
+    const char *options; /* of its manifest: for wrappers, which have none for it */
     fer_backend_core core;
     fer_backend_instances instances;
     fer_backend_memory memory;
@@ -70,14 +71,17 @@ static fer_status core_create(void *self, const fer_create_args *args, void **ou
         return FER_INVALID_ARGUMENT; /* there is no host to tell */
     }
     const fer_host *host = args->host;
-    fer_create_args wrapping;
-    if (adapter->inner != NULL) { /* a wrapper around this one cannot know what this one wraps */
-        wrapping = (fer_create_args){.struct_size = sizeof(wrapping),
-                                     .host = host,
-                                     .options = args->options,
-                                     .inner = adapter->inner,
-                                     .reference = adapter->reference};
-        args = &wrapping;
+    fer_create_args own;
+    int has_options = args->options != NULL && args->options[0] != 0;
+    /* A wrapper around this one knows neither what this one wraps nor what its manifest says. */
+    if (adapter->inner != NULL || (!has_options && adapter->options[0] != 0)) {
+        own = (fer_create_args){.struct_size = sizeof(own),
+                                .host = host,
+                                .options = has_options ? args->options : adapter->options,
+                                .inner = adapter->inner != NULL ? adapter->inner : args->inner,
+                                .reference =
+                                    adapter->inner != NULL ? adapter->reference : args->reference};
+        args = &own;
     }
     a_backend *backend = host->alloc(host->self, sizeof(*backend), 16);
     if (backend == NULL) {
@@ -734,6 +738,7 @@ fer_status feri_module_complete(feri_backend *backend, const fer_backend_module 
         return fer_error_last()->status;
     }
     backend->adapter = adapter;
+    adapter->options = backend->options;
     adapter->original = *module;
     table_copy(&adapter->core, sizeof(adapter->core), module->core);
     table_copy(&adapter->instances, sizeof(adapter->instances), module->instances);
