@@ -60,8 +60,9 @@ class Suite:
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else [{"sums": {}}]
         return done, {line["case"].removeprefix("abi/"): line for line in lines[:-1]}, lines[-1]["sums"]
 
-    def manifest(self, name, module):
-        (self.folder / f"{name}.backend").write_text(f"name={name}\nmodule={Path(module).resolve()}\nabi_min=1\nabi_max=1\noptions=\n")
+    def manifest(self, name, module, options=""):
+        (self.folder / f"{name}.backend").write_text(
+            f"name={name}\nmodule={Path(module).resolve()}\nabi_min=1\nabi_max=1\noptions={options}\n")
 
 
 def check_passes(suite, devices):
@@ -74,8 +75,13 @@ def check_passes(suite, devices):
             check(all(line["result"] == "pass" or line.get("message") for line in lines.values()), f"{device}: not claimed without a reason")
 
 
-def check_loss(suite):
-    for device in ("sim:0", "sim:2", "trace(sim:0)"):
+def check_loss(suite, module):
+    suite.manifest("sim", module, "lost_at_call=6")
+    for device in ("sim:0", "trace(sim:0)", "check(trace(sim:0))"):
+        _, lines, sums = suite.report(device, "--case", "abi/run/again")
+        check(sums.get("fail") == 1 and "DEVICE_LOST" in lines["run/again"]["message"], f"{device} by its manifest's options: {lines}")
+    suite.manifest("sim", module)
+    for device in ("sim:0", "sim:2"):
         _, lines, sums = suite.report(device, "--case", "abi/lost/latches", "--lose", "lost_at_call=%")
         check(sums.get("pass") == 1, f"{device} when it is lost: {lines}")
     _, lines, sums = suite.report("null", "--case", "abi/lost/latches", "--lose", "lost_at_call=%")
@@ -151,7 +157,7 @@ def main():
         check_names(suite)
         check_passes(suite, devices)
         if args.sim:
-            check_loss(suite)
+            check_loss(suite, args.sim)
         if not args.sane_only:
             check_broken(suite, args.include, args.compiler)
             check_expectations(suite)

@@ -167,7 +167,8 @@ typedef struct abi_graph {
     uint64_t constant_count;
     uint32_t op, arity;
     int32_t kind;
-    int64_t rows; /* what the first dim is at the run, where it is not fixed */
+    fer_status asked; /* FER_OK, or how claim failed */
+    int64_t rows;     /* what the first dim is at the run, where it is not fixed */
 } abi_graph;
 /* A graph of that kind whose nodes the device takes, or the end of life and case as not claimed. */
 void abi_graph_pick(abi_life *life, int32_t kind, abi_graph *out);

@@ -159,12 +159,13 @@ static fer_status constant_make(abi_graph *self, abi_life *life) {
     return FER_OK;
 }
 
-static int is_taken(abi_life *life, const abi_graph *graph) {
+static int is_taken(abi_life *life, abi_graph *graph) {
     fer_support supports[ABI_NODES] = {0};
     for (uint32_t i = 0; i < ABI_NODES; i++) {
         supports[i].struct_size = sizeof supports[i];
     }
-    if (life->m->compiler->claim(life->device, &graph->graph, supports) != FER_OK) {
+    graph->asked = life->m->compiler->claim(life->device, &graph->graph, supports);
+    if (graph->asked != FER_OK) {
         return 0;
     }
     for (uint32_t i = 0; i < graph->graph.node_count; i++) {
@@ -192,8 +193,8 @@ int abi_graph_find(abi_life *life, int32_t kind, abi_graph *out) {
         if (kind == ABI_CONSTANT && constant_make(out, life) != FER_OK) {
             return 0;
         }
-        if (is_taken(life, out)) {
-            return 1;
+        if (is_taken(life, out) || out->asked != FER_OK) {
+            return out->asked == FER_OK;
         }
     }
     return 0;
@@ -208,7 +209,9 @@ void abi_graph_pick(abi_life *life, int32_t kind, abi_graph *out) {
                                         "rank 0",
                                         "rank 8",
                                         "2^18 elements"};
+    out->asked = FER_OK;
     if (!abi_graph_find(life, kind, out)) {
+        abi_ok(life->suite, out->asked, "claim");
         abi_life_close(life);
         abi_skip(life->suite, "the device takes none of the suite's graphs with %s", names[kind]);
     }
