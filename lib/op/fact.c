@@ -9,18 +9,6 @@
 
 #include <string.h>
 
-double feri_sym_as_f64(feri_sym element) {
-    double value;
-    memcpy(&value, &element.number, sizeof(value));
-    return value;
-}
-
-feri_sym feri_sym_from_f64(double value) {
-    feri_sym element = {0, 0};
-    memcpy(&element.number, &value, sizeof(value));
-    return element;
-}
-
 fer_status
 feri_fact_set_dims(feri_fact *fact, feri_bump *bump, int32_t rank, const feri_sym *dims) {
     if (rank > FER_MAX_RANK) {

@@ -209,6 +209,15 @@ void feri_infer_equal(feri_infer *call, feri_sym a, feri_sym b, const char *what
     feri_infer_fail(call, "%s must be equal, they are %s and %s", what, left, right);
 }
 
+void feri_infer_dims_equal(feri_infer *call,
+                           const feri_fact *a,
+                           int32_t a_index,
+                           const feri_fact *b,
+                           int32_t b_index,
+                           const char *what) {
+    feri_infer_equal(call, feri_infer_dim(a, a_index), feri_infer_dim(b, b_index), what);
+}
+
 feri_sym feri_infer_same(feri_infer *call, feri_sym a, feri_sym b, const char *what) {
     feri_infer_equal(call, a, b, what);
     return feri_sym_is_unknown(a) || feri_sym_is_number(b) ? b : a;

@@ -27,7 +27,8 @@
 fer_status feri_infer_fail(feri_infer *call, const char *format, ...)
     __attribute__((format(printf, 2, 3), cold));
 
-/* The operand, NULL when left out; the result, NULL when nobody wants it. */
+/* The operand, NULL when left out (call->in[i] where the row requires it); the result, NULL when
+ * nobody wants it. */
 feri_fact *feri_infer_in(const feri_infer *call, uint32_t index);
 feri_fact *feri_infer_out(const feri_infer *call, uint32_t index);
 /* A dim of an operand, counted from the end when negative; unknown when there is no such. */
@@ -72,6 +73,12 @@ int feri_infer_axes_operand(feri_infer *call,
 int feri_infer_rank(feri_infer *call, uint32_t index, int32_t least, int32_t most);
 /* Dims a and b must be equal; what names them in the sentence. */
 void feri_infer_equal(feri_infer *call, feri_sym a, feri_sym b, const char *what);
+void feri_infer_dims_equal(feri_infer *call,
+                           const feri_fact *a,
+                           int32_t a_index,
+                           const feri_fact *b,
+                           int32_t b_index,
+                           const char *what);
 /* The same; returns the one that says more. */
 feri_sym feri_infer_same(feri_infer *call, feri_sym a, feri_sym b, const char *what);
 /* Arithmetic whose overflow of numbers is INVALID_MODEL. */

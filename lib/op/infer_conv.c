@@ -27,8 +27,8 @@ static feri_sym read_group(feri_infer *call, feri_sym dim) {
 }
 
 static void conv(feri_infer *call, uint32_t w_index, uint32_t b_index) {
-    const feri_fact *x = feri_infer_in(call, 0);
-    const feri_fact *w = feri_infer_in(call, w_index);
+    const feri_fact *x = call->in[0];
+    const feri_fact *w = call->in[w_index];
     feri_window window;
     feri_sym dims[FER_MAX_RANK] = {feri_infer_dim(x, 0), feri_infer_dim(w, 0)};
     feri_infer_window(call, x, w, &window);
@@ -93,8 +93,8 @@ static feri_sym transposed_dim(
 }
 
 void feri_infer_conv_transpose(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
-    const feri_fact *w = feri_infer_in(call, 1);
+    const feri_fact *x = call->in[0];
+    const feri_fact *w = call->in[1];
     feri_window window;
     int64_t padding[FER_MAX_RANK];
     int64_t shape[FER_MAX_RANK];
@@ -105,7 +105,7 @@ void feri_infer_conv_transpose(feri_infer *call) {
     feri_sym dims[FER_MAX_RANK] = {
         feri_infer_dim(x, 0),
         feri_infer_mul(call, feri_infer_dim(w, 1), read_group(call, channels))};
-    feri_infer_equal(call, feri_infer_dim(x, 1), channels, "X's channels and W's first dim");
+    feri_infer_dims_equal(call, x, 1, w, 0, "X's channels and W's first dim");
     check_bias(call, 2, dims[1]);
     for (int32_t i = 0; i < window.spatial; i++) {
         dims[2 + i] = has_shape
@@ -119,7 +119,7 @@ void feri_infer_conv_transpose(feri_infer *call) {
 
 /* input [N, C * product(block), L] -> [N, C, image_shape...]. */
 void feri_infer_col2im(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     uint32_t image_count;
     uint32_t block_count;
     FERI_STEP(feri_infer_rank(call, 0, 3, 3));
@@ -160,7 +160,7 @@ void feri_infer_col2im(feri_infer *call) {
 
 /* input [B, C, L], weight [C, 1, k], bias [C], past and present state [B, C, k-1]. */
 void feri_infer_causal_conv(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     const feri_fact *weight = feri_infer_in(call, 1);
     const feri_fact *past = feri_infer_in(call, 3);
     const char *activation = feri_infer_string(call, "activation", "none");

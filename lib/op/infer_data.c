@@ -21,7 +21,7 @@ static int is_nonzero(int is_float, feri_sym element) {
 
 /* Their positions, a column each, when all elements are known. */
 void feri_infer_non_zero(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     int is_float = feri_infer_is_float(in->dtype);
     uint32_t count;
     uint32_t out_count;
@@ -53,7 +53,7 @@ void feri_infer_non_zero(feri_infer *call) {
 
 /* The pieces that Compress and Unique choose from: slices along the attribute axis, or elements. */
 static feri_sym piece_count(feri_infer *call, int32_t *out_axis) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     *out_axis = -1;
     if (!feri_attr_find(call->attrs, call->attr_count, "axis")) {
         return feri_fact_count(in, call->terms);
@@ -64,7 +64,7 @@ static feri_sym piece_count(feri_infer *call, int32_t *out_axis) {
 
 /* Result 0 has that many pieces, chosen ones. */
 static void set_chosen(feri_infer *call, feri_sym chosen) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     feri_sym dims[FER_MAX_RANK];
     int32_t axis;
     piece_count(call, &axis);
@@ -95,7 +95,7 @@ void feri_infer_unique(feri_infer *call) {
 }
 
 void feri_infer_non_max_suppression(feri_infer *call) {
-    const feri_fact *boxes = feri_infer_in(call, 0);
+    const feri_fact *boxes = call->in[0];
     const feri_fact *scores = feri_infer_in(call, 1);
     FERI_STEP(feri_infer_rank(call, 0, 3, 3));
     FERI_STEP(feri_infer_rank(call, 1, 3, 3));
@@ -119,7 +119,7 @@ void feri_infer_non_max_suppression(feri_infer *call) {
 /* ---- upper bounds ---- */
 
 static void bound_non_zero(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     const feri_fact *out = feri_infer_out(call, 0);
     feri_sym dims[2] = {position_count(in), feri_fact_count(in, call->terms)};
     if (feri_sym_is_unknown(feri_infer_dim(out, 1))) {
@@ -130,7 +130,7 @@ static void bound_non_zero(feri_infer *call) {
 static void bound_compress(feri_infer *call) {
     int32_t axis;
     feri_sym pieces = piece_count(call, &axis);
-    set_chosen(call, feri_sym_min(call->terms, pieces, feri_infer_dim(feri_infer_in(call, 1), 0)));
+    set_chosen(call, feri_sym_min(call->terms, pieces, feri_infer_dim(call->in[1], 0)));
 }
 
 static void bound_unique(feri_infer *call) {
@@ -199,7 +199,7 @@ void feri_infer_reverse_sequence(feri_infer *call) {
     }
     FERI_STEP(feri_infer_rank(call, 0, 2, FER_MAX_RANK));
     FERI_STEP(feri_infer_rank(call, 1, 1, 1));
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     const feri_fact *lengths = feri_infer_in(call, 1);
     if (in->rank >= 2 && lengths->rank == 1) {
         FERI_STEP(feri_infer_equal(
@@ -211,5 +211,5 @@ void feri_infer_reverse_sequence(feri_infer *call) {
 void feri_infer_trilu(feri_infer *call) {
     FERI_STEP(feri_infer_rank(call, 0, 2, FER_MAX_RANK));
     FERI_STEP(feri_infer_rank(call, 1, 0, 1));
-    feri_infer_set_like(call, 0, feri_infer_in(call, 0));
+    feri_infer_set_like(call, 0, call->in[0]);
 }

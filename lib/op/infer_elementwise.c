@@ -8,7 +8,7 @@
 
 /* Result 0 like operand 0. */
 void feri_infer_unary(feri_infer *call) {
-    feri_infer_set_like(call, 0, feri_infer_in(call, 0));
+    feri_infer_set_like(call, 0, call->in[0]);
     feri_infer_evaluate(call);
 }
 
@@ -32,7 +32,7 @@ void feri_infer_broadcast_all(feri_infer *call) {
 
 /* Result 0 like operand 0, which operand 1 broadcasts to. */
 void feri_infer_prelu(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     feri_infer_fits(call, 1, x->rank, x->dims);
     feri_infer_set_like(call, 0, x);
 }
@@ -47,14 +47,14 @@ void feri_infer_clip(feri_infer *call) {
 void feri_infer_identity(feri_infer *call) {
     feri_fact *out = feri_infer_out(call, 0);
     if (out) { /* constants stay constants */
-        call->status = feri_fact_copy(feri_infer_in(call, 0), call->bump, out);
+        call->status = feri_fact_copy(call->in[0], call->bump, out);
     }
 }
 
 /* ---- casts ---- */
 
 static void cast_to(feri_infer *call, fer_dtype to) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     uint32_t count;
     feri_infer_set_like(call, 0, in);
     feri_infer_set_dtype(call, 0, to);
@@ -71,11 +71,11 @@ void feri_infer_cast_op(feri_infer *call) {
     cast_to(call, feri_infer_dtype_attr(call, "to", FER_DTYPE_NONE, ~complex_bits));
 }
 
-void feri_infer_cast_like(feri_infer *call) { cast_to(call, feri_infer_in(call, 1)->dtype); }
+void feri_infer_cast_like(feri_infer *call) { cast_to(call, call->in[1]->dtype); }
 
 /* The last dim scales by the ratio of the element sizes. */
 void feri_infer_bit_cast(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     feri_fact *out = feri_infer_out(call, 0);
     fer_dtype to = FER_DTYPE_NONE;
     FERI_STEP(to = feri_infer_dtype_attr(call, "to", FER_DTYPE_NONE, ~(1u << FER_STRING)));
@@ -98,7 +98,7 @@ void feri_infer_bit_cast(feri_infer *call) {
 
 /* Result 0 like operand 0; the attribute axis must fit, a scalar being a vector of one. */
 void feri_infer_along_axis(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     int64_t absent = call->op->number == FER_OP_TensorScatter ? -2 : -1;
     if (in->rank >= 0) {
         feri_infer_axis_attr(call, absent, in->rank ? in->rank : 1);
@@ -108,7 +108,7 @@ void feri_infer_along_axis(feri_infer *call) {
 
 /* Like operand 0, and a mask of the same dims. */
 void feri_infer_dropout(feri_infer *call) {
-    feri_infer_set_like(call, 0, feri_infer_in(call, 0));
-    feri_infer_set_like(call, 1, feri_infer_in(call, 0));
+    feri_infer_set_like(call, 0, call->in[0]);
+    feri_infer_set_like(call, 1, call->in[0]);
     feri_infer_set_dtype(call, 1, FER_BOOL);
 }

@@ -52,8 +52,8 @@ static void evaluate_gather(feri_infer *call, feri_sym dim, uint32_t inner) {
 }
 
 void feri_infer_gather(feri_infer *call) {
-    const feri_fact *data = feri_infer_in(call, 0);
-    const feri_fact *indices = feri_infer_in(call, 1);
+    const feri_fact *data = call->in[0];
+    const feri_fact *indices = call->in[1];
     feri_sym dims[2 * FER_MAX_RANK];
     uint32_t inner = 1;
     int32_t at = 0;
@@ -137,7 +137,7 @@ element_axis(feri_infer *call, const feri_fact *data, int32_t *out_axis, int *ou
 }
 
 void feri_infer_gather_elements(feri_infer *call) {
-    const feri_fact *data = feri_infer_in(call, 0);
+    const feri_fact *data = call->in[0];
     const feri_fact *indices = feri_infer_in(call, 1);
     int32_t axis = 0;
     int is_known;
@@ -157,7 +157,7 @@ void feri_infer_gather_elements(feri_infer *call) {
 }
 
 void feri_infer_scatter_elements(feri_infer *call) {
-    const feri_fact *data = feri_infer_in(call, 0);
+    const feri_fact *data = call->in[0];
     const feri_fact *indices = feri_infer_in(call, 1);
     const feri_fact *updates = feri_infer_in(call, 2);
     int32_t axis = 0;
@@ -244,7 +244,7 @@ static uint32_t count_from(const feri_fact *fact, int32_t first, int32_t end) {
 }
 
 void feri_infer_gather_nd(feri_infer *call) {
-    const feri_fact *data = feri_infer_in(call, 0);
+    const feri_fact *data = call->in[0];
     const feri_fact *indices = feri_infer_in(call, 1);
     int64_t batch = feri_infer_int(call, "batch_dims", 0);
     int64_t size;
@@ -314,7 +314,7 @@ static void check_updates(feri_infer *call, const feri_fact *data, int64_t size)
 }
 
 void feri_infer_scatter_nd(feri_infer *call) {
-    const feri_fact *data = feri_infer_in(call, 0);
+    const feri_fact *data = call->in[0];
     int64_t size;
     uint32_t count;
     uint32_t tuple_count;
@@ -354,7 +354,7 @@ void feri_infer_scatter_nd(feri_infer *call) {
 /* ---- OneHot ---- */
 
 void feri_infer_one_hot(feri_infer *call) {
-    const feri_fact *indices = feri_infer_in(call, 0);
+    const feri_fact *indices = call->in[0];
     uint32_t count;
     int32_t axis;
     FERI_STEP(feri_infer_rank(call, 1, 0, 1));

@@ -65,7 +65,7 @@ void feri_infer_concat(feri_infer *call) {
 
 void feri_infer_split(feri_infer *call) {
     feri_terms *terms = call->terms;
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     uint32_t parts = call->out_count;
     uint32_t count = 0;
     feri_sym dims[FER_MAX_RANK];
@@ -108,7 +108,7 @@ void feri_infer_split(feri_infer *call) {
 /* ---- Pad ---- */
 
 void feri_infer_pad(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     uint32_t mode = feri_infer_choice(call, "mode", "constant, reflect, edge, wrap");
     int32_t axes[FER_MAX_RANK];
     feri_sym dims[FER_MAX_RANK];

@@ -7,7 +7,7 @@
 #include "op/infer.h"
 
 void feri_infer_transpose(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     uint32_t count;
     const int64_t *perm = feri_infer_ints(call, "perm", &count);
     int32_t axes[FER_MAX_RANK];
@@ -106,7 +106,7 @@ static void find_dim(feri_infer *call, reshape *r) {
 }
 
 void feri_infer_reshape(feri_infer *call) {
-    const feri_fact *data = feri_infer_in(call, 0);
+    const feri_fact *data = call->in[0];
     int32_t count;
     const feri_sym *shape = feri_infer_shape_operand(call, 1, &count);
     reshape r = {.left = data->rank < 0 ? feri_sym_unknown() : feri_sym_number(1),
@@ -120,7 +120,7 @@ void feri_infer_reshape(feri_infer *call) {
 }
 
 void feri_infer_flatten(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     int64_t axis = feri_infer_int(call, "axis", 1);
     feri_sym dims[2] = {feri_sym_number(1), feri_sym_number(1)};
     if (in->rank < 0) {
@@ -146,7 +146,7 @@ void feri_infer_flatten(feri_infer *call) {
 /* ---- Squeeze and Unsqueeze ---- */
 
 void feri_infer_squeeze(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     const feri_fact *axes = feri_infer_in(call, 1);
     const feri_sym one = feri_sym_number(1);
     int32_t count;
@@ -179,8 +179,8 @@ void feri_infer_squeeze(feri_infer *call) {
 }
 
 void feri_infer_unsqueeze(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
-    feri_sym added = feri_fact_count(feri_infer_in(call, 1), call->terms);
+    const feri_fact *in = call->in[0];
+    feri_sym added = feri_fact_count(call->in[1], call->terms);
     int32_t count;
     uint32_t set;
     feri_sym dims[FER_MAX_RANK];
@@ -205,7 +205,7 @@ void feri_infer_unsqueeze(feri_infer *call) {
 /* ---- Expand and Tile ---- */
 
 void feri_infer_expand(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     int32_t count;
     const feri_sym *shape = feri_infer_shape_operand(call, 1, &count);
     feri_sym dims[FER_MAX_RANK];
@@ -222,7 +222,7 @@ void feri_infer_expand(feri_infer *call) {
 }
 
 void feri_infer_tile(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     int32_t count;
     const feri_sym *repeats = feri_infer_shape_operand(call, 1, &count);
     feri_sym dims[FER_MAX_RANK];
@@ -251,7 +251,7 @@ static feri_sym divide_dim(feri_infer *call, feri_sym dim, feri_sym by) {
 }
 
 void feri_infer_depth_space(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     int is_to_space = call->op->number == FER_OP_DepthToSpace;
     feri_sym block = feri_sym_number(feri_infer_positive(call, "blocksize", 0));
     feri_sym by = feri_infer_mul(call, block, block); /* of the channels */

@@ -7,8 +7,8 @@
 #include <string.h>
 
 static void matmul(feri_infer *call, uint32_t b_index) {
-    const feri_fact *a = feri_infer_in(call, 0);
-    const feri_fact *b = feri_infer_in(call, b_index);
+    const feri_fact *a = call->in[0];
+    const feri_fact *b = call->in[b_index];
     feri_sym dims[FER_MAX_RANK + 2];
     if (a->rank < 0 || b->rank < 0) {
         return;
@@ -16,10 +16,8 @@ static void matmul(feri_infer *call, uint32_t b_index) {
     if (a->rank == 0 || b->rank == 0) {
         feri_infer_fail(call, "an operand is a scalar, both must have rank 1 at least");
     }
-    feri_infer_equal(call,
-                     feri_infer_dim(a, -1),
-                     feri_infer_dim(b, b->rank == 1 ? 0 : -2),
-                     "A's last dim and B's last but one");
+    feri_infer_dims_equal(
+        call, a, -1, b, b->rank == 1 ? 0 : -2, "A's last dim and B's last but one");
     int32_t rank = feri_infer_broadcast(
         call, a->rank > 2 ? a->rank - 2 : 0, a->dims, b->rank > 2 ? b->rank - 2 : 0, b->dims, dims);
     if (a->rank > 1) {
@@ -40,23 +38,20 @@ void feri_infer_qlinear_matmul(feri_infer *call) {
 }
 
 void feri_infer_gemm(feri_infer *call) {
-    const feri_fact *a = feri_infer_in(call, 0);
-    const feri_fact *b = feri_infer_in(call, 1);
+    const feri_fact *a = call->in[0];
+    const feri_fact *b = call->in[1];
     int a_turned = feri_infer_int(call, "transA", 0) != 0;
     int b_turned = feri_infer_int(call, "transB", 0) != 0;
     feri_sym dims[2] = {feri_infer_dim(a, a_turned), feri_infer_dim(b, !b_turned)};
     feri_infer_rank(call, 0, 2, 2);
     feri_infer_rank(call, 1, 2, 2);
-    feri_infer_equal(call,
-                     feri_infer_dim(a, !a_turned),
-                     feri_infer_dim(b, b_turned),
-                     "the inner dims of A and B");
+    feri_infer_dims_equal(call, a, !a_turned, b, b_turned, "the inner dims of A and B");
     feri_infer_fits(call, 2, 2, dims);
     feri_infer_set(call, 0, 2, dims);
 }
 
 void feri_infer_det(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     FERI_STEP(feri_infer_rank(call, 0, 2, FER_MAX_RANK));
     if (x->rank < 0) {
         return;

@@ -11,10 +11,12 @@ static void check_channels(feri_infer *call, uint32_t last) {
     feri_infer_rank(call, 0, 2, FER_MAX_RANK);
     for (uint32_t i = 1; i <= last; i++) {
         feri_infer_rank(call, i, 1, 1);
-        feri_infer_equal(call,
-                         feri_infer_dim(feri_infer_in(call, i), 0),
-                         feri_infer_dim(call->in[0], 1),
-                         "X's channels and the size of a per-channel operand");
+        feri_infer_dims_equal(call,
+                              call->in[0],
+                              1,
+                              feri_infer_in(call, i),
+                              0,
+                              "X's channels and the size of a per-channel operand");
     }
     feri_infer_set_like(call, 0, call->in[0]);
 }
@@ -29,7 +31,7 @@ void feri_infer_instance_norm(feri_infer *call) { check_channels(call, 2); }
 
 void feri_infer_group_norm(feri_infer *call) {
     int64_t groups = feri_infer_positive(call, "num_groups", 0);
-    feri_sym channels = feri_infer_dim(feri_infer_in(call, 0), 1);
+    feri_sym channels = feri_infer_dim(call->in[0], 1);
     if (feri_sym_is_number(channels) && channels.number % groups != 0) {
         feri_infer_fail(call, "num_groups is %lld, it must divide the channels", (long long)groups);
     }
@@ -42,7 +44,7 @@ void feri_infer_lrn(feri_infer *call) {
 }
 
 void feri_infer_layer_norm(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     int64_t stash = feri_infer_int(call, "stash_type", FER_F32);
     feri_sym dims[FER_MAX_RANK];
     if (stash != FER_F32 && stash != FER_BF16) {
@@ -62,7 +64,7 @@ void feri_infer_layer_norm(feri_infer *call) {
 }
 
 void feri_infer_rms_norm(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     int64_t stash = feri_infer_int(call, "stash_type", FER_F32);
     if (stash != FER_F32 && stash != FER_F64 && stash != FER_F16 && stash != FER_BF16) {
         feri_infer_fail(call, "stash_type is %lld, it must be a float dtype", (long long)stash);
@@ -76,7 +78,7 @@ void feri_infer_rms_norm(feri_infer *call) {
 }
 
 void feri_infer_mean_variance_norm(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     uint32_t count;
     const int64_t *axes = feri_infer_ints(call, "axes", &count);
     if (!axes) {

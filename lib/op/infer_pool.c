@@ -7,7 +7,7 @@
 #include <string.h>
 
 void feri_infer_pool(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     int is_ceil = feri_infer_int(call, "ceil_mode", 0) != 0;
     int64_t order = feri_infer_int(call, "storage_order", 0);
     feri_window window;
@@ -26,7 +26,7 @@ void feri_infer_pool(feri_infer *call) {
 }
 
 void feri_infer_global_pool(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     feri_sym dims[FER_MAX_RANK];
     feri_infer_rank(call, 0, 2, FER_MAX_RANK);
     for (int32_t i = 0; i < x->rank; i++) {
@@ -37,7 +37,7 @@ void feri_infer_global_pool(feri_infer *call) {
 
 /* (in - 1) * stride + kernel - pads, or the operand output_shape. */
 void feri_infer_max_unpool(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     feri_window window;
     uint32_t count;
     feri_sym dims[FER_MAX_RANK];
@@ -75,7 +75,7 @@ void feri_infer_max_unpool(feri_infer *call) {
 
 /* X [N, C, H, W] and regions [R, ...] -> [R, C, height, width]. */
 static void set_regions(feri_infer *call, int64_t height, int64_t width) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     const feri_fact *rois = feri_infer_in(call, 1);
     FERI_STEP(feri_infer_rank(call, 0, 4, 4));
     FERI_STEP(feri_infer_rank(call, 1, 2, 2));

@@ -52,7 +52,7 @@ static void read_attrs(feri_infer *call, named_dims *names) {
     }
     feri_sym size = hidden == INT64_MAX ? feri_sym_unknown() : feri_sym_number(hidden);
     size = feri_infer_same(
-        call, size, feri_infer_dim(feri_infer_in(call, 2), 2), "hidden_size and the last dim of R");
+        call, size, feri_infer_dim(call->in[2], 2), "hidden_size and the last dim of R");
     feri_sym rows = feri_infer_mul(call, size, feri_sym_number(gates));
     *named(names, 'D') = feri_sym_number(directions);
     *named(names, 'H') = size;
@@ -68,14 +68,12 @@ static void check_operand(feri_infer *call, uint32_t index, const char *row, nam
     }
     for (int32_t i = 0; i < rank; i++) {
         feri_sym *dim = named(names, row[i]);
-        *dim =
-            feri_infer_same(call,
-                            *dim,
-                            call->in[index]->dims[i],
-                            "the same dims of X (steps, batch, input), W (directions, gates * "
-                            "hidden, input), R (directions, gates * hidden, hidden), B "
-                            "(directions, 2 * gates * hidden), sequence_lens (batch), the states "
-                            "(directions, batch, hidden) and P (directions, 3 * hidden)");
+        *dim = feri_infer_same(call,
+                               *dim,
+                               call->in[index]->dims[i],
+                               "the same dims of X (steps T, batch N, input I), W (D, gates * "
+                               "H, I), R (D, gates * H, H), B (D, 2 * gates * H), sequence_lens "
+                               "(N), the states (D, N, H) and P (D, 3 * H)");
     }
 }
 

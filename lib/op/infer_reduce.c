@@ -60,7 +60,7 @@ static void evaluate_reduce(feri_infer *call, const feri_fact *data, uint32_t se
 /* ---- the ops ---- */
 
 void feri_infer_reduce(feri_infer *call) {
-    const feri_fact *data = feri_infer_in(call, 0);
+    const feri_fact *data = call->in[0];
     int32_t count;
     uint32_t set;
     if (data->rank < 0) {
@@ -79,7 +79,7 @@ void feri_infer_reduce(feri_infer *call) {
 }
 
 void feri_infer_arg_reduce(feri_infer *call) {
-    const feri_fact *data = feri_infer_in(call, 0);
+    const feri_fact *data = call->in[0];
     if (data->rank < 0) {
         return;
     }
@@ -93,7 +93,7 @@ void feri_infer_arg_reduce(feri_infer *call) {
 
 /* CumSum, CumProd: the axis is an operand. */
 void feri_infer_scan_axis(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     int64_t axis;
     uint32_t count;
     feri_infer_rank(call, 1, 0, 1);
@@ -104,7 +104,7 @@ void feri_infer_scan_axis(feri_infer *call) {
 }
 
 void feri_infer_top_k(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     feri_sym dims[FER_MAX_RANK];
     if (x->rank < 0) {
         feri_infer_rank(call, 1, 0, 1);

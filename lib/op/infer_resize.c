@@ -77,7 +77,7 @@ static uint32_t resize_axes(feri_infer *call, int32_t rank, int32_t *axes) {
 }
 
 void feri_infer_resize(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     int has_scales = is_given(feri_infer_in(call, 2));
     uint32_t operand = has_scales ? 2 : 3;
     feri_infer_choice(call, "mode", "nearest, linear, cubic");
@@ -135,7 +135,7 @@ void feri_infer_resize(feri_infer *call) {
 
 /* X [N, C, D1...], grid [N, E1..., axes] -> [N, C, E1...]. */
 void feri_infer_grid_sample(feri_infer *call) {
-    const feri_fact *x = feri_infer_in(call, 0);
+    const feri_fact *x = call->in[0];
     const feri_fact *grid = feri_infer_in(call, 1);
     feri_sym dims[FER_MAX_RANK];
     int32_t rank = x->rank >= 0 ? x->rank : grid->rank;
@@ -181,7 +181,7 @@ void feri_infer_affine_grid(feri_infer *call) {
 }
 
 void feri_infer_center_crop_pad(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     int32_t axes[FER_MAX_RANK];
     uint32_t axis_count;
     uint32_t count;

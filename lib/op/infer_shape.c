@@ -15,7 +15,7 @@ static int64_t clamp(int64_t value, int64_t low, int64_t high) {
 }
 
 void feri_infer_shape(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     feri_sym dim = feri_sym_unknown();
     int64_t rank = in->rank;
     int64_t start = feri_infer_int(call, "start", 0);
@@ -118,72 +118,60 @@ void feri_infer_constant_of_shape(feri_infer *call) {
 
 /* ---- Range ---- */
 
-/* max(ceil((limit - start) / delta), 0), for a delta that is a number. */
-static feri_sym range_count(feri_infer *call, const feri_sym *value, int is_float) {
-    feri_terms *terms = call->terms;
-    feri_sym first = value[0];
-    feri_sym last = value[1];
-    int64_t step = value[2].number;
-    if (is_float) {
-        double count =
-            ceil((feri_sym_as_f64(last) - feri_sym_as_f64(first)) / feri_sym_as_f64(value[2]));
-        return count < 9.0e18 ? feri_sym_number(count > 0 ? (int64_t)count : 0)
-                              : feri_sym_unknown();
-    }
-    if (!feri_sym_is_number(value[2]) || step == INT64_MIN) {
+/* max(ceil((last - first) / step), 0), unknown where it is not known or too large. */
+static feri_sym count_floats(double first, double last, double step) {
+    double count = ceil((last - first) / step);
+    return count < 9.0e18 ? feri_sym_number(count > 0 ? (int64_t)count : 0) : feri_sym_unknown();
+}
+
+static feri_sym count_ints(feri_terms *terms, feri_sym first, feri_sym last, int64_t step) {
+    if (step == INT64_MIN) {
         return feri_sym_unknown();
     }
-    if (step < 0) {
-        first = last;
-        last = value[0];
-        step = -step;
-    }
-    feri_sym up = feri_sym_sub(terms, last, first);
-    up = feri_sym_add(terms, up, feri_sym_number(step - 1));
-    up = feri_sym_div(terms, up, feri_sym_number(step));
-    return feri_sym_max(terms, up, feri_sym_number(0));
+    feri_sym span = step > 0 ? feri_sym_sub(terms, last, first) : feri_sym_sub(terms, first, last);
+    step = step > 0 ? step : -step;
+    span = feri_sym_add(terms, span, feri_sym_number(step - 1));
+    span = feri_sym_div(terms, span, feri_sym_number(step));
+    return feri_sym_max(terms, span, feri_sym_number(0));
 }
 
 void feri_infer_range(feri_infer *call) {
     feri_terms *terms = call->terms;
-    fer_dtype dtype = call->in[0]->dtype;
-    int is_float = feri_infer_is_float(dtype);
-    feri_sym value[3];
+    int is_float = feri_infer_is_float(call->in[0]->dtype);
+    feri_sym first = feri_infer_one(call, 0);
+    feri_sym last = feri_infer_one(call, 1);
+    feri_sym delta = feri_infer_one(call, 2);
+    double step = feri_sym_as_f64(delta);
     feri_sym dim = feri_sym_unknown();
-    for (uint32_t i = 0; i < 3; i++) {
-        value[i] = feri_infer_one(call, i);
-    }
-    if (feri_sym_is_number(value[2]) &&
-        (is_float ? feri_sym_as_f64(value[2]) == 0 : value[2].number == 0)) {
-        feri_infer_fail(call, "delta is 0, so it would never end");
-        return;
-    }
-    int is_known = !feri_sym_is_unknown(value[0]) && !feri_sym_is_unknown(value[1]) &&
-                   !feri_sym_is_unknown(value[2]);
-    if (is_known) {
-        dim = range_count(call, value, is_float);
-        if (feri_sym_is_unknown(dim) && feri_sym_is_number(value[0]) &&
-            feri_sym_is_number(value[1])) {
+    if (feri_sym_is_number(delta)) {
+        if (is_float ? step == 0 : delta.number == 0) {
+            feri_infer_fail(call, "delta is 0, so it would never end");
+            return;
+        }
+        int is_known = feri_sym_is_number(first) && feri_sym_is_number(last);
+        if (!is_float) {
+            dim = count_ints(terms, first, last, delta.number);
+        } else if (is_known) {
+            dim = count_floats(feri_sym_as_f64(first), feri_sym_as_f64(last), step);
+        }
+        if (is_known && feri_sym_is_unknown(dim)) {
             feri_infer_fail(call, "its result would be too large or its operands are NaN");
         }
     }
     uint32_t count;
     feri_infer_set(call, 0, 1, &dim);
-    feri_sym *elements = is_known ? feri_infer_new_elements(call, 0, &count) : NULL;
+    feri_sym *elements = feri_infer_new_elements(call, 0, &count);
     for (uint32_t i = 0; elements && i < count; i++) {
-        if (is_float) {
-            elements[i] = feri_sym_from_f64(
-                feri_infer_round(dtype, feri_sym_as_f64(value[0]) + i * feri_sym_as_f64(value[2])));
-        } else {
-            elements[i] =
-                feri_sym_add(terms, value[0], feri_sym_mul(terms, value[2], feri_sym_number(i)));
-        }
+        elements[i] = is_float ? feri_sym_from_f64(feri_infer_round(
+                                     call->in[0]->dtype, feri_sym_as_f64(first) + i * step))
+                               : first;
+        first = is_float ? first : feri_sym_add(terms, first, delta);
     }
     feri_infer_trim_elements(call, 0);
 }
 
 void feri_infer_eye_like(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     feri_fact *out = feri_infer_out(call, 0);
     fer_dtype dtype;
     FERI_STEP(feri_infer_rank(call, 0, 2, 2));

@@ -76,7 +76,7 @@ static int32_t read_lists(feri_infer *call, const feri_sym **list) {
 }
 
 void feri_infer_slice(feri_infer *call) {
-    const feri_fact *in = feri_infer_in(call, 0);
+    const feri_fact *in = call->in[0];
     const feri_sym *list[5];
     int32_t axes[FER_MAX_RANK];
     int64_t strides[FER_MAX_RANK];

@@ -10,6 +10,8 @@
 
 #include "op/terms.h"
 
+#include <string.h>
+
 #define FERI_ONNX_OPSET 27
 /* Values with more elements than this are tensors, not shape arithmetic. */
 #define FERI_MAX_ELEMENTS 1024
@@ -165,8 +167,17 @@ int feri_fact_is_concrete(const feri_fact *fact);
 /* Elements as a number, unknown if any dim is; product of dims. */
 feri_sym feri_fact_count(const feri_fact *fact, feri_terms *terms);
 fer_status feri_fact_copy(const feri_fact *source, feri_bump *bump, feri_fact *out_fact);
-double feri_sym_as_f64(feri_sym element);
-feri_sym feri_sym_from_f64(double value);
+/* An element of a float dtype holds the bits of a double. */
+static inline double feri_sym_as_f64(feri_sym element) {
+    double value;
+    memcpy(&value, &element.number, sizeof(value));
+    return value;
+}
+static inline feri_sym feri_sym_from_f64(double value) {
+    feri_sym element = {0, 0};
+    memcpy(&element.number, &value, sizeof(value));
+    return element;
+}
 
 /* Estimated operations of a node with concrete facts: 2*M*N*K for products, elements of the output
  * otherwise. */

@@ -9,199 +9,177 @@
 #include "op/infer.h"
 #include "tensor/dtype.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
+
+/* A piece of the row's text. */
+typedef struct word {
+    const char *text;
+    uint32_t length;
+} word;
+
+static int is_same(word a, word b) {
+    return a.length == b.length && memcmp(a.text, b.text, a.length) == 0;
+}
 
 /* One operand of "name:type?#*". */
 typedef struct operand {
-    const char *name;
-    const char *type;
-    uint32_t name_length;
-    uint32_t type_length;
+    word name;
+    word type;
     uint8_t is_optional;
-    uint8_t is_variadic;
-    uint8_t is_mixed; /* variadic of several types */
     uint8_t decides;
+    uint8_t stars; /* 1 variadic, 2 of several types */
 } operand;
 
 /* Reads the operand at text and returns what follows it, NULL at the end. */
 static const char *next_operand(const char *text, operand *out) {
-    memset(out, 0, sizeof(*out));
-    while (*text == ',' || *text == ' ') {
-        text++;
-    }
+    text += *text == ',';
     if (*text == '\0') {
         return NULL;
     }
     const char *colon = strchr(text, ':');
-    out->name = text;
-    out->name_length = (uint32_t)(colon - text);
-    out->type = colon + 1;
-    out->type_length = (uint32_t)strcspn(out->type, ",?#*");
-    const char *mark = out->type + out->type_length;
+    out->name = (word){text, (uint32_t)(colon - text)};
+    out->type = (word){colon + 1, (uint32_t)strcspn(colon + 1, ",?#*")};
+    out->is_optional = out->decides = out->stars = 0;
+    const char *mark = out->type.text + out->type.length;
     for (; *mark != '\0' && *mark != ','; mark++) {
         out->is_optional |= *mark == '?';
         out->decides |= *mark == '#';
-        out->is_mixed |= *mark == '*' && out->is_variadic;
-        out->is_variadic |= *mark == '*';
+        out->stars += *mark == '*';
     }
     return mark;
 }
 
 /* The operand at index (the variadic one for all that follow it); 0 when there is none. */
-static int find_operand(const feri_op *op, uint32_t line, uint32_t index, operand *out) {
-    const char *text = feri_op_line(op, line);
+static int find_operand(const feri_op *op, uint32_t index, operand *out) {
+    const char *text = feri_op_line(op, FERI_LINE_INPUTS);
     for (uint32_t i = 0; (text = next_operand(text, out)) != NULL; i++) {
-        if (i == index || out->is_variadic) {
+        if (i == index || out->stars) {
             return 1;
         }
     }
     return 0;
 }
 
-static uint32_t least_count(const feri_op *op, uint32_t line) {
+static uint32_t arity(const feri_op *op, uint32_t line, int wants_most) {
     const char *text = feri_op_line(op, line);
     operand at;
-    uint32_t least = 0;
+    uint32_t count = 0;
     for (uint32_t i = 1; (text = next_operand(text, &at)) != NULL; i++) {
-        least = at.is_optional || at.is_variadic ? least : i;
-    }
-    return least;
-}
-
-static uint32_t most_count(const feri_op *op, uint32_t line) {
-    const char *text = feri_op_line(op, line);
-    operand at;
-    uint32_t most = 0;
-    while ((text = next_operand(text, &at)) != NULL) {
-        most++;
-        if (at.is_variadic) {
-            return UINT32_MAX;
+        if (at.stars) {
+            return wants_most ? UINT32_MAX : count;
         }
+        count = wants_most || !at.is_optional ? i : count;
     }
-    return most;
+    return count;
 }
 
-uint32_t feri_op_min_inputs(const feri_op *op) { return least_count(op, FERI_LINE_INPUTS); }
-uint32_t feri_op_max_inputs(const feri_op *op) { return most_count(op, FERI_LINE_INPUTS); }
-uint32_t feri_op_min_outputs(const feri_op *op) { return least_count(op, FERI_LINE_OUTPUTS); }
-uint32_t feri_op_max_outputs(const feri_op *op) { return most_count(op, FERI_LINE_OUTPUTS); }
+uint32_t feri_op_min_inputs(const feri_op *op) { return arity(op, FERI_LINE_INPUTS, 0); }
+uint32_t feri_op_max_inputs(const feri_op *op) { return arity(op, FERI_LINE_INPUTS, 1); }
+uint32_t feri_op_min_outputs(const feri_op *op) { return arity(op, FERI_LINE_OUTPUTS, 0); }
+uint32_t feri_op_max_outputs(const feri_op *op) { return arity(op, FERI_LINE_OUTPUTS, 1); }
 
 int feri_op_input_is_optional(const feri_op *op, uint32_t index) {
     operand at;
-    return find_operand(op, FERI_LINE_INPUTS, index, &at) && at.is_optional;
+    return find_operand(op, index, &at) && at.is_optional;
 }
 
 int feri_op_input_decides(const feri_op *op, uint32_t index) {
     operand at;
-    return find_operand(op, FERI_LINE_INPUTS, index, &at) && at.decides;
+    return find_operand(op, index, &at) && at.decides;
 }
 
 /* ---- types ---- */
 
+/* What a type allows: a bit for every dtype of tensors, above them one for every other kind. */
+typedef uint32_t type_set;
+
 #define BIT(dtype) (1u << (dtype))
+#define KIND(kind) (1u << (26 + (kind)))
+static_assert(FER_DTYPE_COUNT == 26 + FER_KIND_TENSOR, "the bits of kinds follow those of dtypes");
 #define FLOATS (BIT(FER_F32) | BIT(FER_F64) | BIT(FER_F16) | BIT(FER_BF16))
 #define SIGNED (BIT(FER_I8) | BIT(FER_I16) | BIT(FER_I32) | BIT(FER_I64))
 #define UNSIGNED (BIT(FER_U8) | BIT(FER_U16) | BIT(FER_U32) | BIT(FER_U64))
 #define FLOAT8 (BIT(FER_F8E4M3FN) | BIT(FER_F8E4M3FNUZ) | BIT(FER_F8E5M2) | BIT(FER_F8E5M2FNUZ))
 #define SUB_BYTE (BIT(FER_U4) | BIT(FER_I4) | BIT(FER_U2) | BIT(FER_I2) | BIT(FER_F4E2M1))
-#define EVERY (BIT(FER_DTYPE_COUNT) - 2)
+#define TENSORS (BIT(FER_DTYPE_COUNT) - 2)
+#define SEQUENCE KIND(FER_KIND_SEQUENCE)
+#define OPTIONAL KIND(FER_KIND_OPTIONAL)
+#define OTHER KIND(FER_KIND_MAP)
 
-enum { TENSOR = 1, SEQUENCE = 2, OPTIONAL = 4, OTHER = 8 };
-
-typedef struct type_set {
-    uint32_t dtypes; /* bit per dtype; for kinds other than tensors EVERY */
-    uint32_t kinds;
-} type_set;
-
-static type_set class_of(const char *name, uint32_t length) {
+static type_set class_of(word name) {
     static const struct {
-        const char *name;
+        char name[12];
         type_set set;
     } classes[] = {
-        {"float",    {FLOATS, TENSOR}                             },
-        {"int",      {SIGNED | UNSIGNED, TENSOR}                  },
-        {"sint",     {SIGNED, TENSOR}                             },
-        {"uint",     {UNSIGNED, TENSOR}                           },
-        {"complex",  {BIT(FER_C64) | BIT(FER_C128), TENSOR}       },
-        {"float8",   {FLOAT8, TENSOR}                             },
-        {"sub",      {SUB_BYTE, TENSOR}                           },
-        {"tensor",   {EVERY, TENSOR}                              },
-        {"seq",      {EVERY, SEQUENCE}                            },
-        {"opt",      {EVERY, OPTIONAL}                            },
-        {"optorseq", {EVERY, SEQUENCE | OPTIONAL}                 },
-        {"map",      {EVERY, OTHER}                               },
-        {"any",      {EVERY, TENSOR | SEQUENCE | OPTIONAL | OTHER}}
+        {"float",    FLOATS                               },
+        {"int",      SIGNED | UNSIGNED                    },
+        {"sint",     SIGNED                               },
+        {"uint",     UNSIGNED                             },
+        {"complex",  BIT(FER_C64) | BIT(FER_C128)         },
+        {"float8",   FLOAT8                               },
+        {"sub",      SUB_BYTE                             },
+        {"tensor",   TENSORS                              },
+        {"seq",      SEQUENCE                             },
+        {"opt",      OPTIONAL                             },
+        {"optorseq", SEQUENCE | OPTIONAL                  },
+        {"map",      OTHER                                },
+        {"any",      TENSORS | SEQUENCE | OPTIONAL | OTHER}
     };
+    char text[16] = "";
+    memcpy(text, name.text, name.length < sizeof(text) ? name.length : 0);
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
-        if (strlen(classes[i].name) == length && memcmp(classes[i].name, name, length) == 0) {
+        if (strcmp(classes[i].name, text) == 0) {
             return classes[i].set;
         }
     }
-    char dtype_name[16] = "";
-    if (length < sizeof(dtype_name)) {
-        memcpy(dtype_name, name, length);
-    }
-    fer_dtype dtype = fer_dtype_from_name(dtype_name);
-    return dtype ? (type_set){BIT(dtype), TENSOR} : (type_set){0, 0};
+    return BIT(fer_dtype_from_name(text)) & TENSORS;
 }
 
-/* The class list bound to a letter in types ("T=float|int; U=i64"), or the type itself. */
-static void
-class_list(const feri_op *op, const operand *at, const char **out_text, uint32_t *out_length) {
+/* The class list bound to a letter in types ("T=float|int;U=i64"), or the type itself. */
+static word class_list(const feri_op *op, word type) {
     const char *text = feri_op_line(op, FERI_LINE_TYPES);
     while (*text != '\0') {
         const char *equals = strchr(text, '=');
-        uint32_t length = (uint32_t)strcspn(equals + 1, ";");
-        if ((uint32_t)(equals - text) == at->type_length &&
-            memcmp(text, at->type, at->type_length) == 0) {
-            *out_text = equals + 1;
-            *out_length = length;
-            return;
+        word list = {equals + 1, (uint32_t)strcspn(equals + 1, ";")};
+        if (is_same((word){text, (uint32_t)(equals - text)}, type)) {
+            return list;
         }
-        text = equals + 1 + length;
-        text += strspn(text, "; ");
+        text = list.text + list.length;
+        text += *text == ';';
     }
-    *out_text = at->type;
-    *out_length = at->type_length;
+    return type;
 }
 
-static type_set allowed(const feri_op *op, const operand *at) {
-    const char *text;
-    uint32_t length;
-    type_set all = {0, 0};
-    class_list(op, at, &text, &length);
-    while (length > 0) {
-        uint32_t piece = (uint32_t)strcspn(text, "|;?#*,");
-        piece = piece < length ? piece : length;
-        type_set set = class_of(text, piece);
-        all.dtypes |= set.dtypes;
-        all.kinds |= set.kinds;
-        uint32_t step = piece < length ? piece + 1 : length;
-        text += step;
-        length -= step;
+static type_set allowed(const feri_op *op, word type) {
+    word rest = class_list(op, type);
+    type_set all = 0;
+    while (rest.length > 0) {
+        uint32_t length = (uint32_t)strcspn(rest.text, "|;?#*,");
+        length = length < rest.length ? length : rest.length;
+        all |= class_of((word){rest.text, length});
+        length += length < rest.length; /* the bar */
+        rest = (word){rest.text + length, rest.length - length};
     }
     return all;
 }
 
-static uint32_t kind_bit(int32_t kind) {
-    return kind == FER_KIND_TENSOR     ? TENSOR
-           : kind == FER_KIND_SEQUENCE ? SEQUENCE
-           : kind == FER_KIND_OPTIONAL ? OPTIONAL
-                                       : OTHER;
+/* The bits one of which a fact needs; all for one that is not known. */
+static type_set bits_of(const feri_fact *fact) {
+    if (fact->kind == FER_KIND_TENSOR) {
+        return fact->dtype > 0 && fact->dtype < FER_DTYPE_COUNT ? BIT(fact->dtype) : TENSORS;
+    }
+    return fact->kind == 0 ? UINT32_MAX : fact->kind < FER_KIND_MAP ? KIND(fact->kind) : OTHER;
 }
 
-static const char *kind_name(int32_t kind) {
-    return kind == FER_KIND_TENSOR     ? "tensor"
-           : kind == FER_KIND_SEQUENCE ? "sequence"
-           : kind == FER_KIND_OPTIONAL ? "optional"
-                                       : "value of unknown kind";
+static const char *kind_name(const feri_fact *fact) {
+    static const char names[][9] = {"value", "tensor", "sequence", "optional"};
+    return names[fact->kind > 0 && fact->kind < 4 ? fact->kind : 0];
 }
 
 /* Type letters as the inputs bind them. */
 typedef struct binding {
-    const char *type;
-    uint32_t type_length;
+    word type;
     uint32_t input;
     const feri_fact *fact;
 } binding;
@@ -212,266 +190,192 @@ typedef struct bindings {
     binding list[MAX_BINDINGS];
 } bindings;
 
-static const binding *find_binding(const bindings *bound, const operand *at) {
-    for (uint32_t i = 0; i < bound->count; i++) {
-        if (bound->list[i].type_length == at->type_length &&
-            memcmp(bound->list[i].type, at->type, at->type_length) == 0) {
+/* NULL where none is, as for operands of several types. */
+static binding *find_binding(bindings *bound, const operand *at) {
+    for (uint32_t i = 0; i < bound->count && at->stars < 2; i++) {
+        if (is_same(bound->list[i].type, at->type)) {
             return &bound->list[i];
         }
     }
     return NULL;
 }
 
-static fer_status wrong_type(feri_infer *call, const operand *at, const feri_fact *fact) {
-    const char *text;
-    uint32_t length;
-    class_list(call->op, at, &text, &length);
-    return feri_infer_fail(call,
-                           "operand %.*s is a %s of %s, %s takes %.*s there",
-                           (int)at->name_length,
-                           at->name,
-                           kind_name(fact->kind),
-                           fer_dtype_name(fact->dtype),
-                           feri_op_name(call->op),
-                           (int)length,
-                           text);
-}
+static int differ(int32_t a, int32_t b) { return a != 0 && b != 0 && a != b; }
 
-static fer_status
-check_input(feri_infer *call, uint32_t index, const operand *at, bindings *bound) {
+static void check_input(feri_infer *call, uint32_t index, const operand *at, bindings *bound) {
     const feri_fact *fact = call->in[index];
     if (!fact) {
-        if (at->is_optional || (at->is_variadic && call->op->flags & FERI_OP_CONTROL)) {
-            return FER_OK;
+        if (!at->is_optional && !(at->stars && call->op->flags & FERI_OP_CONTROL)) {
+            feri_infer_fail(call,
+                            "operand %.*s (number %u) is left out, but it is required",
+                            (int)at->name.length,
+                            at->name.text,
+                            index);
         }
-        return feri_infer_fail(call,
-                               "operand %.*s (number %u) is left out, but it is required",
-                               (int)at->name_length,
-                               at->name,
-                               index);
+        return;
     }
-    type_set set = allowed(call->op, at);
-    if (fact->kind && !(set.kinds & kind_bit(fact->kind))) {
-        return wrong_type(call, at, fact);
+    if (!(allowed(call->op, at->type) & bits_of(fact))) {
+        word list = class_list(call->op, at->type);
+        feri_infer_fail(call,
+                        "operand %.*s is a %s of %s, %s takes %.*s there",
+                        (int)at->name.length,
+                        at->name.text,
+                        kind_name(fact),
+                        fer_dtype_name(fact->dtype),
+                        feri_op_name(call->op),
+                        (int)list.length,
+                        list.text);
     }
-    if (fact->kind == FER_KIND_TENSOR && fact->dtype > 0 && fact->dtype < FER_DTYPE_COUNT &&
-        !(set.dtypes & BIT(fact->dtype))) {
-        return wrong_type(call, at, fact);
-    }
-    if (at->is_mixed || (!fact->kind && !fact->dtype)) {
-        return FER_OK;
-    }
-    const binding *first = find_binding(bound, at);
+    binding *first = find_binding(bound, at);
     if (!first) {
-        if (bound->count < MAX_BINDINGS) {
-            bound->list[bound->count++] = (binding){at->type, at->type_length, index, fact};
+        if (bound->count < MAX_BINDINGS && at->stars < 2 && (fact->kind || fact->dtype)) {
+            bound->list[bound->count++] = (binding){at->type, index, fact};
         }
-        return FER_OK;
+        return;
+    }
+    if (differ(fact->kind, first->fact->kind) || differ(fact->dtype, first->fact->dtype)) {
+        feri_infer_fail(call,
+                        "operand %.*s (number %u) is a %s of %s, but operand %u is a %s of %s, and "
+                        "%s wants one type for both",
+                        (int)at->name.length,
+                        at->name.text,
+                        index,
+                        kind_name(fact),
+                        fer_dtype_name(fact->dtype),
+                        first->input,
+                        kind_name(first->fact),
+                        fer_dtype_name(first->fact->dtype),
+                        feri_op_name(call->op));
     }
     if (fact->dtype && !first->fact->dtype) {
-        ((binding *)(uintptr_t)first)->fact = fact;
-        return FER_OK;
+        first->fact = fact;
     }
-    if ((fact->kind && first->fact->kind && fact->kind != first->fact->kind) ||
-        (fact->dtype && fact->dtype != first->fact->dtype)) {
-        return feri_infer_fail(call,
-                               "operand %.*s (number %u) is a %s of %s, but operand %u is a %s of "
-                               "%s, and %s wants one type for both",
-                               (int)at->name_length,
-                               at->name,
-                               index,
-                               kind_name(fact->kind),
-                               fer_dtype_name(fact->dtype),
-                               first->input,
-                               kind_name(first->fact->kind),
-                               fer_dtype_name(first->fact->dtype),
-                               feri_op_name(call->op));
-    }
-    return FER_OK;
 }
 
-static fer_status check_inputs(feri_infer *call, bindings *bound) {
-    const char *text = feri_op_line(call->op, FERI_LINE_INPUTS);
-    operand at = {0};
-    for (uint32_t i = 0; i < call->in_count; i++) {
-        if (!at.is_variadic && !(text = next_operand(text, &at))) {
-            return feri_infer_fail(call,
-                                   "it has %u inputs, %s takes at most %u",
-                                   call->in_count,
-                                   feri_op_name(call->op),
-                                   i);
-        }
-        FER_TRY(check_input(call, i, &at, bound));
+static void set_output(feri_infer *call, uint32_t index, const operand *at, bindings *bound) {
+    feri_fact *fact = call->out[index];
+    const binding *from = find_binding(bound, at);
+    type_set set = allowed(call->op, at->type);
+    if (!fact) {
+        return;
     }
-    uint32_t least = feri_op_min_inputs(call->op);
-    if (call->in_count < least) {
-        return feri_infer_fail(call,
-                               "it has %u inputs, %s takes at least %u",
-                               call->in_count,
-                               feri_op_name(call->op),
-                               least);
+    int is_one = set != 0 && (set & (set - 1)) == 0;
+    fact->kind = 0;
+    if (!(set & ~TENSORS)) {
+        fact->kind = set ? FER_KIND_TENSOR : 0;
+    } else if (is_one && set < OTHER) {
+        fact->kind = (int32_t)__builtin_ctz(set) - 26;
     }
-    return FER_OK;
-}
-
-static int32_t only_kind(uint32_t kinds) {
-    return kinds == TENSOR     ? FER_KIND_TENSOR
-           : kinds == SEQUENCE ? FER_KIND_SEQUENCE
-           : kinds == OPTIONAL ? FER_KIND_OPTIONAL
-                               : 0;
-}
-
-static void
-set_output(feri_infer *call, feri_fact *fact, const operand *at, const bindings *bound) {
-    const binding *from = at->is_mixed ? NULL : find_binding(bound, at);
-    type_set set = allowed(call->op, at);
-    fact->kind = only_kind(set.kinds);
     if (from) {
         fact->kind = from->fact->kind ? from->fact->kind : fact->kind;
         fact->dtype = from->fact->dtype;
         fact->is_optional_of_sequence = from->fact->is_optional_of_sequence;
-    } else if (set.kinds == TENSOR && set.dtypes && (set.dtypes & (set.dtypes - 1)) == 0) {
-        fact->dtype = (fer_dtype)__builtin_ctz(set.dtypes);
+    } else if (is_one && set < SEQUENCE) {
+        fact->dtype = (fer_dtype)__builtin_ctz(set);
     }
 }
 
-static fer_status set_outputs(feri_infer *call, const bindings *bound) {
-    const char *text = feri_op_line(call->op, FERI_LINE_OUTPUTS);
-    operand at = {0};
-    for (uint32_t i = 0; i < call->out_count; i++) {
-        if (!at.is_variadic && !(text = next_operand(text, &at))) {
-            return feri_infer_fail(
-                call, "it has %u outputs, %s has %u", call->out_count, feri_op_name(call->op), i);
-        }
-        if (call->out[i]) {
-            set_output(call, call->out[i], &at, bound);
-        }
+/* Every operand, or every result, against its column. */
+static void check_column(feri_infer *call, uint32_t line, bindings *bound) {
+    int is_in = line == FERI_LINE_INPUTS;
+    uint32_t count = is_in ? call->in_count : call->out_count;
+    uint32_t least = arity(call->op, line, 0);
+    uint32_t most = arity(call->op, line, 1);
+    const char *text = feri_op_line(call->op, line);
+    operand at = {.stars = 0};
+    if (count < least || count > most) {
+        feri_infer_fail(call,
+                        "it has %u %s, %s has at %s %u",
+                        count,
+                        is_in ? "inputs" : "outputs",
+                        feri_op_name(call->op),
+                        count < least ? "least" : "most",
+                        count < least ? least : most);
     }
-    uint32_t least = feri_op_min_outputs(call->op);
-    if (call->out_count < least) {
-        return feri_infer_fail(call,
-                               "it has %u outputs, %s has at least %u",
-                               call->out_count,
-                               feri_op_name(call->op),
-                               least);
+    for (uint32_t i = 0; i < count && call->status == FER_OK; i++) {
+        text = at.stars ? text : next_operand(text, &at);
+        (is_in ? check_input : set_output)(call, i, &at, bound);
     }
-    return FER_OK;
 }
 
 /* ---- attributes ---- */
 
 /* The kind letter (and '!' after it) of an attribute in the row, NULL when it has none. */
-static const char *find_attr_kind(const char *attrs, const char *name, size_t length) {
-    for (const char *at = attrs; *at;) {
-        const char *colon = strchr(at, ':');
-        if (!colon) {
-            return NULL;
+static const char *find_attr_kind(const feri_op *op, const char *name) {
+    word own = {name, (uint32_t)strlen(name)};
+    const char *at = feri_op_line(op, FERI_LINE_ATTRS);
+    while (*at) {
+        word known = {at, (uint32_t)strcspn(at, ":")};
+        at += known.length + 1;
+        if (is_same(known, own)) {
+            return at;
         }
-        if ((size_t)(colon - at) == length && memcmp(at, name, length) == 0) {
-            return colon + 1;
-        }
-        at = colon + strcspn(colon, ",");
-        at += strspn(at, ", ");
+        at += strcspn(at, ",");
+        at += *at == ',';
     }
     return NULL;
 }
 
-static int is_kind(char letter, int32_t type) {
-    switch (letter) {
-    case 'i':
-        return type == FER_ATTR_INT;
-    case 'f':
-        return type == FER_ATTR_FLOAT;
-    case 's':
-        return type == FER_ATTR_STRING;
-    case 't':
-        return type == FER_ATTR_TENSOR;
-    case 'g':
-        return type == FER_ATTR_GRAPH;
-    case 'I':
-        return type == FER_ATTR_INTS;
-    case 'F':
-        return type == FER_ATTR_FLOATS;
-    case 'S':
-        return type == FER_ATTR_STRINGS;
-    case 'p': /* a sparse tensor, made dense by the importer */
-        return type == FER_ATTR_TENSOR;
-    case 'y': /* a type, as ints: kind of the element, dtype */
-        return type == FER_ATTR_INTS;
-    default:
-        return 0;
-    }
-}
-
-static fer_status check_given_attrs(feri_infer *call) {
-    static const char *const names[] = {"nothing",
-                                        "an int",
-                                        "a float",
-                                        "a string",
-                                        "a tensor",
-                                        "ints",
-                                        "floats",
-                                        "strings",
-                                        "a graph"};
-    const char *attrs = feri_op_line(call->op, FERI_LINE_ATTRS);
+static void check_given_attrs(feri_infer *call) {
+    static const char letters[] = "?ifstIFSg"; /* by FER_ATTR_... */
     for (uint32_t i = 0; i < call->attr_count; i++) {
         const fer_attr *attr = &call->attrs[i];
-        const char *kind =
-            attr->name ? find_attr_kind(attrs, attr->name, strlen(attr->name)) : NULL;
+        const char *name = attr->name ? attr->name : "";
+        const char *kind = find_attr_kind(call->op, name);
         if (!kind) {
-            return feri_infer_fail(call,
-                                   "it has an attribute '%s', which %s does not know",
-                                   attr->name ? attr->name : "",
-                                   feri_op_name(call->op));
+            feri_infer_fail(call,
+                            "it has an attribute '%s', which %s does not know",
+                            name,
+                            feri_op_name(call->op));
+            return;
         }
-        if (!is_kind(*kind, attr->type)) {
-            return feri_infer_fail(call,
-                                   "attribute '%s' is %s, %s wants kind '%c' there",
-                                   attr->name,
-                                   attr->type >= 0 && attr->type <= FER_ATTR_GRAPH
-                                       ? names[attr->type]
-                                       : "of an unknown kind",
-                                   feri_op_name(call->op),
-                                   *kind);
+        /* A sparse tensor was made dense, a type is ints: kind of the element, dtype. */
+        char wanted = *kind == 'p' ? 't' : *kind == 'y' ? 'I' : *kind;
+        char given = attr->type >= 0 && attr->type <= FER_ATTR_GRAPH ? letters[attr->type] : '?';
+        if (given != wanted) {
+            feri_infer_fail(call,
+                            "attribute '%s' is of kind %c, %s wants %c there (i int, f float, s "
+                            "string, t tensor, g graph, capitals lists)",
+                            name,
+                            given,
+                            feri_op_name(call->op),
+                            wanted);
         }
-        if (i > 0 && strcmp(call->attrs[i - 1].name, attr->name) == 0) {
-            return feri_infer_fail(call, "it has two attributes '%s'", attr->name);
+        if (i > 0 && strcmp(call->attrs[i - 1].name, name) == 0) {
+            feri_infer_fail(call, "it has two attributes '%s'", name);
         }
     }
-    return FER_OK;
 }
 
-static fer_status check_required_attrs(feri_infer *call) {
-    for (const char *at = feri_op_line(call->op, FERI_LINE_ATTRS); *at;) {
-        const char *colon = strchr(at, ':');
-        if (!colon) {
-            break;
+static void check_required_attrs(feri_infer *call) {
+    const char *at = feri_op_line(call->op, FERI_LINE_ATTRS);
+    for (; *at; at += *at == ',') {
+        word name = {at, (uint32_t)strcspn(at, ":")};
+        uint32_t i = 0;
+        while (i < call->attr_count &&
+               !is_same(name, (word){call->attrs[i].name, (uint32_t)strlen(call->attrs[i].name)})) {
+            i++;
         }
-        if (colon[1] && colon[2] == '!') {
-            size_t length = (size_t)(colon - at);
-            uint32_t i = 0;
-            while (i < call->attr_count && (strncmp(call->attrs[i].name, at, length) != 0 ||
-                                            call->attrs[i].name[length] != '\0')) {
-                i++;
-            }
-            if (i == call->attr_count) {
-                return feri_infer_fail(
-                    call, "attribute '%.*s' is missing, but it is required", (int)length, at);
-            }
+        at += name.length + 2; /* behind the kind */
+        if (*at == '!' && i == call->attr_count) {
+            feri_infer_fail(call,
+                            "attribute '%.*s' is missing, but it is required",
+                            (int)name.length,
+                            name.text);
         }
-        at = colon + strcspn(colon, ",");
-        at += strspn(at, ", ");
+        at += strcspn(at, ",");
     }
-    return FER_OK;
 }
 
 fer_status feri_op_check(feri_infer *call) {
-    bindings bound = {0};
+    bindings bound = {.count = 0};
     call->status = FER_OK;
-    FER_TRY(check_given_attrs(call));
-    FER_TRY(check_required_attrs(call));
-    FER_TRY(check_inputs(call, &bound));
-    return set_outputs(call, &bound);
+    check_given_attrs(call);
+    FER_TRY(call->status); /* else names may be absent */
+    check_required_attrs(call);
+    check_column(call, FERI_LINE_INPUTS, &bound);
+    check_column(call, FERI_LINE_OUTPUTS, &bound);
+    return call->status;
 }
 
 fer_status feri_op_infer(feri_infer *call) {
