@@ -41,12 +41,7 @@ static double float_one(uint32_t op, double a) {
     }
 }
 
-/* The smaller; which of two zeros a kernel takes is not known. */
-static double smaller(double a, double b) {
-    return a < b ? a : b < a ? b : a == b && a != 0 ? a : NAN;
-}
-
-static double float_two(const feri_infer *call, uint32_t op, fer_dtype dtype, double a, double b) {
+static double float_two(uint32_t op, double a, double b) {
     switch (op) {
     case FER_OP_Add:
     case FER_OP_Sum:
@@ -57,14 +52,6 @@ static double float_two(const feri_infer *call, uint32_t op, fer_dtype dtype, do
         return a * b;
     case FER_OP_Div:
         return a / b;
-    case FER_OP_Min:
-        return smaller(a, b);
-    case FER_OP_Max:
-        return -smaller(-a, -b);
-    case FER_OP_Mod:
-        return feri_infer_int(call, "fmod", 0) ? fmod(a, b) : NAN;
-    case FER_OP_Pow:
-        return b == 1 ? a : b == 2 && dtype != FER_F64 ? a * a : NAN;
     default:
         return NAN;
     }
@@ -171,38 +158,28 @@ static feri_sym int_two(const feri_infer *call, uint32_t op, feri_sym a, feri_sy
 /* ---- comparisons and logic ---- */
 
 /* 1, 0, -1 unknown. */
-static int compare(feri_terms *terms, uint32_t op, int is_float, feri_sym a, feri_sym b) {
-    double x = feri_sym_as_f64(a);
-    double y = feri_sym_as_f64(b);
-    int is_turned = op == FER_OP_LessOrEqual || op == FER_OP_GreaterOrEqual; /* not: b < a */
-    int answer;
+static int compare(feri_terms *terms, uint32_t op, feri_sym a, feri_sym b) {
     if (op == FER_OP_Equal) {
-        return is_float ? x == y : feri_sym_compare_equal(terms, a, b);
+        return feri_sym_compare_equal(terms, a, b);
     }
-    if (op == FER_OP_Greater || op == FER_OP_LessOrEqual) {
-        answer = is_float ? y < x : feri_sym_compare_less(terms, b, a);
-    } else {
-        answer = is_float ? x < y : feri_sym_compare_less(terms, a, b);
-    }
-    if (is_float && (x != x || y != y)) {
-        return 0;
-    }
+    int is_turned = op == FER_OP_LessOrEqual || op == FER_OP_GreaterOrEqual; /* not: b < a */
+    int answer = op == FER_OP_Greater || op == FER_OP_LessOrEqual
+                     ? feri_sym_compare_less(terms, b, a)
+                     : feri_sym_compare_less(terms, a, b);
     return answer < 0 ? answer : answer ^ is_turned;
 }
 
-/* And, Or and Xor may know the result when one side is unknown. */
-static feri_sym logic(uint32_t op, feri_sym a, feri_sym b) {
-    int known_a = feri_sym_is_number(a);
-    int known_b = feri_sym_is_number(b);
-    int deciding = op == FER_OP_Or;
-    if (op != FER_OP_Xor &&
-        ((known_a && (a.number != 0) == deciding) || (known_b && (b.number != 0) == deciding))) {
-        return feri_sym_number(deciding);
+/* Of 0 and 1, one of which may be unknown: 0 * unknown is 0. */
+static feri_sym logic(feri_terms *terms, uint32_t op, feri_sym a, feri_sym b) {
+    const feri_sym one = feri_sym_number(1);
+    if (op == FER_OP_And) {
+        return feri_sym_mul(terms, a, b);
     }
-    if (!known_a || !known_b) {
-        return feri_sym_unknown();
+    if (op == FER_OP_Xor) {
+        return feri_sym_mod(terms, feri_sym_add(terms, a, b), feri_sym_number(2));
     }
-    return feri_sym_number(op == FER_OP_Xor ? !a.number != !b.number : !deciding);
+    a = feri_sym_mul(terms, feri_sym_sub(terms, one, a), feri_sym_sub(terms, one, b));
+    return feri_sym_sub(terms, one, a);
 }
 
 /* ---- one element ---- */
@@ -231,24 +208,39 @@ static feri_sym one(const feri_infer *call, uint32_t op, fer_dtype dtype, feri_s
 feri_sym feri_infer_two(feri_infer *call, uint32_t op, fer_dtype dtype, feri_sym a, feri_sym b) {
     int is_float = feri_infer_is_float(dtype);
     if (op == FER_OP_And || op == FER_OP_Or || op == FER_OP_Xor) {
-        return logic(op, a, b);
+        return logic(call->terms, op, a, b);
     }
     if (is_lost(dtype, a) || is_lost(dtype, b)) {
         return feri_sym_unknown();
     }
+    double x = feri_sym_as_f64(a);
+    double y = feri_sym_as_f64(b);
+    int order = (x > y) - (x < y);
+    int is_nan = is_float && (x != x || y != y);
     switch (op) {
     case FER_OP_Equal:
     case FER_OP_Less:
     case FER_OP_LessOrEqual:
     case FER_OP_Greater:
     case FER_OP_GreaterOrEqual:
-        return from_answer(compare(call->terms, op, is_float, a, b));
+        if (is_float) {
+            a = feri_sym_number(order);
+            b = feri_sym_number(0);
+        }
+        return is_nan ? b : from_answer(compare(call->terms, op, a, b));
+    case FER_OP_Min:
+    case FER_OP_Max:
+        if (is_float) { /* which of two zeros a kernel takes is not known */
+            return is_nan || (order == 0 && x == 0)    ? feri_sym_unknown()
+                   : (order < 0) == (op == FER_OP_Min) ? a
+                                                       : b;
+        }
+        break;
     default:
-        return is_float
-                   ? from_float(dtype,
-                                float_two(call, op, dtype, feri_sym_as_f64(a), feri_sym_as_f64(b)))
-                   : wrapped(dtype, int_two(call, op, a, b));
+        break;
     }
+    return is_float ? from_float(dtype, float_two(op, x, y))
+                    : wrapped(dtype, int_two(call, op, a, b));
 }
 
 /* ---- whole values ---- */
