@@ -9,9 +9,7 @@
 
 #include <string.h>
 
-typedef struct copy_job {
-    int joins_symbols; /* other terms than the source's: keep input dims by name, drop the rest */
-} copy_job;
+/* joins: other terms than the source's; input dims are kept by name, the rest is dropped. */
 
 /* A dim of a foreign pool: numbers and named symbols carry over. */
 static feri_sym joined_dim(const feri_terms *from, feri_terms *to, feri_sym dim) {
@@ -46,8 +44,7 @@ static fer_status join_fact(const fer_graph *from, fer_graph *to, feri_gvalue *v
     return FER_OK;
 }
 
-static fer_status
-copy_value(const copy_job *job, const fer_graph *from, fer_graph *to, uint32_t v) {
+static fer_status copy_value(int joins, const fer_graph *from, fer_graph *to, uint32_t v) {
     const feri_gvalue *source = &from->values[v];
     fer_value_id id = 0;
     FER_TRY(feri_graph_new_value(to, source->name, source->origin, &id));
@@ -59,7 +56,7 @@ copy_value(const copy_job *job, const fer_graph *from, fer_graph *to, uint32_t v
     if (value->origin != FERI_ORIGIN_CONSTANT) {
         value->fact.data = NULL; /* may point into a graph that this one outlives */
     }
-    if (job->joins_symbols) {
+    if (joins) {
         return join_fact(from, to, value);
     }
     const void *data = value->fact.data;
@@ -68,22 +65,10 @@ copy_value(const copy_job *job, const fer_graph *from, fer_graph *to, uint32_t v
     return FER_OK;
 }
 
-static fer_status copy_ids(fer_graph *to,
-                           const fer_value_id *from,
-                           uint32_t count,
-                           fer_value_id **ids,
-                           uint32_t *capacity) {
-    FER_TRY(feri_grow(to->env, ids, capacity, count, sizeof(fer_value_id)));
-    if (count > 0) {
-        memcpy(*ids, from, count * sizeof(fer_value_id));
-    }
-    return FER_OK;
-}
-
-static fer_status copy_contents(const copy_job *job, const fer_graph *from, fer_graph *to);
+static fer_status copy_contents(int joins, const fer_graph *from, fer_graph *to);
 
 static fer_status
-copy_node(const copy_job *job, const feri_gnode *source, fer_graph *to, uint32_t source_number) {
+copy_node(int joins, const feri_gnode *source, fer_graph *to, uint32_t source_number) {
     feri_gnode copy = *source;
     copy.source = source_number;
     fer_graph **bodies = FERI_BUMP_ARRAY(&to->bump, fer_graph *, source->body_count);
@@ -97,7 +82,7 @@ copy_node(const copy_job *job, const feri_gnode *source, fer_graph *to, uint32_t
         if (status != FER_OK) {
             break;
         }
-        status = copy_contents(job, source->bodies[made], bodies[made]);
+        status = copy_contents(joins, source->bodies[made], bodies[made]);
     }
     copy.bodies = bodies;
     if (status == FER_OK) {
@@ -109,7 +94,7 @@ copy_node(const copy_job *job, const feri_gnode *source, fer_graph *to, uint32_t
     return status;
 }
 
-static fer_status copy_contents(const copy_job *job, const fer_graph *from, fer_graph *to) {
+static fer_status copy_contents(int joins, const fer_graph *from, fer_graph *to) {
     to->name = feri_bump_strndup(&to->bump, from->name, strlen(from->name));
     if (to->name == NULL) {
         return fer_error_last()->status;
@@ -117,25 +102,29 @@ static fer_status copy_contents(const copy_job *job, const fer_graph *from, fer_
     FER_TRY(feri_grow(
         to->env, &to->values, &to->value_capacity, from->value_count, sizeof(*to->values)));
     for (uint32_t v = 0; v < from->value_count; v++) {
-        FER_TRY(copy_value(job, from, to, v));
+        FER_TRY(copy_value(joins, from, to, v));
     }
-    FER_TRY(copy_ids(to, from->inputs, from->input_count, &to->inputs, &to->input_capacity));
-    to->input_count = from->input_count;
+    FER_TRY(feri_grow(
+        to->env, &to->inputs, &to->input_capacity, from->input_count, sizeof(fer_value_id)));
+    for (; to->input_count < from->input_count; to->input_count++) {
+        to->inputs[to->input_count] = from->inputs[to->input_count];
+    }
     for (uint32_t n = 0; n < from->node_count; n++) {
         const feri_gnode *node = from->nodes[n];
         if (!node->is_dead) {
-            uint32_t number = job->joins_symbols ? to->root->source_count++ : node->source;
-            FER_TRY(copy_node(job, node, to, number));
+            uint32_t number = joins ? to->root->source_count++ : node->source;
+            FER_TRY(copy_node(joins, node, to, number));
         }
     }
     for (uint32_t o = 0; o < from->output_count; o++) {
         FER_TRY(feri_graph_append_output(to, from->output_names[o], from->outputs[o]));
     }
     if (to->parent != NULL && from->capture_count > 0) {
-        to->captures = FERI_BUMP_ARRAY(&to->bump, uint32_t, (uint64_t)from->capture_count);
-        if (to->captures == NULL) {
-            return fer_error_last()->status;
-        }
+        FER_TRY(feri_bump_grow(&to->bump,
+                               &to->captures,
+                               &to->capture_capacity,
+                               from->capture_count,
+                               sizeof(uint32_t)));
         memcpy(to->captures, from->captures, from->capture_count * sizeof(uint32_t));
         to->capture_count = from->capture_count;
     }
@@ -167,8 +156,7 @@ fer_status feri_graph_clone(const fer_graph *graph, fer_graph **out_graph) {
         copy->terms = terms;
         copy->source_count = graph->root->source_count;
         copy->file = fer_tensor_retain(graph->root->file);
-        const copy_job job = {.joins_symbols = 0};
-        status = copy_contents(&job, graph, copy);
+        status = copy_contents(/*joins=*/0, graph, copy);
     }
     if (status == FER_OK) {
         status = copy_declared(graph, copy);
@@ -184,8 +172,7 @@ fer_status feri_graph_clone(const fer_graph *graph, fer_graph **out_graph) {
 fer_status feri_graph_adopt(fer_graph *parent, const fer_graph *source, fer_graph **out_body) {
     fer_graph *body = NULL;
     FER_TRY(feri_graph_create(parent->env, parent, &body));
-    const copy_job job = {.joins_symbols = 1};
-    fer_status status = copy_contents(&job, source, body);
+    fer_status status = copy_contents(/*joins=*/1, source, body);
     if (status == FER_OK) {
         status = feri_terms_status(body->terms);
     }

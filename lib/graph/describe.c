@@ -108,33 +108,28 @@ uint64_t fer_graph_op_count(const fer_graph *graph, uint32_t number) {
     return count;
 }
 
-static fer_status check_asked(const fer_graph *graph,
-                              const char *call,
-                              uint32_t index,
-                              uint32_t count,
-                              const fer_value_info *out_info) {
-    if (graph == NULL || out_info == NULL || index >= count) {
+static fer_status
+tell(const fer_graph *graph, int is_output, uint32_t index, fer_value_info *out_info) {
+    const char *which = is_output ? "output" : "input";
+    uint32_t count = is_output ? fer_graph_output_count(graph) : fer_graph_input_count(graph);
+    if (graph == NULL || out_info == NULL || index >= count || graph->public_info == NULL) {
         return feri_fail(FER_INVALID_ARGUMENT,
-                         "%s: an argument is NULL or index %u is not below the count %u",
-                         call,
+                         "fer_graph_%s: an argument is NULL, index %u is not below the count %u, "
+                         "or the graph is not finished; call fer_graph_finish",
+                         which,
                          index,
                          count);
     }
-    if (graph->public_info == NULL) {
-        return feri_fail(
-            FER_INVALID_ARGUMENT, "%s: the graph is not finished; call fer_graph_finish", call);
-    }
+    const struct feri_graph_info *info = graph->public_info;
+    feri_struct_out(
+        out_info, (is_output ? info->outputs : info->inputs) + index, sizeof(*out_info));
     return FER_OK;
 }
 
 fer_status fer_graph_input(const fer_graph *graph, uint32_t index, fer_value_info *out_info) {
-    FER_TRY(check_asked(graph, __func__, index, fer_graph_input_count(graph), out_info));
-    feri_struct_out(out_info, &graph->public_info->inputs[index], sizeof(*out_info));
-    return FER_OK;
+    return tell(graph, /*is_output=*/0, index, out_info);
 }
 
 fer_status fer_graph_output(const fer_graph *graph, uint32_t index, fer_value_info *out_info) {
-    FER_TRY(check_asked(graph, __func__, index, fer_graph_output_count(graph), out_info));
-    feri_struct_out(out_info, &graph->public_info->outputs[index], sizeof(*out_info));
-    return FER_OK;
+    return tell(graph, /*is_output=*/1, index, out_info);
 }

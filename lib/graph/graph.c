@@ -13,17 +13,23 @@
 /* Recursion over bodies must stay far below a thread's stack whatever max_nesting says. */
 #define DEEPEST_NESTING 512
 
-fer_status feri_graph_create(feri_env *env, fer_graph *parent, fer_graph **out_graph) {
-    uint32_t depth = parent != NULL ? parent->depth + 1 : 0;
+fer_status feri_check_nesting(const feri_env *env, uint32_t depth, const char *what) {
     uint32_t limit = env->limits.max_nesting;
     limit = limit < DEEPEST_NESTING ? limit : DEEPEST_NESTING;
-    if (depth > limit) {
-        return feri_fail(FER_LIMIT,
-                         "graphs are nested deeper than max_nesting allows (%u); raise the limit "
-                         "in fer_context_options (at most %d) or flatten the model",
-                         limit,
-                         DEEPEST_NESTING);
+    if (depth <= limit) {
+        return FER_OK;
     }
+    return feri_fail(FER_LIMIT,
+                     "%s nested deeper than max_nesting allows (%u); raise the limit in "
+                     "fer_context_options (at most %d) or flatten the model",
+                     what,
+                     limit,
+                     DEEPEST_NESTING);
+}
+
+fer_status feri_graph_create(feri_env *env, fer_graph *parent, fer_graph **out_graph) {
+    uint32_t depth = parent != NULL ? parent->depth + 1 : 0;
+    FER_TRY(feri_check_nesting(env, depth, "graphs are"));
     fer_graph *graph = feri_alloc(env, sizeof(*graph));
     if (graph == NULL) {
         return fer_error_last()->status;
@@ -71,21 +77,14 @@ void feri_graph_destroy(fer_graph *graph) {
     for (uint32_t h = 0; h < graph->held_count; h++) {
         fer_tensor_release(graph->held[h]);
     }
-    const struct {
-        void *array;
-        uint64_t bytes;
-    } arrays[] = {
-        {graph->values,               (uint64_t)graph->value_capacity * sizeof(*graph->values)  },
-        {graph->nodes,                (uint64_t)graph->node_capacity * sizeof(*graph->nodes)    },
-        {graph->inputs,               (uint64_t)graph->input_capacity * sizeof(*graph->inputs)  },
-        {graph->outputs,              (uint64_t)graph->output_capacity * sizeof(*graph->outputs)},
-        {(void *)graph->output_names,
-         (uint64_t)graph->output_names_capacity * sizeof(*graph->output_names)                  },
-        {graph->held,                 (uint64_t)graph->held_capacity * sizeof(*graph->held)     },
-    };
-    for (size_t a = 0; a < sizeof(arrays) / sizeof(arrays[0]); a++) {
-        feri_free(env, arrays[a].array, arrays[a].bytes);
-    }
+    feri_free(env, graph->values, (uint64_t)graph->value_capacity * sizeof(*graph->values));
+    feri_free(env, graph->nodes, (uint64_t)graph->node_capacity * sizeof(*graph->nodes));
+    feri_free(env, graph->inputs, (uint64_t)graph->input_capacity * sizeof(*graph->inputs));
+    feri_free(env, graph->outputs, (uint64_t)graph->output_capacity * sizeof(*graph->outputs));
+    feri_free(env,
+              graph->output_names,
+              (uint64_t)graph->output_names_capacity * sizeof(*graph->output_names));
+    feri_free(env, graph->held, (uint64_t)graph->held_capacity * sizeof(*graph->held));
     feri_name_map_finish(&graph->names);
     feri_bump_finish(&graph->bump);
     int is_root = graph->parent == NULL;
@@ -166,18 +165,11 @@ fer_status feri_graph_new_capture(fer_graph *body,
                                   const char *name,
                                   uint32_t owner_input,
                                   fer_value_id *out_value) {
-    /* Doubling in the bump: abandoned copies add up to as much again. */
-    if ((body->capture_count & (body->capture_count - 1)) == 0) {
-        uint64_t capacity = body->capture_count == 0 ? 1 : (uint64_t)body->capture_count * 2;
-        uint32_t *grown = FERI_BUMP_ARRAY(&body->bump, uint32_t, capacity);
-        if (grown == NULL) {
-            return fer_error_last()->status;
-        }
-        if (body->capture_count > 0) {
-            memcpy(grown, body->captures, body->capture_count * sizeof(*grown));
-        }
-        body->captures = grown;
-    }
+    FER_TRY(feri_bump_grow(&body->bump,
+                           &body->captures,
+                           &body->capture_capacity,
+                           body->capture_count + 1,
+                           sizeof(uint32_t)));
     FER_TRY(feri_graph_new_input(body, name, out_value));
     body->captures[body->capture_count++] = owner_input;
     return FER_OK;

@@ -75,8 +75,8 @@ struct fer_graph {
     uint32_t output_count, output_capacity;
     const char **output_names; /* output_count */
     uint32_t output_names_capacity;
-    uint32_t capture_count; /* the last capture_count inputs are captures */
-    uint32_t *captures;     /* capture i comes from the owning node's inputs[captures[i]] */
+    uint32_t capture_count, capture_capacity; /* the last capture_count inputs are captures */
+    uint32_t *captures; /* capture i comes from the owning node's inputs[captures[i]] */
     feri_fact
         *declared; /* root: output_count facts that the model declares, or NULL; a hint only */
     uint32_t source_count; /* source nodes numbered so far (root) */
@@ -88,6 +88,8 @@ struct fer_graph {
     struct feri_graph_info *public_info; /* root: what feri_graph_describe made, in its bump */
 };
 
+/* LIMIT when depth is beyond max_nesting, or what a thread's stack bears; what: "graphs are". */
+fer_status feri_check_nesting(const feri_env *env, uint32_t depth, const char *what);
 /* A body (parent not NULL) belongs to its maker until it is part of a node that was appended. LIMIT
  * when it would be nested deeper than limits.max_nesting. */
 fer_status feri_graph_create(feri_env *env, fer_graph *parent, fer_graph **out_graph);
@@ -107,9 +109,8 @@ fer_status feri_constant_of_attr(feri_env *env,
                                  feri_bump *bump,
                                  const fer_attr *attr,
                                  fer_tensor **out_tensor);
-fer_status feri_graph_add_constant_node(fer_graph *graph,
-                                        const fer_node_desc *desc,
-                                        fer_value_id *out_value);
+fer_status
+feri_graph_add_constant_node(fer_graph *graph, const fer_node_desc *desc, fer_value_id *out_value);
 /* A body input that captures: its owner's inputs[owner_input] feeds it. */
 fer_status feri_graph_new_capture(fer_graph *body,
                                   const char *name,

@@ -23,7 +23,6 @@ typedef struct feri_infer_walk {
 fer_status feri_infer_walk_graph(feri_infer_walk *walk, fer_graph *graph);
 fer_status feri_infer_walk_node(feri_infer_walk *walk, fer_graph *graph, const feri_gnode *node);
 /* call holds the facts of node's operands (in, captures included) and outputs. */
-fer_status
-feri_infer_walk_control(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call);
+fer_status feri_infer_walk_control(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call);
 
 #endif

@@ -39,10 +39,8 @@ static fer_status read_function(feri_importer *im, feri_span message, feri_funct
                                               FERI_ROW(feri_function, 11, FERI_SPANS, defaults),
                                               FERI_ROW(feri_function, 13, FERI_SPAN, overload));
     FER_TRY(feri_message_read(im->scratch, "function", message, table, function));
-    if (function->base.name.length == 0 || function->nodes.count > im->env->limits.max_nodes) {
-        return feri_fail(FER_INVALID_MODEL,
-                         "function '%.*s' has no name, or more nodes than max_nodes allows",
-                         FERI_SPAN_SHOWN(function->base.name));
+    if (function->base.name.length == 0) {
+        return feri_fail(FER_INVALID_MODEL, "a function has no name");
     }
     if (feri_span_is(function->domain, "ai.onnx")) {
         function->domain.length = 0;
@@ -182,7 +180,7 @@ fer_status feri_inline_function(feri_scope *scope,
                                 const feri_draft *call) {
     feri_importer *im = scope->im;
     FER_TRY(check_call(im, function, call));
-    FER_TRY(feri_importer_enter(im, "a function call"));
+    FER_TRY(feri_importer_enter(im, "a function call is"));
     feri_frame frame = {.function = function,
                         .caller = scope,
                         .call = node,

@@ -207,7 +207,7 @@ static fer_status
 fill_body(feri_scope *around, feri_draft *draft, fer_graph *body, feri_span text) {
     feri_scope scope;
     feri_importer *im = around->im;
-    FER_TRY(feri_importer_enter(im, "a subgraph"));
+    FER_TRY(feri_importer_enter(im, "a subgraph is"));
     feri_scope_init(&scope, im, around, body);
     scope.owner = draft;
     fer_status status = feri_import_graph(&scope, text);

@@ -26,14 +26,7 @@ void feri_scope_init(feri_scope *scope, feri_importer *im, feri_scope *outer, fe
 void feri_scope_finish(feri_scope *scope) { feri_name_map_finish(&scope->names); }
 
 fer_status feri_importer_enter(feri_importer *im, const char *what) {
-    uint32_t limit = im->env->limits.max_nesting;
-    limit = limit < 512 ? limit : 512; /* as DEEPEST_NESTING of graph.c */
-    if (im->nesting >= limit) {
-        return feri_fail(FER_LIMIT,
-                         "%s is nested deeper than max_nesting allows (%u)",
-                         what,
-                         im->env->limits.max_nesting);
-    }
+    FER_TRY(feri_check_nesting(im->env, im->nesting + 1, what));
     im->nesting++;
     return FER_OK;
 }
@@ -129,14 +122,7 @@ static fer_status read_graph(feri_importer *im, feri_span message, graph_view *v
                                               FERI_ROW(graph_view, 11, FERI_SPANS, inputs),
                                               FERI_ROW(graph_view, 12, FERI_SPANS, outputs),
                                               FERI_ROW(graph_view, 15, FERI_SPANS, sparse));
-    FER_TRY(feri_message_read(im->scratch, "graph", message, table, view));
-    if (view->nodes.count > im->env->limits.max_nodes) {
-        return feri_fail(FER_LIMIT,
-                         "graph '%.*s' has more nodes than max_nodes allows (%llu)",
-                         FERI_SPAN_SHOWN(view->base.name),
-                         (unsigned long long)im->env->limits.max_nodes);
-    }
-    return FER_OK;
+    return feri_message_read(im->scratch, "graph", message, table, view);
 }
 
 fer_status feri_scope_constant(feri_scope *scope, feri_span name, fer_tensor *tensor) {

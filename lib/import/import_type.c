@@ -100,8 +100,9 @@ feri_import_type(feri_importer *im, feri_span message, int with_symbols, feri_fa
     static const uint8_t mapped[] = FERI_TABLE(type_view, FERI_ROW(type_view, 2, FERI_SPAN, body));
     memset(out_fact, 0, sizeof(*out_fact));
     out_fact->rank = -1;
-    for (uint32_t depth = 0; depth <= im->env->limits.max_nesting; depth++) {
+    for (uint32_t depth = 0;; depth++) {
         type_view type;
+        FER_TRY(feri_check_nesting(im->env, depth, "a type is"));
         FER_TRY(feri_message_read(im->scratch, "type", message, table, &type));
         if (type.base.seen == 0) {
             return FER_OK; /* no type given */
@@ -123,9 +124,6 @@ feri_import_type(feri_importer *im, feri_span message, int with_symbols, feri_fa
             im->scratch, "type", type.body, kind == FER_KIND_MAP ? mapped : element, &type));
         message = type.body;
     }
-    return feri_fail(FER_LIMIT,
-                     "a type is nested deeper than max_nesting allows (%u)",
-                     im->env->limits.max_nesting);
 }
 
 fer_status feri_import_value_info(feri_importer *im,

@@ -18,22 +18,15 @@ typedef struct sparse_parts {
     feri_numbers shape;
 } sparse_parts;
 
-/* Flat position of entry, or -1 when an index is out of range. */
-static int64_t position(const fer_tensor *indices, const fer_tensor *dense, uint64_t entry) {
-    const void *data = fer_tensor_data(indices);
-    if (fer_tensor_rank(indices) == 1) {
-        int64_t flat = feri_load_i64(FER_I64, data, entry);
-        return flat >= 0 && (uint64_t)flat < fer_tensor_element_count(dense) ? flat : -1;
-    }
-    uint32_t rank = fer_tensor_rank(dense);
+/* Flat position of a row of indices, or -1 when one is out of range. */
+static int64_t position(const void *indices, uint64_t row, uint32_t rank, const int64_t *dims) {
     int64_t flat = 0;
     for (uint32_t d = 0; d < rank; d++) {
-        int64_t index = feri_load_i64(FER_I64, data, entry * rank + d);
-        int64_t dim = fer_tensor_dims(dense)[d];
-        if (index < 0 || index >= dim) {
+        int64_t index = feri_load_i64(FER_I64, indices, row * rank + d);
+        if (index < 0 || index >= dims[d]) {
             return -1;
         }
-        flat = flat * dim + index; /* below the element count, which fits */
+        flat = flat * dims[d] + index; /* below the element count, which fits */
     }
     return flat;
 }
@@ -41,20 +34,27 @@ static int64_t position(const fer_tensor *indices, const fer_tensor *dense, uint
 static fer_status scatter(const fer_tensor *values, const fer_tensor *indices, fer_tensor *dense) {
     uint64_t count = fer_tensor_element_count(values);
     uint32_t bytes = fer_dtype_bits(fer_tensor_dtype(values)) / 8;
-    uint32_t index_rank = fer_tensor_rank(indices);
+    uint32_t rank = fer_tensor_rank(dense);
+    const int64_t *dims = fer_tensor_dims(dense);
     const int64_t *index_dims = fer_tensor_dims(indices);
+    const int64_t flat_dim = (int64_t)fer_tensor_element_count(dense);
+    int is_flat = fer_tensor_rank(indices) == 1;
     int fits = fer_tensor_rank(values) == 1 && fer_tensor_dtype(indices) == FER_I64 &&
-               (index_rank == 1 || (index_rank == 2 && index_dims[1] == fer_tensor_rank(dense))) &&
+               (is_flat || (fer_tensor_rank(indices) == 2 && index_dims[1] == rank)) &&
                (uint64_t)index_dims[0] == count;
     if (!fits || bytes == 0) {
         return feri_fail(FER_INVALID_MODEL,
                          "a sparse tensor has values, indices and dims that do not fit together, "
                          "or a dtype narrower than a byte");
     }
+    if (is_flat) {
+        rank = 1;
+        dims = &flat_dim;
+    }
     uint8_t *out = fer_tensor_data(dense);
     const uint8_t *in = fer_tensor_data(values);
     for (uint64_t e = 0; e < count; e++) {
-        int64_t at = position(indices, dense, e);
+        int64_t at = position(fer_tensor_data((fer_tensor *)(uintptr_t)indices), e, rank, dims);
         if (at < 0) {
             return feri_fail(FER_INVALID_MODEL,
                              "entry %llu of a sparse tensor has an index outside of its dims",

@@ -4,6 +4,7 @@
  * of ONNX's test layout. The bytes are copied; what is wrong with them is INVALID_INPUT.
  */
 #include "base/error.h"
+#include "graph/graph.h"
 #include "import/onnx_tensor.h"
 
 #include <string.h>
@@ -88,14 +89,10 @@ read_container(value_reader *reader, feri_span message, int32_t kind, fer_value 
 
 static fer_status
 read_value(value_reader *reader, feri_span message, int32_t kind, fer_value **out_value) {
-    uint32_t limit = reader->source.env->limits.max_nesting;
     if (kind == FER_KIND_TENSOR) {
         return read_tensor(reader, message, /*is_sparse=*/0, out_value);
     }
-    if (reader->depth >= (limit < 512 ? limit : 512)) {
-        return feri_fail(FER_LIMIT, "a value is nested deeper than max_nesting allows (%u)", limit);
-    }
-    reader->depth++;
+    FER_TRY(feri_check_nesting(reader->source.env, ++reader->depth, "a value is"));
     fer_status status = read_container(reader, message, kind, out_value);
     reader->depth--;
     return status;

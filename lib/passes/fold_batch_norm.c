@@ -28,8 +28,7 @@ typedef struct pair {
     uint64_t middle; /* channels per step of outer: channels / groups */
     uint64_t inner;
     uint64_t outer_per_group;
-    double *scale; /* channels */
-    double *shift; /* channels: of the new bias */
+    double epsilon;
 } pair;
 
 static int is_float(const fer_tensor *tensor) {
@@ -130,22 +129,11 @@ static int counts_fit(pair *p) {
 
 /* ---- the numbers ---- */
 
-/* 0 when a number is not finite. */
-static int compute_channels(pair *p) {
-    double epsilon = (double)feri_attr_float(p->norm->attrs, p->norm->attr_count, "epsilon", 1e-5f);
-    for (uint64_t c = 0; c < p->channels; c++) {
-        double scale = number_at(p->stats[1], c) / sqrt(number_at(p->stats[4], c) + epsilon);
-        double bias = p->bias ? number_at(p->bias, c) : 0;
-        p->scale[c] = scale;
-        p->shift[c] = (bias - number_at(p->stats[3], c)) * scale + number_at(p->stats[2], c);
-        if (!isfinite(scale) || !isfinite(p->shift[c])) {
-            return 0;
-        }
-    }
-    return 1;
+static double scale_of(const pair *p, uint64_t channel) {
+    return number_at(p->stats[1], channel) / sqrt(number_at(p->stats[4], channel) + p->epsilon);
 }
 
-/* Rounded to the tensor's dtype; 0 when that overflows. */
+/* Rounded to the tensor's dtype; 0 when that overflows, or the number was not finite. */
 static int store(fer_tensor *tensor, uint64_t index, double value) {
     feri_store_run_f64(fer_tensor_dtype(tensor), fer_tensor_data(tensor), index, 1, &value, 0);
     return isfinite(number_at(tensor, index)) != 0;
@@ -156,13 +144,14 @@ static int fill(const pair *p, fer_tensor *weight, fer_tensor *bias) {
     int is_finite = 1;
     for (uint64_t step = 0; step < p->outer * p->middle; step++) {
         uint64_t group = step / p->middle / p->outer_per_group;
-        double scale = p->scale[group * p->middle + step % p->middle];
+        double scale = scale_of(p, group * p->middle + step % p->middle);
         for (uint64_t i = 0; i < p->inner; i++, index++) {
             is_finite &= store(weight, index, number_at(p->weight, index) * scale);
         }
     }
     for (uint64_t c = 0; c < p->channels; c++) {
-        is_finite &= store(bias, c, p->shift[c]);
+        double old = (p->bias ? number_at(p->bias, c) : 0) - number_at(p->stats[3], c);
+        is_finite &= store(bias, c, old * scale_of(p, c) + number_at(p->stats[2], c));
     }
     return is_finite;
 }
@@ -188,35 +177,23 @@ static fer_status rewire(pair *p, fer_tensor *weight, fer_tensor *bias) {
 }
 
 static fer_status fold_pair(pair *p, uint32_t *changes) {
-    feri_env *env = p->graph->env;
-    fer_context *context = (fer_context *)(void *)env;
+    fer_context *context = (fer_context *)(void *)p->graph->env;
     fer_dtype dtype = fer_tensor_dtype(p->weight);
     fer_tensor *weight = NULL;
     fer_tensor *bias = NULL;
     const int64_t channels = (int64_t)p->channels;
-    const uint64_t bytes = feri_mul_sat(p->channels, 2 * sizeof(double));
-    fer_status status = FER_OK;
-    p->scale = feri_alloc(env, bytes);
-    if (!p->scale) {
-        return fer_error_last()->status;
+    p->epsilon = (double)feri_attr_float(p->norm->attrs, p->norm->attr_count, "epsilon", 1e-5f);
+    fer_status status = fer_tensor_create(
+        context, dtype, fer_tensor_rank(p->weight), fer_tensor_dims(p->weight), &weight);
+    if (status == FER_OK) {
+        status = fer_tensor_create(context, dtype, 1, &channels, &bias);
     }
-    p->shift = p->scale + p->channels;
-    if (!compute_channels(p)) {
-        goto out;
+    if (status == FER_OK && fill(p, weight, bias)) {
+        status = rewire(p, weight, bias);
+        *changes += status == FER_OK;
     }
-    FER_TRY_OR(
-        out,
-        fer_tensor_create(
-            context, dtype, fer_tensor_rank(p->weight), fer_tensor_dims(p->weight), &weight));
-    FER_TRY_OR(out, fer_tensor_create(context, dtype, 1, &channels, &bias));
-    if (fill(p, weight, bias)) {
-        FER_TRY_OR(out, rewire(p, weight, bias));
-        ++*changes;
-    }
-out:
     fer_tensor_release(weight);
     fer_tensor_release(bias);
-    feri_free(env, p->scale, bytes);
     return status;
 }
 
