@@ -24,10 +24,17 @@ import onnx.numpy_helper
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def read_tensor(path):
-    tensor = onnx.TensorProto()
-    tensor.ParseFromString(path.read_bytes())
-    return onnx.numpy_helper.to_array(tensor)
+def read_value(path, kind):
+    """A file of the test layout as an array, a list of them, or None for an empty optional; kind as TypeProto names it."""
+    holder = {"sequence_type": onnx.SequenceProto, "optional_type": onnx.OptionalProto}.get(kind, onnx.TensorProto)()
+    holder.ParseFromString(path.read_bytes())
+    if kind == "sequence_type":
+        return onnx.numpy_helper.to_list(holder)
+    return onnx.numpy_helper.to_optional(holder) if kind == "optional_type" else onnx.numpy_helper.to_array(holder)
+
+
+def read_values(data, stem, values):
+    return [read_value(data / f"{stem}_{i}.pb", value.type.WhichOneof("value")) for i, value in enumerate(values)]
 
 
 def older(model):
@@ -120,6 +127,11 @@ def same_text(a, b):
 
 def distance(got, want):
     """0 when equal, else the worst error beside 2e-3 |want| + 1e-6 max |want| (f16: a few units); inf when shapes differ."""
+    if isinstance(want, list):
+        same = isinstance(got, list) and len(got) == len(want)
+        return max((distance(a, b) for a, b in zip(got, want)), default=0.0) if same else float("inf")
+    if want is None or got is None:
+        return 0.0 if want is got else float("inf")
     got = numpy.asarray(got)
     if got.shape != want.shape:
         return float("inf")
@@ -157,9 +169,9 @@ def judge(case, command, folder):
     model, data = test / "model.onnx", test / "test_data_set_0"
     answers = []
     try:
-        names = [value.name for value in onnx.load(str(model)).graph.input]
-        feeds = {name: read_tensor(data / f"input_{i}.pb") for i, name in enumerate(names)}
-        wanted = [read_tensor(path) for path in sorted(data.glob("output_*.pb"))]
+        graph = onnx.load(str(model)).graph
+        feeds = dict(zip([value.name for value in graph.input], read_values(data, "input", graph.input)))
+        wanted = read_values(data, "output", graph.output)
     except Exception as error:
         return case, "unanswered", f"files: {type(error).__name__} {str(error)[:80]}"
     for who, ask in (("onnxruntime", ask_runtime), ("onnx.reference", ask_reference)):
