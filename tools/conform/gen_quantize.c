@@ -307,6 +307,10 @@ static int qlinear_oracle(const trial *self, const nd *in, nd *out) {
     for (uint64_t i = 0; i < out->count; i++) {
         uint64_t channel = is_conv ? i / plane % (uint64_t)product.dims[1] : 0;
         long double scale = in[1].v[0] * in[4].v[in[4].rank > 0 ? channel : 0] / in[6].v[0];
+        if (is_float8(self->inputs[7].dtype)) {
+            out->v[i] = to_float8(self, self->inputs[7].dtype, product.v[i] * scale);
+            continue;
+        }
         out->v[i] = saturated(self->inputs[7].dtype, rintl(product.v[i] * scale) + in[7].v[0]);
     }
     return 1;
@@ -336,6 +340,7 @@ static const case_row rows[] = {
      "with=x_zero_point,form=block,block_size=2,axis=2 form=block,block_size=7,axis=-1", "ints bits", fill_linear, dequantize_oracle, ROW_ZEROS, NULL, NULL},
     {"DynamicQuantizeLinear", NULL, "one odd prime wide tall big", "-", "ints uniform wide", NULL, dynamic_oracle, ROW_ZEROS, NULL, NULL},
     {"QLinearMatMul", "i8|u8", "prime odd 2x3x4x5 1x1", "- T2=i8,T3=u8 T2=u8,T3=i8 N=1", "ints bits", fill_qlinear, qlinear_oracle, ROW_ZEROS, NULL, NULL},
+    {"QLinearMatMul", "float8", "prime odd 1x1", "TS=f32 TS=f16 TS=f32,N=1", "ints", fill_qlinear, qlinear_oracle, ROW_ZEROS, NULL, NULL},
     {"QLinearConv", "i8|u8", "image line row", "- with=B T2=i8,T3=u8,strides=2:2 T2=u8,group=2,M=2 form=axis,pads=1:0:1:1,with=B k=1", "ints bits", fill_qlinear, qlinear_oracle,
      ROW_ZEROS, NULL, NULL},
 };
