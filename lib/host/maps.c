@@ -208,6 +208,60 @@ find_key(feri_host_call *call, const map *m, uint64_t index, const fer_attr *wor
     return FER_OK;
 }
 
+static fer_status place_of_key(
+    feri_host_call *call, const map *m, uint64_t i, const fer_attr *words, uint32_t *out_place) {
+    FER_TRY(find_key(call, m, i, words, out_place));
+    FER_TRY(feri_host_check(call));
+    return *out_place != UINT32_MAX ? FER_OK
+                                    : feri_host_fail(call,
+                                                     FER_INVALID_INPUT,
+                                                     "a key of its map is not in the vocabulary");
+}
+
+/* Words without a value are empty strings. */
+static fer_status
+vectorize_texts(feri_host_call *call, const map *m, const fer_attr *words, fer_tensor **out) {
+    uint64_t bytes = feri_mul_sat((uint64_t)words->count + 1, sizeof(char *));
+    const char **texts = feri_alloc(call->env, bytes);
+    size_t *lengths = feri_alloc(call->env, bytes);
+    int64_t dims[2] = {1, words->count};
+    fer_status status = texts && lengths ? FER_OK : fer_error_last()->status;
+    for (uint32_t i = 0; status == FER_OK && i < words->count; i++) {
+        texts[i] = "";
+        lengths[i] = 0;
+    }
+    for (uint64_t i = 0; status == FER_OK && i < m->keys->element_count; i++) {
+        uint32_t place = 0;
+        status = place_of_key(call, m, i, words, &place);
+        if (status == FER_OK) {
+            status = feri_string_at(call, m->values, i, &texts[place], &lengths[place]);
+        }
+    }
+    if (status == FER_OK) {
+        status = fer_tensor_create_strings(feri_host_context(call), 2, dims, texts, lengths, out);
+    }
+    feri_free(call->env, texts, bytes);
+    feri_free(call->env, lengths, bytes);
+    return status;
+}
+
+static fer_status
+vectorize_numbers(feri_host_call *call, const map *m, const fer_attr *words, fer_tensor **out) {
+    int64_t dims[2] = {1, words->count};
+    FER_TRY(fer_tensor_create(feri_host_context(call), m->values->dtype, 2, dims, out));
+    memset(fer_tensor_data(*out), 0, feri_dtype_bytes((*out)->dtype, (*out)->element_count));
+    fer_status status = FER_OK;
+    for (uint64_t i = 0; status == FER_OK && i < m->keys->element_count; i++) {
+        uint32_t place = 0;
+        status = place_of_key(call, m, i, words, &place);
+        status = status ? status : convert(call, m, i, *out, place);
+    }
+    if (status != FER_OK) {
+        fer_tensor_release(*out);
+    }
+    return status;
+}
+
 fer_status feri_host_dict_vectorizer(feri_host_call *call) {
     map m = {NULL, NULL};
     fer_tensor *out = NULL;
@@ -216,31 +270,10 @@ fer_status feri_host_dict_vectorizer(feri_host_call *call) {
     const fer_attr *words = feri_attr_find(call->node->attrs,
                                            call->node->attr_count,
                                            is_text ? "string_vocabulary" : "int64_vocabulary");
-    if (!words || m.values->dtype == FER_STRING) {
-        return feri_host_fail(
-            call,
-            FER_INVALID_INPUT,
-            "it needs a vocabulary of its keys' kind and values that are numbers");
+    if (!words) {
+        return feri_host_fail(call, FER_INVALID_INPUT, "it needs a vocabulary of its keys' kind");
     }
-    int64_t dims[2] = {1, words->count};
-    FER_TRY(fer_tensor_create(feri_host_context(call), m.values->dtype, 2, dims, &out));
-    memset(fer_tensor_data(out), 0, feri_dtype_bytes(out->dtype, out->element_count));
-    fer_status status = FER_OK;
-    for (uint64_t i = 0; status == FER_OK && i < m.keys->element_count; i++) {
-        uint32_t place = 0;
-        status = find_key(call, &m, i, words, &place);
-        if (status == FER_OK) {
-            status = place != UINT32_MAX
-                         ? convert(call, &m, i, out, place)
-                         : feri_host_fail(call,
-                                          FER_INVALID_INPUT,
-                                          "a key of its map is not in the vocabulary");
-        }
-        status = status ? status : feri_host_check(call);
-    }
-    if (status != FER_OK) {
-        fer_tensor_release(out);
-        return status;
-    }
+    FER_TRY(m.values->dtype == FER_STRING ? vectorize_texts(call, &m, words, &out)
+                                          : vectorize_numbers(call, &m, words, &out));
     return feri_host_give_tensor(call, 0, out);
 }

@@ -29,6 +29,7 @@ static const case_family *const families[] = {
     &cases_pick,
     &cases_unfold,
     &cases_contrib,
+    &cases_control,
     &cases_sequence,
     &cases_text,
     &cases_ml_trees,

@@ -30,6 +30,7 @@ extern const case_family cases_signal;
 extern const case_family cases_pick;
 extern const case_family cases_unfold;
 extern const case_family cases_contrib;
+extern const case_family cases_control;
 extern const case_family cases_sequence;
 extern const case_family cases_text;
 extern const case_family cases_ml_trees;
