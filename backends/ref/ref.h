@@ -71,6 +71,9 @@ typedef struct feri_ref_family {
 #define FERI_REF_END                                                                               \
     { .op = FER_OP_NONE }
 
+/* op is ident, which never holds in a build without it: its code goes then. */
+#define FERI_REF_IS(op, ident) (FERI_HAS_OP(ident) && (op) == FER_OP_##ident)
+
 typedef struct feri_ref_entry {
     const feri_ref_kernel *kernel; /* NULL: ref does not have the op */
     uint32_t op;
@@ -116,8 +119,9 @@ int feri_ref_string_is(const fer_node_view *node,
                        const char *name,
                        const char *absent,
                        const char *text);
-/* Index of the attribute's value among names (up to NULL), 0 when it is absent, -1 for another. */
-int feri_ref_name_index(feri_ref_call *call, const char *attr, const char *const *names);
+/* Index of the string attribute's value among names (with spaces between), 0 when it is absent, -1
+ * for another. */
+int feri_ref_name_index(feri_ref_call *call, const char *attr, const char *names);
 /* Bits per element; 1 for a float, 2 for a signed, 3 for an unsigned integer, 4 bool, 5 complex
  * class. */
 uint32_t feri_ref_bits(fer_dtype dtype);

@@ -65,7 +65,7 @@ static uint64_t find_best(
 /* The output's dims are the input's without, or with 1 or length, at the axis: counts say it. */
 static fer_status arg_bind(feri_ref_call *call) {
     feri_ref_lines *lines = call->params;
-    int is_hardmax = call->node->op == FER_OP_Hardmax;
+    int is_hardmax = FERI_REF_IS(call->node->op, Hardmax);
     fer_status status = feri_ref_lines_around(
         call, call->in[0], feri_ref_int(call->node, "axis", is_hardmax ? -1 : 0), lines);
     if (status) {
@@ -90,7 +90,7 @@ static fer_status arg_run(feri_ref_call *call) {
     for (uint64_t line = 0; line < count && call->status == FER_OK; line++) {
         uint64_t start = feri_ref_line_start(lines, line);
         int64_t found = (int64_t)find_best(call, start, lines, op == FER_OP_ArgMin, is_last);
-        if (op != FER_OP_Hardmax) {
+        if (!FERI_REF_IS(op, Hardmax)) {
             feri_ref_store_int(call, out, line, 1, 1, &found);
             continue;
         }
@@ -237,9 +237,9 @@ static fer_status cumulate_bind(feri_ref_call *call) {
 
 static feri_ref_word fold(uint32_t op, int is_real, feri_ref_word sum, feri_ref_word next) {
     if (is_real) {
-        sum.f = op == FER_OP_CumSum ? sum.f + next.f : sum.f * next.f;
+        sum.f = FERI_REF_IS(op, CumSum) ? sum.f + next.f : sum.f * next.f;
     } else {
-        sum.u = op == FER_OP_CumSum ? sum.u + next.u : sum.u * next.u;
+        sum.u = FERI_REF_IS(op, CumSum) ? sum.u + next.u : sum.u * next.u;
     }
     return sum;
 }
@@ -251,9 +251,9 @@ cumulate_line(feri_ref_call *call, uint64_t start, uint64_t step, uint64_t count
     uint32_t op = call->node->op;
     int is_real = feri_kit_class(x->dtype) == FERI_KIT_FLOAT;
     int is_exclusive = feri_ref_int(call->node, "exclusive", 0) != 0;
-    feri_ref_word sum = {.u = op == FER_OP_CumProd};
+    feri_ref_word sum = {.u = FERI_REF_IS(op, CumProd)};
     if (is_real) {
-        sum.f = op == FER_OP_CumProd ? 1.0 : 0.0;
+        sum.f = FERI_REF_IS(op, CumProd) ? 1.0 : 0.0;
     }
     feri_ref_piece p = {.total = count};
     while (feri_ref_next(call, &p)) {

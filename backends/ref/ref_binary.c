@@ -158,7 +158,7 @@ static void choose(feri_ref_call *call, binary_params *params) {
         params->floats = fmod;
         params->integers = params->integers && is_signed ? i_rest : params->integers;
     }
-    if (row->op == FER_OP_BitShift && feri_ref_string_is(call->node, "direction", "", "LEFT")) {
+    if (FERI_REF_IS(row->op, BitShift) && feri_ref_string_is(call->node, "direction", "", "LEFT")) {
         params->integers = u_shift_left;
     }
 }
@@ -169,7 +169,7 @@ static fer_status bind(feri_ref_call *call) {
     if (!params->floats && !params->integers) { /* the op table's types rule that out */
         return feri_ref_fail(call, FER_UNSUPPORTED, "the op is not defined for this dtype");
     }
-    if (call->node->op == FER_OP_BitShift && params->integers != u_shift_left &&
+    if (FERI_REF_IS(call->node->op, BitShift) && params->integers != u_shift_left &&
         !feri_ref_string_is(call->node, "direction", "", "RIGHT")) {
         return feri_ref_fail(call, FER_INVALID_MODEL, "direction must be LEFT or RIGHT");
     }

@@ -38,9 +38,8 @@ static fer_status load_weights(void *self, const feri_ref_block *block, feri_ref
                            1,
                            block->columns,
                            &panel[i * block->columns].f);
-        fer_status status = feri_ref_poll(c->call, block->columns);
-        if (status) {
-            return status;
+        if (feri_ref_poll(c->call, block->columns)) {
+            return c->call->status;
         }
     }
     return FER_OK;
@@ -57,9 +56,8 @@ static fer_status load_transposed(void *self, const feri_ref_block *block, feri_
             uint64_t row = (c->in_weight + channel) * c->params->out_channels + block->row + i;
             feri_ref_load_real(
                 c->call, c->call->in[1], row * taps + tap, 1, n, &panel[i * block->columns + j].f);
-            fer_status status = feri_ref_poll(c->call, n);
-            if (status) {
-                return status;
+            if (feri_ref_poll(c->call, n)) {
+                return c->call->status;
             }
             j += n;
         }
@@ -90,9 +88,8 @@ static fer_status load_run(convolution *c,
                 panel[feri_ref_gemm_b_at(block->rows, k, j)].f = chunk[i];
             }
         }
-        fer_status status = feri_ref_poll(c->call, seen + w->rank);
-        if (status) {
-            return status;
+        if (feri_ref_poll(c->call, seen + w->rank)) {
+            return c->call->status;
         }
         feri_ref_window_next_tap(w, tap);
         if (++tap_index == w->taps) {
@@ -135,9 +132,8 @@ static fer_status store_channels(void *self, const feri_ref_block *block, feri_r
                             1,
                             block->columns,
                             row);
-        fer_status status = feri_ref_poll(c->call, block->columns);
-        if (status) {
-            return status;
+        if (feri_ref_poll(c->call, block->columns)) {
+            return c->call->status;
         }
     }
     return FER_OK;

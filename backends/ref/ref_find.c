@@ -136,11 +136,17 @@ int feri_ref_string_is(const fer_node_view *node,
     return attr->value.s.length == length && memcmp(attr->value.s.data, text, length) == 0;
 }
 
-int feri_ref_name_index(feri_ref_call *call, const char *attr, const char *const *names) {
-    for (int i = 0; names[i]; i++) {
-        if (feri_ref_string_is(call->node, attr, names[0], names[i])) {
+int feri_ref_name_index(feri_ref_call *call, const char *attr, const char *names) {
+    const fer_attr *given = feri_ref_attr(call->node, attr);
+    if (!given || given->type != FER_ATTR_STRING) {
+        return 0;
+    }
+    for (int i = 0; *names; i++) {
+        size_t length = strcspn(names, " ");
+        if (given->value.s.length == length && memcmp(given->value.s.data, names, length) == 0) {
             return i;
         }
+        names += length + (names[length] != 0);
     }
     return -1;
 }

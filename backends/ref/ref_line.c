@@ -139,7 +139,7 @@ feri_ref_ints(feri_ref_call *call, const char *name, uint32_t count, int64_t abs
         out[i] = absent;
     }
     if (!attr || (attr->type == FER_ATTR_INTS && attr->count == 0)) {
-        return FER_OK;
+        return call->status;
     }
     if (attr->type != FER_ATTR_INTS || attr->count != count) {
         return feri_ref_fail(
@@ -148,7 +148,7 @@ feri_ref_ints(feri_ref_call *call, const char *name, uint32_t count, int64_t abs
     if (count) {
         memcpy(out, attr->value.ints, count * sizeof *out);
     }
-    return FER_OK;
+    return call->status;
 }
 
 fer_status feri_ref_same_dims(feri_ref_call *call,

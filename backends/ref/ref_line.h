@@ -73,7 +73,8 @@ void feri_ref_store_int(feri_ref_call *call,
 /* value truncated and clamped to an integer dtype's range, NaN as 0; u64 as its bits. */
 int64_t feri_ref_real_to_int(fer_dtype dtype, double value);
 
-/* Ints attribute of exactly count entries into out, absent ones set to absent. */
+/* Ints attribute of exactly count entries into out, absent ones set to absent. Answers
+ * call->status, so several can be read before one asks. */
 fer_status
 feri_ref_ints(feri_ref_call *call, const char *name, uint32_t count, int64_t absent, int64_t *out);
 /* INVALID_INPUT with message unless a and b have equal ranks and dims. */

@@ -65,9 +65,8 @@ static fer_status load_panel(
             uint64_t i = by_row ? line : x, j = by_row ? x : line;
             panel[is_b ? feri_ref_gemm_b_at(block->rows, i, j) : i * block->columns + j] = chunk[x];
         }
-        fer_status status = feri_ref_poll(p->call, length);
-        if (status) {
-            return status;
+        if (feri_ref_poll(p->call, length)) {
+            return p->call->status;
         }
     }
     return FER_OK;

@@ -32,7 +32,7 @@ static void
 line_chunk(uint32_t op, int64_t power, int pass, line_sums *sums, double *chunk, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
         double v = chunk[i];
-        if (op == FER_OP_LpNormalization) {
+        if (FERI_REF_IS(op, LpNormalization)) {
             if (pass == 1) {
                 sums->sum += power == 1 ? fabs(v) : v * v;
             } else if (pass == 2) {
@@ -60,7 +60,7 @@ static fer_status line_run(feri_ref_call *call) {
         line_sums sums = {-(double)INFINITY, 0.0};
         for (int pass = 0; pass < 3; pass++) {
             feri_ref_piece p = {.total = lines->length};
-            if (pass == 2 && op == FER_OP_LpNormalization && power == 2) {
+            if (pass == 2 && FERI_REF_IS(op, LpNormalization) && power == 2) {
                 sums.sum = sqrt(sums.sum);
             }
             while (feri_ref_next(call, &p)) {
@@ -141,7 +141,7 @@ static void write_span(feri_ref_call *call, uint64_t start, uint64_t count, mome
  * for 0. */
 static fer_status span_run(feri_ref_call *call) {
     const span_params *params = call->params;
-    int is_rms = call->node->op == FER_OP_RMSNormalization;
+    int is_rms = FERI_REF_IS(call->node->op, RMSNormalization);
     double n = (double)params->span;
     for (uint64_t i = 0; i < params->spans && call->status == FER_OK; i++) {
         uint64_t start = i * params->span;
@@ -193,7 +193,7 @@ static fer_status channel_bind(feri_ref_call *call) {
     const feri_ref_tensor *x = call->in[0];
     span_params *p = call->params;
     int is_batch = call->node->op == FER_OP_BatchNormalization;
-    int is_group = call->node->op == FER_OP_GroupNormalization;
+    int is_group = FERI_REF_IS(call->node->op, GroupNormalization);
     /* A batch norm of a vector has one channel. */
     int64_t channels = x->rank > 1 ? x->dims[1] : 1;
     int fits = x->rank > (is_batch ? 0 : 1);

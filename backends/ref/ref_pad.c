@@ -16,8 +16,7 @@ typedef struct pad_axis {
 
 enum { CONSTANT, REFLECT, EDGE, WRAP };
 static int mode_of(feri_ref_call *call) {
-    static const char *const modes[] = {"constant", "reflect", "edge", "wrap", NULL};
-    return feri_ref_name_index(call, "mode", modes);
+    return feri_ref_name_index(call, "mode", "constant reflect edge wrap");
 }
 
 static fer_status bind(feri_ref_call *call) {

@@ -59,7 +59,7 @@ static void fold_view(pooling *p, uint64_t plane_start, const feri_ref_view *vie
         uint64_t at = view->first + i;
         if (op == FER_OP_AveragePool) {
             p->value[at] += chunk[i];
-        } else if (op == FER_OP_LpPool) {
+        } else if (FERI_REF_IS(op, LpPool)) {
             p->value[at] += lp_term(chunk[i], p->params->power);
         } else if (p->index[at] < 0 || chunk[i] > p->value[at] ||
                    (isnan(chunk[i]) && !isnan(p->value[at]))) {
@@ -103,18 +103,20 @@ static void store_run(pooling *p, const feri_ref_run *run, uint64_t plane, uint6
     if (call->node->op == FER_OP_AveragePool) {
         divide(p, run);
     }
-    for (uint64_t j = 0; call->node->op == FER_OP_LpPool && j < run->count; j++) {
+    for (uint64_t j = 0; FERI_REF_IS(call->node->op, LpPool) && j < run->count; j++) {
         p->value[j] = lp_root(p->value[j], p->params->power);
     }
     if (call->out[0]) {
         feri_ref_store_real(call, call->out[0], start, 1, run->count, p->value);
     }
     for (uint64_t j = 0; indices && j < run->count; j++) {
-        int64_t index = p->index[j];
-        index = index < 0 ? 0
-                          : plane_index(w, (uint64_t)index, p->params->is_column_major) +
-                                (int64_t)(plane * w->in_count);
-        feri_ref_store_int(call, indices, start + j, 1, 1, &index);
+        int64_t *index = &p->index[j];
+        *index = *index < 0 ? 0
+                            : plane_index(w, (uint64_t)*index, p->params->is_column_major) +
+                                  (int64_t)(plane * w->in_count);
+    }
+    if (indices) {
+        feri_ref_store_int(call, indices, start, 1, run->count, p->index);
     }
 }
 

@@ -12,9 +12,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Units of a row handled between two polls. */
-enum { PIECE = 1024 };
-
 /* One direction's run over time. Buffers are batch x (gates x hidden) or batch x hidden. */
 typedef struct sweep sweep;
 struct sweep {
@@ -27,8 +24,8 @@ struct sweep {
     double *h;
     double *c;
     double *reset; /* GRU: r (.) H */
-    /* Units [begin, end) of a batch row take one step. */
-    void (*cell)(sweep *s, uint64_t row, uint64_t begin, uint64_t end);
+    /* One unit of a batch row takes one step. */
+    void (*cell)(sweep *s, uint64_t row, uint64_t unit);
 };
 
 /* rows x weights^T is added to sums. */
@@ -75,12 +72,11 @@ static fer_status load_rows(void *self, const feri_ref_block *block, feri_ref_wo
             feri_ref_load_real(
                 q->s->call, q->s->call->in[0], at * q->k + block->column, 1, block->columns, out);
         }
-        fer_status status = feri_ref_poll(q->s->call, block->columns);
-        if (status) {
-            return status;
+        if (feri_ref_poll(q->s->call, block->columns)) {
+            break;
         }
     }
-    return FER_OK;
+    return q->s->call->status;
 }
 
 static fer_status load_weights(void *self, const feri_ref_block *block, feri_ref_word *panel) {
@@ -92,12 +88,11 @@ static fer_status load_weights(void *self, const feri_ref_block *block, feri_ref
         for (uint64_t i = 0; i < block->rows; i++) {
             panel[feri_ref_gemm_b_at(block->rows, i, j)].f = line[i];
         }
-        fer_status status = feri_ref_poll(q->s->call, block->rows);
-        if (status) {
-            return status;
+        if (feri_ref_poll(q->s->call, block->rows)) {
+            break;
         }
     }
-    return FER_OK;
+    return q->s->call->status;
 }
 
 static fer_status add_sums(void *self, const feri_ref_block *block, feri_ref_word *values) {
@@ -108,12 +103,11 @@ static fer_status add_sums(void *self, const feri_ref_block *block, feri_ref_wor
         for (uint64_t j = 0; j < block->columns; j++) {
             sums[j] += values[i * FERI_REF_GEMM_N + j].f;
         }
-        fer_status status = feri_ref_poll(q->s->call, block->columns);
-        if (status) {
-            return status;
+        if (feri_ref_poll(q->s->call, block->columns)) {
+            break;
         }
     }
-    return FER_OK;
+    return q->s->call->status;
 }
 
 /* Gates [first, first + count): from X when rows is NULL, else from rows (the state). */
@@ -136,36 +130,32 @@ add_product(sweep *s, const double *rows, uint64_t step, uint64_t first, uint64_
     return feri_ref_gemm_run(&gemm);
 }
 
-/* n elements of t from start on, or zeros without it, in pieces with a poll after each. */
-static fer_status
+/* n elements of t from start on, or zeros without it. */
+static void
 load_line(feri_ref_call *call, const feri_ref_tensor *t, uint64_t start, uint64_t n, double *out) {
-    for (uint64_t at = 0; at < n; at += PIECE) {
-        uint64_t count = n - at < PIECE ? n - at : PIECE;
+    feri_ref_piece p = {.total = n};
+    while (feri_ref_next(call, &p)) {
+        memset(out + p.begin, 0, p.count * sizeof *out);
         if (t) {
-            feri_ref_load_real(call, t, start + at, 1, count, out + at);
-        } else {
-            memset(out + at, 0, count * sizeof *out);
-        }
-        fer_status status = feri_ref_poll(call, count);
-        if (status) {
-            return status;
+            feri_ref_load_real(call, t, start + p.begin, 1, p.count, out + p.begin);
         }
     }
-    return FER_OK;
 }
 
 /* Both sums of every batch row start with their biases. */
-static fer_status start_sums(sweep *s) {
+static void start_sums(sweep *s) {
     const feri_ref_tensor *bias = feri_ref_input(s->call, 3);
     uint64_t n = s->p->gates * s->p->hidden, of_input = s->direction * 2 * n;
     for (uint64_t row = 0; row < s->p->batch; row++) {
-        fer_status status = load_line(s->call, bias, of_input, n, s->from_input + row * n);
-        if (status ||
-            (status = load_line(s->call, bias, of_input + n, n, s->from_state + row * n))) {
-            return status;
-        }
+        load_line(s->call, bias, of_input, n, s->from_input + row * n);
+        load_line(s->call, bias, of_input + n, n, s->from_state + row * n);
     }
-    return FER_OK;
+}
+
+/* A gate's two sums added. */
+static double gate(const sweep *s, uint64_t row, uint64_t which, uint64_t unit) {
+    uint64_t at = (row * s->p->gates + which) * s->p->hidden + unit;
+    return s->from_input[at] + s->from_state[at];
 }
 
 static double act(const sweep *s, int which, double x) {
@@ -186,48 +176,38 @@ static double peephole(const sweep *s, uint64_t gate, uint64_t unit) {
 }
 
 /* Gates are i, o, f, c. */
-static void lstm_cell(sweep *s, uint64_t row, uint64_t begin, uint64_t end) {
-    uint64_t n = s->p->hidden;
+static void lstm_cell(sweep *s, uint64_t row, uint64_t u) {
     int has_peepholes = feri_ref_input(s->call, 7) != NULL;
-    const double *x = s->from_input + row * 4 * n, *r = s->from_state + row * 4 * n;
-    for (uint64_t u = begin; u < end; u++) {
-        double *c = &s->c[row * n + u], past = *c;
-        double i = x[u] + r[u], o = x[n + u] + r[n + u], f = x[2 * n + u] + r[2 * n + u];
-        if (has_peepholes) {
-            i += peephole(s, 0, u) * past;
-            f += peephole(s, 2, u) * past;
-        }
-        i = act(s, 0, i);
-        f = s->p->is_input_forget ? 1.0 - i : act(s, 0, f);
-        *c = f * past + i * act(s, 1, x[3 * n + u] + r[3 * n + u]);
-        if (has_peepholes) {
-            o += peephole(s, 1, u) * *c;
-        }
-        /* clip bounds sums of products; the cell's own value goes into h as it is */
-        s->h[row * n + u] =
-            act(s, 0, o) * feri_ref_activate(&s->p->activations[s->direction][2], *c);
+    uint64_t at = row * s->p->hidden + u;
+    double *c = &s->c[at], past = *c;
+    double i = gate(s, row, 0, u), o = gate(s, row, 1, u), f = gate(s, row, 2, u);
+    if (has_peepholes) {
+        i += peephole(s, 0, u) * past;
+        f += peephole(s, 2, u) * past;
     }
+    i = act(s, 0, i);
+    f = s->p->is_input_forget ? 1.0 - i : act(s, 0, f);
+    *c = f * past + i * act(s, 1, gate(s, row, 3, u));
+    if (has_peepholes) {
+        o += peephole(s, 1, u) * *c;
+    }
+    /* clip bounds sums of products; the cell's own value goes into h as it is */
+    s->h[at] = act(s, 0, o) * feri_ref_activate(&s->p->activations[s->direction][2], *c);
 }
 
 /* Gates are z, r, h. With linear_before_reset the state's part of h is there already. */
-static void gru_cell(sweep *s, uint64_t row, uint64_t begin, uint64_t end) {
-    uint64_t n = s->p->hidden;
-    const double *x = s->from_input + row * 3 * n, *r = s->from_state + row * 3 * n;
-    for (uint64_t u = begin; u < end; u++) {
-        double *h = &s->h[row * n + u];
-        double z = act(s, 0, x[u] + r[u]), of_state = r[2 * n + u];
-        if (s->p->is_linear_before_reset) {
-            of_state *= act(s, 0, x[n + u] + r[n + u]);
-        }
-        *h = (1.0 - z) * act(s, 1, x[2 * n + u] + of_state) + z * *h;
+static void gru_cell(sweep *s, uint64_t row, uint64_t u) {
+    uint64_t at = (row * 3 + 2) * s->p->hidden + u;
+    double *h = &s->h[row * s->p->hidden + u];
+    double z = act(s, 0, gate(s, row, 0, u)), of_state = s->from_state[at];
+    if (s->p->is_linear_before_reset) {
+        of_state *= act(s, 0, gate(s, row, 1, u));
     }
+    *h = (1.0 - z) * act(s, 1, s->from_input[at] + of_state) + z * *h;
 }
 
-static void rnn_cell(sweep *s, uint64_t row, uint64_t begin, uint64_t end) {
-    uint64_t at = row * s->p->hidden;
-    for (uint64_t u = at + begin; u < at + end; u++) {
-        s->h[u] = act(s, 0, s->from_input[u] + s->from_state[u]);
-    }
+static void rnn_cell(sweep *s, uint64_t row, uint64_t u) {
+    s->h[row * s->p->hidden + u] = act(s, 0, gate(s, row, 0, u));
 }
 
 /* The sums of one step: all gates see the old state, but GRU's h gate sees the reset one. */
@@ -235,68 +215,41 @@ static fer_status sum_gates(sweep *s, uint64_t step) {
     const feri_ref_recurrent *p = s->p;
     uint64_t n = p->hidden;
     int is_late = p->op == FER_OP_GRU && !p->is_linear_before_reset;
-    fer_status status = start_sums(s);
-    if (status || (status = add_product(s, NULL, step, 0, p->gates)) ||
-        (status = add_product(s, s->h, step, 0, is_late ? 2 : p->gates)) || !is_late) {
-        return status;
+    start_sums(s);
+    if (add_product(s, NULL, step, 0, p->gates) ||
+        add_product(s, s->h, step, 0, is_late ? 2 : p->gates) || !is_late) {
+        return s->call->status;
     }
     for (uint64_t row = 0; row < p->batch; row++) {
-        const double *x = s->from_input + row * 3 * n + n, *r = s->from_state + row * 3 * n + n;
-        for (uint64_t u = 0; u < n; u++) {
-            s->reset[row * n + u] = act(s, 0, x[u] + r[u]) * s->h[row * n + u];
-            if ((status = feri_ref_poll(s->call, 1))) {
-                return status;
-            }
+        for (uint64_t u = 0; u < n && !feri_ref_poll(s->call, 1); u++) {
+            s->reset[row * n + u] = act(s, 0, gate(s, row, 1, u)) * s->h[row * n + u];
         }
     }
     return add_product(s, s->reset, step, 2, 1);
 }
 
-/* Y's row for one batch row and step: the state, or zeros behind the sequence's end. */
-static void
-store_step(sweep *s, uint64_t row, uint64_t step, int is_past, uint64_t begin, uint64_t end) {
+/* Units of a batch row take a step; Y gets the state, or zeros behind the sequence's end. */
+static void run_row(sweep *s, uint64_t row, uint64_t step) {
     const feri_ref_recurrent *p = s->p;
     feri_ref_tensor *y = feri_ref_output(s->call, 0);
-    uint64_t n = p->hidden, time = step;
-    if (!y) {
-        return;
-    }
+    uint64_t n = p->hidden, time = step, at = row_at(s, row, step);
+    int is_past = at == UINT64_MAX;
+    double zeros[FERI_REF_CHUNK] = {0.0};
     if (!is_past) {
-        uint64_t at = row_at(s, row, step);
         time = p->is_batch_first ? at % p->steps : at / p->batch;
     }
-    uint64_t at = p->is_batch_first ? (row * p->steps + time) * p->directions + s->direction
-                                    : (time * p->directions + s->direction) * p->batch + row;
-    double zeros[FERI_REF_CHUNK] = {0.0};
-    for (uint64_t u = begin; u < end; u += FERI_REF_CHUNK) {
-        uint64_t count = end - u < FERI_REF_CHUNK ? end - u : FERI_REF_CHUNK;
-        const double *values = is_past ? zeros : s->h + row * n + u;
-        feri_ref_store_real(s->call, y, at * n + u, 1, count, values);
-    }
-}
-
-static fer_status run_row(sweep *s, uint64_t row, uint64_t step) {
-    int is_past = step >= length_of(s, row);
-    for (uint64_t u = 0; u < s->p->hidden; u += PIECE) {
-        uint64_t end = s->p->hidden - u < PIECE ? s->p->hidden : u + PIECE;
-        if (!is_past) {
-            s->cell(s, row, u, end);
+    at = p->is_batch_first ? (row * p->steps + time) * p->directions + s->direction
+                           : (time * p->directions + s->direction) * p->batch + row;
+    feri_ref_piece units = {.total = n};
+    while (feri_ref_next(s->call, &units) && !feri_ref_poll(s->call, 3 * units.count)) {
+        for (uint64_t u = 0; !is_past && u < units.count; u++) {
+            s->cell(s, row, units.begin + u);
         }
-        store_step(s, row, step, is_past, u, end);
-        fer_status status = feri_ref_poll(s->call, 4 * (end - u));
-        if (status) {
-            return status;
+        if (y) {
+            const double *values = is_past ? zeros : s->h + row * n + units.begin;
+            feri_ref_store_real(s->call, y, at * n + units.begin, 1, units.count, values);
         }
     }
-    return FER_OK;
-}
-
-static fer_status run_step(sweep *s, uint64_t step) {
-    fer_status status = sum_gates(s, step);
-    for (uint64_t row = 0; !status && row < s->p->batch; row++) {
-        status = run_row(s, row, step);
-    }
-    return status;
 }
 
 /* The state's element index in initial_h, Y_h and their like. */
@@ -307,39 +260,33 @@ static uint64_t state_at(const sweep *s, uint64_t row) {
 }
 
 /* A batch row of a final state, when somebody wants it. */
-static fer_status store_state(sweep *s, uint32_t output, uint64_t row, const double *state) {
+static void store_state(sweep *s, uint32_t output, uint64_t row, const double *state) {
     feri_ref_tensor *out = feri_ref_output(s->call, output);
-    for (uint64_t u = 0; out && u < s->p->hidden; u += PIECE) {
-        uint64_t count = s->p->hidden - u < PIECE ? s->p->hidden - u : PIECE;
-        feri_ref_store_real(s->call, out, state_at(s, row) + u, 1, count, state + u);
-        fer_status status = feri_ref_poll(s->call, count);
-        if (status) {
-            return status;
-        }
+    feri_ref_piece p = {.total = out ? s->p->hidden : 0};
+    while (feri_ref_next(s->call, &p)) {
+        uint64_t at = state_at(s, row) + p.begin;
+        feri_ref_store_real(s->call, out, at, 1, p.count, state + p.begin);
     }
-    return FER_OK;
 }
 
-static fer_status run_direction(sweep *s) {
+static void run_direction(sweep *s) {
     const feri_ref_recurrent *p = s->p;
     const feri_ref_tensor *h = feri_ref_input(s->call, 5);
     const feri_ref_tensor *c = p->op == FER_OP_LSTM ? feri_ref_input(s->call, 6) : NULL;
     uint64_t n = p->hidden;
-    fer_status status = FER_OK;
     for (uint64_t row = 0; row < p->batch; row++) {
-        status = load_line(s->call, h, state_at(s, row), n, s->h + row * n);
-        if (status || (status = load_line(s->call, c, state_at(s, row), n, s->c + row * n))) {
-            return status;
+        load_line(s->call, h, state_at(s, row), n, s->h + row * n);
+        load_line(s->call, c, state_at(s, row), n, s->c + row * n);
+    }
+    for (uint64_t step = 0; step < p->steps && !sum_gates(s, step); step++) {
+        for (uint64_t row = 0; row < p->batch; row++) {
+            run_row(s, row, step);
         }
     }
-    for (uint64_t step = 0; !status && step < p->steps; step++) {
-        status = run_step(s, step);
+    for (uint64_t row = 0; row < p->batch; row++) {
+        store_state(s, 1, row, s->h + row * n);
+        store_state(s, 2, row, s->c + row * n);
     }
-    for (uint64_t row = 0; !status && row < p->batch; row++) {
-        status = store_state(s, 1, row, s->h + row * n);
-        status = status ? status : store_state(s, 2, row, s->c + row * n);
-    }
-    return status;
 }
 
 static fer_status recurrent_run(feri_ref_call *call) {
@@ -356,19 +303,15 @@ static fer_status recurrent_run(feri_ref_call *call) {
         if (length_of(&s, row) > p->steps) { /* a negative one is huge */
             return feri_ref_misfit(call, "sequence_lens has a length outside the sequence");
         }
-        fer_status status = feri_ref_poll(call, 1);
-        if (status) {
-            return status;
+        if (feri_ref_poll(call, 1)) {
+            return call->status;
         }
     }
     for (s.direction = 0; states && s.direction < p->directions; s.direction++) {
         s.is_reverse = p->is_reverse || s.direction == 1;
-        fer_status status = run_direction(&s);
-        if (status) {
-            return status;
-        }
+        run_direction(&s);
     }
-    return FER_OK;
+    return call->status;
 }
 
 #define RECURRENT(ident)                                                                           \

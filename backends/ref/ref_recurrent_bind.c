@@ -14,7 +14,7 @@ enum { TANH = SOFTSIGN + 1, THRESHOLDED_RELU, FUNCTIONS };
 
 /* How many of alpha and beta a function takes, and their defaults. */
 static const struct {
-    const char *name;
+    char name[16];
     uint32_t takes;
     float alpha;
     float beta;
@@ -96,7 +96,7 @@ static fer_status read_activations(feri_ref_call *call, feri_ref_recurrent *p) {
     }
     for (uint32_t i = 0; i < total; i++) {
         feri_ref_activation *a = &p->activations[i / per][i % per];
-        a->function = i % per == 0 && p->op != FER_OP_RNN ? (uint32_t)SIGMOID : (uint32_t)TANH;
+        a->function = i % per == 0 && !FERI_REF_IS(p->op, RNN) ? (uint32_t)SIGMOID : (uint32_t)TANH;
         if (is_named) {
             a->function = find_function(&names->value.strings[i]);
         }
@@ -116,36 +116,58 @@ static fer_status read_activations(feri_ref_call *call, feri_ref_recurrent *p) {
     return FER_OK;
 }
 
-/* An absent operand always fits. */
-static int has_dims(const feri_ref_tensor *t, uint32_t rank, const uint64_t *dims) {
-    int fits = !t || t->rank == rank;
-    for (uint32_t i = 0; t && fits && i < rank; i++) {
-        fits = (uint64_t)t->dims[i] == dims[i];
+/* Dims of inputs 1 to 7 and outputs 0 to 2: s steps, b batch, d directions, x width, n hidden, g of
+ * all gates (times hidden), t two of g, p three of n; below for layout 1. */
+static const char shapes[2][10][5] = {
+    {"dgx", "dgn", "dt", "b", "dbn", "dbn", "dp", "sdbn", "dbn", "dbn"},
+    {"dgx", "dgn", "dt", "b", "bdn", "bdn", "dp", "bsdn", "bdn", "bdn"}
+};
+
+static uint64_t size_of(const feri_ref_recurrent *p, char letter) {
+    uint64_t gates = p->gates * p->hidden;
+    switch (letter) {
+    case 's':
+        return p->steps;
+    case 'b':
+        return p->batch;
+    case 'd':
+        return p->directions;
+    case 'x':
+        return p->width;
+    case 'g':
+        return gates;
+    case 't':
+        return 2 * gates;
+    case 'p':
+        return 3 * p->hidden;
+    default:
+        return p->hidden;
     }
-    return fits;
 }
 
+/* An absent operand always fits. */
 static int shapes_fit(feri_ref_call *call, const feri_ref_recurrent *p) {
-    uint64_t d = p->directions, g = p->gates * p->hidden, n = p->hidden, b = p->batch;
-    int first = p->is_batch_first;
-    int is_lstm = p->op == FER_OP_LSTM;
-    uint64_t state[3] = {first ? b : d, first ? d : b, n};
-    uint64_t y[4] = {first ? b : p->steps, first ? p->steps : d, first ? d : b, n};
-    return has_dims(call->in[1], 3, (const uint64_t[]){d, g, p->width}) &&
-           has_dims(call->in[2], 3, (const uint64_t[]){d, g, n}) &&
-           has_dims(feri_ref_input(call, 3), 2, (const uint64_t[]){d, 2 * g}) &&
-           has_dims(feri_ref_input(call, 4), 1, &b) &&
-           has_dims(feri_ref_input(call, 5), 3, state) &&
-           (!is_lstm || has_dims(feri_ref_input(call, 6), 3, state)) &&
-           (!is_lstm || has_dims(feri_ref_input(call, 7), 2, (const uint64_t[]){d, 3 * n})) &&
-           has_dims(feri_ref_output(call, 0), 4, y) &&
-           has_dims(feri_ref_output(call, 1), 3, state) &&
-           has_dims(feri_ref_output(call, 2), 3, state);
+    for (uint32_t k = 0; k < 10; k++) {
+        const char *shape = shapes[p->is_batch_first][k];
+        const feri_ref_tensor *t =
+            k < 7 ? feri_ref_input(call, k + 1) : feri_ref_output(call, k - 7);
+        if (!t || ((k == 5 || k == 6) && p->op != FER_OP_LSTM)) {
+            continue;
+        }
+        for (uint32_t i = 0; i < t->rank; i++) {
+            if (!shape[i] || (uint64_t)t->dims[i] != size_of(p, shape[i])) {
+                return 0;
+            }
+        }
+        if (shape[t->rank]) {
+            return 0;
+        }
+    }
+    return 1;
 }
 
 static fer_status read_direction(feri_ref_call *call, feri_ref_recurrent *p) {
-    static const char *const names[] = {"forward", "reverse", "bidirectional", NULL};
-    int index = feri_ref_name_index(call, "direction", names);
+    int index = feri_ref_name_index(call, "direction", "forward reverse bidirectional");
     p->is_reverse = index == 1;
     p->directions = index == 2 ? 2 : 1;
     return index >= 0
@@ -163,9 +185,8 @@ fer_status feri_ref_recurrent_bind(feri_ref_call *call) {
     p->is_input_forget = feri_ref_int(call->node, "input_forget", 0) != 0;
     p->is_linear_before_reset = feri_ref_int(call->node, "linear_before_reset", 0) != 0;
     p->clip = feri_ref_float(call->node, "clip", (double)INFINITY);
-    fer_status status = read_direction(call, p);
-    if (status || (status = read_activations(call, p))) {
-        return status;
+    if (read_direction(call, p) || read_activations(call, p)) {
+        return call->status;
     }
     if (x->rank != 3 || call->in[1]->rank != 3 || r->rank != 3 || !(p->clip > 0.0)) {
         return feri_ref_misfit(call, "X, W and R must have rank 3, and clip must be positive");

@@ -30,10 +30,10 @@ static feri_ref_word identity(const reduction *r) {
     feri_ref_word word = {.u = 0};
     int is_max = r->op == FER_OP_ReduceMax;
     if (r->is_real) {
-        word.f = r->op == FER_OP_ReduceProd                  ? 1.0
-                 : is_max || r->op == FER_OP_ReduceLogSumExp ? -(double)INFINITY
-                 : r->op == FER_OP_ReduceMin                 ? (double)INFINITY
-                                                             : 0.0;
+        word.f = r->op == FER_OP_ReduceProd                      ? 1.0
+                 : is_max || FERI_REF_IS(r->op, ReduceLogSumExp) ? -(double)INFINITY
+                 : r->op == FER_OP_ReduceMin                     ? (double)INFINITY
+                                                                 : 0.0;
     } else if (r->op == FER_OP_ReduceProd) {
         word.u = 1;
     } else if (is_max || r->op == FER_OP_ReduceMin) {
@@ -44,10 +44,25 @@ static feri_ref_word identity(const reduction *r) {
     return word;
 }
 
+/* sum holds the greatest, scaled the sum of exp(x - greatest). Differences are only taken of
+ * unequal numbers: two equal infinities give NaN. */
+static void fold_exp(double *sum, double *scaled, double v) {
+    if (v > *sum || isnan(v)) {
+        *scaled = (*scaled > 0.0 ? *scaled * exp(*sum - v) : 0.0) + 1.0;
+        *sum = v;
+    } else if (v > -(double)INFINITY) {
+        *scaled += v == *sum ? 1.0 : exp(v - *sum);
+    }
+}
+
 /* sum[i * step] folds values[i]. */
 static void fold_real(reduction *r, uint64_t step, const double *values, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
         double *sum = &r->sum[i * step].f, v = values[i];
+        if (FERI_REF_IS(r->op, ReduceLogSumExp)) {
+            fold_exp(sum, &r->scaled[i * step], v);
+            continue;
+        }
         switch (r->op) {
         case FER_OP_ReduceMax:
             *sum = v > *sum || isnan(v) ? v : *sum;
@@ -65,17 +80,6 @@ static void fold_real(reduction *r, uint64_t step, const double *values, uint64_
         case FER_OP_ReduceSumSquare:
             *sum += v * v;
             break;
-        case FER_OP_ReduceLogSumExp: {
-            /* Differences are only taken of unequal numbers: two equal infinities give NaN. */
-            double *scaled = &r->scaled[i * step];
-            if (v > *sum || isnan(v)) {
-                *scaled = (*scaled > 0.0 ? *scaled * exp(*sum - v) : 0.0) + 1.0;
-                *sum = v;
-            } else if (v > -(double)INFINITY) {
-                *scaled += v == *sum ? 1.0 : exp(v - *sum);
-            }
-            break;
-        }
         default:
             *sum += v;
         }
@@ -126,29 +130,17 @@ static void fold_run(reduction *r, uint64_t start, uint64_t count, uint64_t step
 static void finish(reduction *r, uint64_t index, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
         feri_ref_word *sum = &r->sum[i];
-        switch (r->op) {
-        case FER_OP_ReduceMean:
-            if (r->is_real) {
-                sum->f /= (double)r->folded;
-            } else if (r->folded) {
-                /* A signed sum is never INT64_MIN / -1: folded is positive. */
-                sum->u =
-                    r->is_unsigned ? sum->u / r->folded : (uint64_t)(sum->i / (int64_t)r->folded);
-            }
-            break;
-        case FER_OP_ReduceL2:
-            sum->f = sqrt(sum->f);
-            break;
-        case FER_OP_ReduceLogSum:
+        if (FERI_REF_IS(r->op, ReduceLogSumExp) && r->scaled[i] > 0.0) {
+            sum->f += log(r->scaled[i]);
+        } else if (FERI_REF_IS(r->op, ReduceLogSum)) {
             sum->f = log(sum->f);
-            break;
-        case FER_OP_ReduceLogSumExp:
-            if (r->scaled[i] > 0.0) {
-                sum->f += log(r->scaled[i]);
-            }
-            break;
-        default:
-            break;
+        } else if (r->op == FER_OP_ReduceL2) {
+            sum->f = sqrt(sum->f);
+        } else if (r->op == FER_OP_ReduceMean && r->is_real) {
+            sum->f /= (double)r->folded;
+        } else if (r->op == FER_OP_ReduceMean && r->folded) {
+            /* A signed sum is never INT64_MIN / -1: folded is positive. */
+            sum->u = r->is_unsigned ? sum->u / r->folded : (uint64_t)(sum->i / (int64_t)r->folded);
         }
     }
     if (r->is_real) {
@@ -272,7 +264,7 @@ static fer_status reduce_run(feri_ref_call *call) {
     }
     r.is_unsigned = feri_kit_class(r.in->dtype) != FERI_KIT_SIGNED;
     r.is_real = feri_kit_class(r.in->dtype) == FERI_KIT_FLOAT || r.op == FER_OP_ReduceL2 ||
-                r.op == FER_OP_ReduceLogSum || r.op == FER_OP_ReduceLogSumExp;
+                FERI_REF_IS(r.op, ReduceLogSum) || FERI_REF_IS(r.op, ReduceLogSumExp);
     if (read_axes(call, r.in, flags) || check_output(&r, flags)) {
         return call->status;
     }

@@ -7,7 +7,7 @@
  */
 #include "ref/ref_resize.h"
 
-#include "kit/geometry.h"
+#include "ref/ref_elements.h"
 
 #include <math.h>
 #include <string.h>
@@ -22,7 +22,6 @@ typedef struct resizing {
     uint64_t base; /* input element of the dims that do not */
     uint64_t strides[FER_MAX_RANK];
     feri_ref_tensor x, y; /* complex numbers as twice as many parts */
-    fer_status status;
 } resizing;
 
 /* Taps of the used dim k at the current coordinate. */
@@ -44,19 +43,19 @@ static double gather(resizing *r, uint32_t k, uint64_t base) {
     uint64_t stride = r->strides[r->used[k]], count = (uint64_t)taps->count;
     base += (uint64_t)taps->first * stride;
     if (k + 1 < r->used_count) {
-        for (uint64_t i = 0; i < count && !r->status; i++) {
+        for (uint64_t i = 0; i < count; i++) {
             sum += weights[i] * gather(r, k + 1, base + i * stride);
         }
         return sum;
     }
-    for (uint64_t i = 0; i < count && !r->status;) {
+    for (uint64_t i = 0; i < count && r->call->status == FER_OK;) {
         uint64_t n = count - i;
         n = n < FERI_REF_CHUNK / 4 ? n : FERI_REF_CHUNK / 4;
         feri_ref_load_real(r->call, &r->x, base + i * stride, stride, n, chunk);
         for (uint64_t j = 0; j < n; j++) {
             sum += weights[i + j] * chunk[j];
         }
-        r->status = feri_ref_poll(r->call, n);
+        (void)feri_ref_poll(r->call, n);
         i += n;
     }
     return sum;
@@ -89,66 +88,47 @@ static int is_outside(const resizing *r) {
 static fer_status run_nearest(resizing *r) {
     const feri_ref_tensor *x = r->call->in[0];
     feri_ref_tensor *y = r->call->out[0];
-    uint64_t bytes = feri_kit_bits(x->dtype) / 8;
-    for (uint64_t i = 0; i < y->count; i++) {
+    for (uint64_t i = 0; i < y->count && !feri_ref_poll(r->call, 1); i++, advance(r)) {
         uint64_t from = r->base;
         if (is_outside(r)) {
             feri_ref_store_real(r->call, y, i, 1, 1, &r->p->extrapolation);
-        } else {
-            for (uint32_t k = 0; k < r->used_count; k++) {
-                uint32_t dim = r->used[k];
-                from += (uint64_t)r->p->axes[dim].taps[r->at[dim]].first * r->strides[dim];
-            }
-            memcpy(y->data + i * bytes, x->data + from * bytes, bytes);
+            continue;
         }
-        fer_status status = feri_ref_poll(r->call, 1);
-        if (status) {
-            return status;
+        for (uint32_t k = 0; k < r->used_count; k++) {
+            uint32_t dim = r->used[k];
+            from += (uint64_t)r->p->axes[dim].taps[r->at[dim]].first * r->strides[dim];
         }
-        advance(r);
+        feri_ref_copy_run(feri_ref_bits(x->dtype), y->data, i, x->data, from, 1);
     }
-    return FER_OK;
+    return r->call->status;
 }
 
 /* One of the parts of every element. */
-static fer_status run_weighted(resizing *r, uint64_t part, uint64_t parts) {
-    const feri_ref_tensor *y = r->call->out[0];
-    int is_float = feri_kit_class(r->y.dtype) == FERI_KIT_FLOAT;
+static void run_weighted(resizing *r, uint64_t part, uint64_t parts) {
+    int is_float = feri_ref_is_float(r->y.dtype);
+    feri_ref_piece p = {.total = r->y.count};
     memset(r->at, 0, sizeof(r->at));
     r->base = part;
-    for (uint64_t i = 0; i < y->count;) {
+    while (feri_ref_next(r->call, &p)) {
         double chunk[FERI_REF_CHUNK];
-        uint64_t n = y->count - i < FERI_REF_CHUNK ? y->count - i : FERI_REF_CHUNK;
-        for (uint64_t j = 0; j < n && !r->status; j++) {
+        for (uint64_t j = 0; j < p.count; j++, advance(r)) {
             chunk[j] = is_outside(r) ? r->p->extrapolation : gather(r, 0, r->base);
             chunk[j] = is_float ? chunk[j] : nearbyint(chunk[j]);
-            advance(r);
         }
-        if (r->status || (r->status = feri_ref_poll(r->call, n))) {
-            return r->status;
-        }
-        feri_ref_store_real(r->call, &r->y, i * parts + part, parts, n, chunk);
-        i += n;
+        feri_ref_store_real(r->call, &r->y, p.begin * parts + part, parts, p.count, chunk);
     }
-    return FER_OK;
 }
 
 static fer_status resize_run(feri_ref_call *call) {
     feri_ref_resize *p = call->params;
     const feri_ref_tensor *x = call->in[0];
-    resizing r = {.call = call, .p = p};
+    resizing r = {.call = call, .p = p, .x = *x, .y = *call->out[0]};
     int64_t strides[FER_MAX_RANK];
-    if (call->out[0]->count == 0) {
-        return FER_OK;
-    }
-    fer_status status = feri_ref_resize_table(call, p);
-    if (status) {
-        return status;
+    if (call->out[0]->count == 0 || feri_ref_resize_table(call, p)) {
+        return call->status;
     }
     int is_complex = feri_kit_class(x->dtype) == FERI_KIT_COMPLEX && p->mode != FERI_REF_NEAREST;
     uint64_t parts = is_complex ? 2 : 1;
-    r.x = *x;
-    r.y = *call->out[0];
     if (is_complex) {
         r.x.dtype = r.y.dtype = x->dtype == FER_C64 ? FER_F32 : FER_F64;
     }
@@ -162,10 +142,10 @@ static fer_status resize_run(feri_ref_call *call) {
     if (p->mode == FERI_REF_NEAREST) {
         return run_nearest(&r);
     }
-    for (uint64_t part = 0; status == FER_OK && part < parts; part++) {
-        status = run_weighted(&r, part, parts);
+    for (uint64_t part = 0; part < parts; part++) {
+        run_weighted(&r, part, parts);
     }
-    return status;
+    return call->status;
 }
 
 static const char *resize_refuse(const fer_subgraph *graph, const fer_node_view *node) {

@@ -12,22 +12,15 @@
 #include <string.h>
 
 enum { HALF_PIXEL, HALF_PIXEL_SYMMETRIC, PYTORCH_HALF_PIXEL, ALIGN_CORNERS, ASYMMETRIC, TF_CROP };
-static const char *const coordinate_names[] = {"half_pixel",
-                                               "half_pixel_symmetric",
-                                               "pytorch_half_pixel",
-                                               "align_corners",
-                                               "asymmetric",
-                                               "tf_crop_and_resize",
-                                               NULL};
-static const char *const mode_names[] = {"nearest", "linear", "cubic", NULL};
 enum { PREFER_FLOOR, PREFER_CEIL, FLOOR, CEIL };
-static const char *const nearest_names[] = {
-    "round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
 enum { STRETCH, NOT_LARGER, NOT_SMALLER };
-static const char *const policy_names[] = {"stretch", "not_larger", "not_smaller", NULL};
 
 /* A scale may be smaller than output / input by this factor, for rounding of the output dim. */
 #define SLACK 0.49
+
+static int policy_of(feri_ref_call *call) {
+    return feri_ref_name_index(call, "keep_aspect_ratio_policy", "stretch not_larger not_smaller");
+}
 
 static double support(const feri_ref_resize *p) { return p->mode == FERI_REF_CUBIC ? 2.0 : 1.0; }
 
@@ -46,15 +39,18 @@ static uint64_t width_of(const feri_ref_resize *p, int64_t in, int64_t out) {
 fer_status feri_ref_resize_bind(feri_ref_call *call) {
     feri_ref_resize *p = call->params;
     const feri_ref_tensor *x = call->in[0], *y = call->out[0];
-    p->mode = feri_ref_name_index(call, "mode", mode_names);
-    p->nearest_mode = feri_ref_name_index(call, "nearest_mode", nearest_names);
-    p->coordinates = feri_ref_name_index(call, "coordinate_transformation_mode", coordinate_names);
+    p->mode = feri_ref_name_index(call, "mode", "nearest linear cubic");
+    p->nearest_mode = feri_ref_name_index(
+        call, "nearest_mode", "round_prefer_floor round_prefer_ceil floor ceil");
+    p->coordinates = feri_ref_name_index(call,
+                                         "coordinate_transformation_mode",
+                                         "half_pixel half_pixel_symmetric pytorch_half_pixel "
+                                         "align_corners asymmetric tf_crop_and_resize");
     p->is_antialiased = feri_ref_int(call->node, "antialias", 0) != 0;
     p->is_outside_excluded = feri_ref_int(call->node, "exclude_outside", 0) != 0;
     p->cubic_a = feri_ref_float(call->node, "cubic_coeff_a", -0.75);
     p->extrapolation = feri_ref_float(call->node, "extrapolation_value", 0.0);
-    if (p->mode < 0 || p->nearest_mode < 0 || p->coordinates < 0 ||
-        feri_ref_name_index(call, "keep_aspect_ratio_policy", policy_names) < 0) {
+    if (p->mode < 0 || p->nearest_mode < 0 || p->coordinates < 0 || policy_of(call) < 0) {
         return feri_ref_fail(call, FER_INVALID_MODEL, "a mode is not one that ONNX knows");
     }
     if (x->rank != y->rank || (x->count == 0 && y->count != 0)) {
@@ -101,7 +97,7 @@ static void scales_of_sizes(feri_ref_call *call,
                             feri_ref_resize *p,
                             const feri_ref_tensor *sizes,
                             const uint32_t *dims) {
-    int policy = feri_ref_name_index(call, "keep_aspect_ratio_policy", policy_names);
+    int policy = policy_of(call);
     double common = 0.0;
     for (uint32_t i = 0; i < sizes->count; i++) {
         int64_t size = 0;
@@ -120,9 +116,8 @@ static fer_status read_scales(feri_ref_call *call, feri_ref_resize *p) {
     const feri_ref_tensor *x = call->in[0], *roi = feri_ref_input(call, 1);
     const feri_ref_tensor *scales = feri_ref_input(call, 2), *sizes = feri_ref_input(call, 3);
     uint32_t dims[FER_MAX_RANK], count = 0;
-    fer_status status = read_axes(call, x->rank, dims, &count);
-    if (status) {
-        return status;
+    if (read_axes(call, x->rank, dims, &count)) {
+        return call->status;
     }
     for (uint32_t i = 0; i < x->rank; i++) {
         p->axes[i].scale = 1.0;
@@ -224,9 +219,8 @@ static fer_status set_taps(feri_ref_call *call,
         double weight = kernel_at(p, shrink * (index - u));
         weights[clamp_index(index, in) - taps->first] += weight;
         total += weight;
-        fer_status status = feri_ref_poll(call, 1);
-        if (status) {
-            return status;
+        if (feri_ref_poll(call, 1)) {
+            return call->status;
         }
     }
     for (int64_t i = 0; total != 0.0 && i < taps->count; i++) {
@@ -240,10 +234,9 @@ static fer_status fill_axis(feri_ref_call *call,
                             const feri_ref_resize_axis *axis,
                             int64_t in,
                             int64_t out) {
-    for (int64_t x = 0; x < out; x++) {
+    for (int64_t x = 0; x < out && !feri_ref_poll(call, 1); x++) {
         double u = source(p, axis, (double)x, in, out);
         feri_ref_taps *taps = axis->taps + x;
-        fer_status status = feri_ref_poll(call, 1);
         if (isnan(u)) {
             return feri_ref_misfit(call, "scales or roi are not finite");
         }
@@ -251,22 +244,18 @@ static fer_status fill_axis(feri_ref_call *call,
             *taps = (feri_ref_taps){-1, 0};
         } else if (p->mode == FERI_REF_NEAREST) {
             *taps = (feri_ref_taps){clamp_index(nearest_index(p, u), in), 1};
-        } else if (!status) {
-            status =
-                set_taps(call, p, axis, u, in, taps, axis->weights + (uint64_t)x * axis->width);
-        }
-        if (status) {
-            return status;
+        } else {
+            (void)set_taps(call, p, axis, u, in, taps, axis->weights + (uint64_t)x * axis->width);
         }
     }
-    return FER_OK;
+    return call->status;
 }
 
 fer_status feri_ref_resize_table(feri_ref_call *call, feri_ref_resize *resize) {
     const feri_ref_tensor *x = call->in[0], *y = call->out[0];
     uint8_t *room = call->scratch;
-    fer_status status = read_scales(call, resize);
-    for (uint32_t i = 0; !status && i < x->rank; i++) {
+    (void)read_scales(call, resize);
+    for (uint32_t i = 0; i < x->rank && call->status == FER_OK; i++) {
         feri_ref_resize_axis *axis = &resize->axes[i];
         double in = (double)x->dims[i], out = (double)y->dims[i];
         if (!(axis->scale > 0.0) || !(in * axis->scale >= SLACK * out) || isinf(axis->scale)) {
@@ -279,7 +268,7 @@ fer_status feri_ref_resize_table(feri_ref_call *call, feri_ref_resize *resize) {
         axis->taps = (feri_ref_taps *)(void *)room;
         axis->weights = (double *)(void *)(axis->taps + y->dims[i]);
         room = (uint8_t *)(axis->weights + (uint64_t)y->dims[i] * axis->width);
-        status = fill_axis(call, resize, axis, x->dims[i], y->dims[i]);
+        (void)fill_axis(call, resize, axis, x->dims[i], y->dims[i]);
     }
-    return status;
+    return call->status;
 }

@@ -118,7 +118,7 @@ static const with_row with_rows[] = {
 /* Of integers and bool; unsigned ones as their bits. */
 static int has_integers(uint32_t op) {
     return op == FER_OP_Abs || op == FER_OP_Neg || op == FER_OP_Sign || op == FER_OP_Relu ||
-           op == FER_OP_Not || op == FER_OP_BitwiseNot;
+           op == FER_OP_Not || FERI_REF_IS(op, BitwiseNot);
 }
 static int64_t of_integer(uint32_t op, int is_signed, int64_t x) {
     int is_negative = is_signed && x < 0;

@@ -12,17 +12,18 @@
 #define BOUND ((int64_t)1 << 31)
 
 int feri_ref_auto_pad(feri_ref_call *call) {
-    static const char *const names[] = {"NOTSET", "SAME_UPPER", "SAME_LOWER", "VALID", NULL};
-    return feri_ref_name_index(call, "auto_pad", names);
+    return feri_ref_name_index(call, "auto_pad", "NOTSET SAME_UPPER SAME_LOWER VALID");
 }
+
+static int is_within(int64_t value, int64_t least) { return value >= least && value < BOUND; }
 
 static fer_status check(feri_ref_call *call, const feri_ref_window *w) {
     for (uint32_t i = 0; i < w->rank; i++) {
         int64_t extent = 0, reach = 0;
         int64_t longer = w->is_transposed ? w->in[i] : w->out[i];
-        if (w->kernel[i] < 1 || w->stride[i] < 1 || w->dilation[i] < 1 || w->kernel[i] >= BOUND ||
-            w->stride[i] >= BOUND || w->dilation[i] >= BOUND || w->begin[i] <= -BOUND ||
-            w->begin[i] >= BOUND || w->end[i] <= -BOUND || w->end[i] >= BOUND) {
+        if (!is_within(w->kernel[i], 1) || !is_within(w->stride[i], 1) ||
+            !is_within(w->dilation[i], 1) || !is_within(w->begin[i], 1 - BOUND) ||
+            !is_within(w->end[i], 1 - BOUND)) {
             return feri_ref_fail(
                 call, FER_INVALID_MODEL, "kernel, strides, dilations or pads are out of range");
         }
@@ -41,9 +42,9 @@ static fer_status set_pads(feri_ref_call *call, feri_ref_window *w) {
     int64_t extra[FERI_REF_SPATIAL];
     int kind = feri_ref_auto_pad(call);
     int is_given = w->is_transposed && feri_ref_attr(call->node, "output_shape");
-    fer_status status = feri_ref_ints(call, "pads", 2 * w->rank, 0, pads);
-    if (status || (status = feri_ref_ints(call, "output_padding", w->rank, 0, extra))) {
-        return status;
+    (void)feri_ref_ints(call, "pads", 2 * w->rank, 0, pads);
+    if (feri_ref_ints(call, "output_padding", w->rank, 0, extra)) {
+        return call->status;
     }
     if (kind < 0) {
         return feri_ref_fail(call, FER_INVALID_MODEL, "auto_pad is not a kind that ONNX knows");
@@ -85,10 +86,10 @@ fer_status feri_ref_window_bind(feri_ref_call *call,
     w->is_transposed = (uint32_t)is_transposed;
     memcpy(w->in, x->dims + 2, w->rank * sizeof *w->in);
     memcpy(w->out, y->dims + 2, w->rank * sizeof *w->out);
-    fer_status status = feri_ref_ints(call, "kernel_shape", w->rank, 0, w->kernel);
-    if (status || (status = feri_ref_ints(call, "strides", w->rank, 1, w->stride)) ||
-        (status = feri_ref_ints(call, "dilations", w->rank, 1, w->dilation))) {
-        return status;
+    (void)feri_ref_ints(call, "kernel_shape", w->rank, 0, w->kernel);
+    (void)feri_ref_ints(call, "strides", w->rank, 1, w->stride);
+    if (feri_ref_ints(call, "dilations", w->rank, 1, w->dilation)) {
+        return call->status;
     }
     for (uint32_t i = 0; kernel && i < w->rank; i++) {
         if (w->kernel[i] != 0 && w->kernel[i] != kernel[i]) {
@@ -97,9 +98,8 @@ fer_status feri_ref_window_bind(feri_ref_call *call,
         }
         w->kernel[i] = kernel[i];
     }
-    status = check(call, w); /* before set_pads multiplies, and once more after */
-    if (status || (status = set_pads(call, w))) {
-        return status;
+    if (check(call, w) || set_pads(call, w)) { /* before set_pads multiplies, and once more after */
+        return call->status;
     }
     if (!feri_kit_count(w->rank, w->kernel, &w->taps)) {
         return feri_ref_fail(call, FER_INVALID_MODEL, "the kernel has too many elements");
