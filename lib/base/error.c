@@ -20,42 +20,43 @@ static _Thread_local struct {
     feri_later *later;
 } last;
 
-static const struct {
-    fer_status status;
-    const char *name;
-    const char *sentence;
-} status_table[] = {
-#define FER_STATUS(number, name, sentence) {number, #name, sentence},
+/* Names and sentences of all statuses, each ended by NUL, in the order of their numbers. */
+#define FER_STATUS(number, name, sentence) #name "\0"
+static const char status_names[] =
+#include "ferrule/status.def"
+    ;
+#undef FER_STATUS
+#define FER_STATUS(number, name, sentence) sentence "\0"
+static const char status_sentences[] =
+#include "ferrule/status.def"
+    ;
+#undef FER_STATUS
+enum {
+#define FER_STATUS(number, name, sentence) PLACE_##name,
 #include "ferrule/status.def"
 #undef FER_STATUS
+    STATUS_COUNT
 };
-enum { STATUS_COUNT = sizeof status_table / sizeof status_table[0] };
+#define FER_STATUS(number, name, sentence) _Static_assert((number) == PLACE_##name, "no gaps");
+#include "ferrule/status.def"
+#undef FER_STATUS
 
-const char *fer_status_name(fer_status status) {
-    for (size_t i = 0; i < STATUS_COUNT; i++) {
-        if (status_table[i].status == status) {
-            return status_table[i].name;
-        }
+int feri_status_is_known(fer_status status) { return status >= 0 && status < STATUS_COUNT; }
+
+static const char *text_of(const char *texts, fer_status status, const char *unknown) {
+    if (!feri_status_is_known(status)) {
+        return unknown;
     }
-    return "UNKNOWN";
+    for (; status > 0; status--) {
+        texts += strlen(texts) + 1;
+    }
+    return texts;
 }
 
-int feri_status_is_known(fer_status status) {
-    for (size_t i = 0; i < STATUS_COUNT; i++) {
-        if (status_table[i].status == status) {
-            return 1;
-        }
-    }
-    return 0;
-}
+const char *fer_status_name(fer_status status) { return text_of(status_names, status, "UNKNOWN"); }
 
 const char *fer_status_sentence(fer_status status) {
-    for (size_t i = 0; i < STATUS_COUNT; i++) {
-        if (status_table[i].status == status) {
-            return status_table[i].sentence;
-        }
-    }
-    return "a status this version of the library does not know";
+    return text_of(status_sentences, status, "a status this version of the library does not know");
 }
 
 const fer_error *fer_error_last(void) {
@@ -170,4 +171,8 @@ fer_status feri_out_of_memory(uint64_t bytes) {
     return feri_fail(FER_OUT_OF_MEMORY,
                      "out of memory: %llu bytes of host memory could not be allocated",
                      (unsigned long long)bytes);
+}
+
+fer_status feri_null_argument(const char *what) {
+    return feri_fail(FER_INVALID_ARGUMENT, "%s is NULL", what);
 }

@@ -40,6 +40,8 @@ void feri_error_restore(const fer_error *error);
 
 /* The usual sentence for a failed allocation; returns FER_OUT_OF_MEMORY. */
 fer_status feri_out_of_memory(uint64_t bytes);
+/* INVALID_ARGUMENT: what the caller named what is NULL. */
+fer_status feri_null_argument(const char *what);
 
 /* Where nothing is owned. */
 #define FER_TRY(expression)                                                                        \

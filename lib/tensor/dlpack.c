@@ -207,12 +207,12 @@ fer_status fer_tensor_from_dlpack(fer_context *context,
                                   fer_tensor **out_tensor) {
     (void)stream; /* host memory is ready when it is handed over */
     if (!managed) {
-        return feri_fail(FER_INVALID_ARGUMENT, "managed is NULL");
+        return feri_null_argument("managed");
     }
     int kept = 0;
     fer_status status =
         !context || !out_tensor
-            ? feri_fail(FER_INVALID_ARGUMENT, "%s is NULL", context ? "out_tensor" : "context")
+            ? feri_null_argument(context ? "out_tensor" : "context")
             : import_managed(feri_env_of(context), managed, zero_copy, &kept, out_tensor);
     if (!kept) {
         managed_delete(managed, NULL);
@@ -288,7 +288,7 @@ fer_status fer_tensor_to_dlpack(fer_tensor *tensor,
                                 struct DLManagedTensorVersioned **out_managed) {
     (void)stream;
     if (!tensor || !out_managed) {
-        return feri_fail(FER_INVALID_ARGUMENT, "%s is NULL", tensor ? "out_managed" : "tensor");
+        return feri_null_argument(tensor ? "out_managed" : "tensor");
     }
     int code = 0;
     while (code < CODE_COUNT && codes[code].dtype != tensor->dtype) {

@@ -90,17 +90,13 @@ fer_status feri_tensor_on_buffer(feri_buffer *buffer,
     return FER_OK;
 }
 
-static fer_status null_argument(const char *what) {
-    return feri_fail(FER_INVALID_ARGUMENT, "%s is NULL", what);
-}
-
 fer_status fer_tensor_create(fer_context *context,
                              fer_dtype dtype,
                              uint32_t rank,
                              const int64_t *dims,
                              fer_tensor **out_tensor) {
     if (!context || !out_tensor) {
-        return null_argument(context ? "out_tensor" : "context");
+        return feri_null_argument(context ? "out_tensor" : "context");
     }
     feri_env *env = feri_env_of(context);
     uint64_t count = 0;
@@ -149,7 +145,7 @@ static fer_status import_check(fer_context *context,
         return feri_fail(FER_INVALID_ARGUMENT, "there is no import mode %d", mode);
     }
     if (!data && *out_bytes) {
-        return null_argument("data");
+        return feri_null_argument("data");
     }
     return FER_OK;
 }
@@ -165,7 +161,7 @@ fer_status fer_tensor_import(fer_context *context,
                              fer_tensor **out_tensor) {
     uint64_t bytes = 0;
     fer_status status = !context || !out_tensor
-                            ? null_argument(context ? "out_tensor" : "context")
+                            ? feri_null_argument(context ? "out_tensor" : "context")
                             : import_check(context, dtype, rank, dims, data, mode, &bytes);
     if (status == FER_OK && mode != FER_IMPORT_COPY) {
         feri_buffer *buffer = NULL;
@@ -195,7 +191,7 @@ fer_status fer_tensor_import(fer_context *context,
 fer_status
 fer_tensor_view(fer_tensor *tensor, uint32_t rank, const int64_t *dims, fer_tensor **out_view) {
     if (!tensor || !out_view) {
-        return null_argument(tensor ? "out_view" : "tensor");
+        return feri_null_argument(tensor ? "out_view" : "tensor");
     }
     uint32_t bits = fer_dtype_bits(tensor->dtype);
     if (bits && bits < 8) {

@@ -14,7 +14,7 @@ enum { STAGING_BYTES = 1 << 20 };
 static fer_status
 check_range(const fer_tensor *tensor, uint64_t offset, const void *data, uint64_t bytes) {
     if (!tensor || (!data && bytes)) {
-        return feri_fail(FER_INVALID_ARGUMENT, "%s is NULL", tensor ? "data" : "tensor");
+        return feri_null_argument(tensor ? "data" : "tensor");
     }
     if (offset > tensor->bytes || bytes > tensor->bytes - offset) {
         return feri_fail(FER_INVALID_ARGUMENT,
@@ -53,7 +53,7 @@ fer_status fer_tensor_write(fer_tensor *tensor, uint64_t offset, const void *dat
 
 fer_status fer_tensor_map(fer_tensor *tensor, void **out_data) {
     if (!tensor || !out_data) {
-        return feri_fail(FER_INVALID_ARGUMENT, "%s is NULL", tensor ? "out_data" : "tensor");
+        return feri_null_argument(tensor ? "out_data" : "tensor");
     }
     if (tensor->dtype == FER_STRING) {
         return feri_fail(FER_INVALID_ARGUMENT,
@@ -93,7 +93,7 @@ fer_status fer_tensor_map(fer_tensor *tensor, void **out_data) {
 
 fer_status fer_tensor_unmap(fer_tensor *tensor) {
     if (!tensor) {
-        return feri_fail(FER_INVALID_ARGUMENT, "tensor is NULL");
+        return feri_null_argument("tensor");
     }
     if (!tensor->mapped) {
         return tensor->buffer->host ? FER_OK
@@ -137,7 +137,7 @@ static fer_status copy_staged(const fer_tensor *source, fer_tensor *destination)
 
 fer_status fer_tensor_copy(const fer_tensor *source, fer_tensor *destination) {
     if (!source || !destination) {
-        return feri_fail(FER_INVALID_ARGUMENT, "%s is NULL", source ? "destination" : "source");
+        return feri_null_argument(source ? "destination" : "source");
     }
     if (source->dtype != destination->dtype ||
         source->element_count != destination->element_count) {

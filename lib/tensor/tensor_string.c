@@ -24,14 +24,14 @@ fer_status fer_tensor_create_strings(fer_context *context,
                                      const size_t *lengths,
                                      fer_tensor **out_tensor) {
     if (!context || !out_tensor) {
-        return feri_fail(FER_INVALID_ARGUMENT, "%s is NULL", context ? "out_tensor" : "context");
+        return feri_null_argument(context ? "out_tensor" : "context");
     }
     feri_env *env = feri_env_of(context);
     uint64_t count = 0;
     uint64_t bytes = 0;
     FER_TRY(feri_shape_check(env, FER_STRING, rank, dims, &count, &bytes));
     if (count && !strings) {
-        return feri_fail(FER_INVALID_ARGUMENT, "strings is NULL");
+        return feri_null_argument("strings");
     }
     uint64_t total = (count + 1) * sizeof(uint64_t);
     for (uint64_t i = 0; i < count; i++) {

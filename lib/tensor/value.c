@@ -34,7 +34,7 @@ static fer_status value_of_items(fer_context *context,
                                  uint64_t count,
                                  fer_value **out_value) {
     if (!context || !out_value || (count && !items)) {
-        return feri_fail(FER_INVALID_ARGUMENT, "context, items or out_value is NULL");
+        return feri_null_argument("context, items or out_value");
     }
     feri_env *env = feri_env_of(context);
     uint32_t depth = 1;
@@ -60,7 +60,7 @@ static fer_status value_of_items(fer_context *context,
 
 fer_status fer_value_from_tensor(fer_tensor *tensor, fer_value **out_value) {
     if (!tensor || !out_value) {
-        return feri_fail(FER_INVALID_ARGUMENT, "%s is NULL", tensor ? "out_value" : "tensor");
+        return feri_null_argument(tensor ? "out_value" : "tensor");
     }
     FER_TRY(value_create(feri_tensor_env(tensor), FER_KIND_TENSOR, 0, out_value));
     (*out_value)->tensor = fer_tensor_retain(tensor);
