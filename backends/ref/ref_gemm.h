@@ -48,4 +48,8 @@ static inline uint64_t feri_ref_gemm_b_at(uint64_t rows, uint64_t k, uint64_t j)
 
 fer_status feri_ref_gemm_run(const feri_ref_gemm *gemm);
 
+/* c[4][FERI_REF_GEMM_N] += a[4][k] x b, b one strip of k x 4; the integer one takes a row of A. */
+void feri_ref_gemm_tile(const double *a, const double *b, uint64_t k, double *c);
+void feri_ref_gemm_tile_int(const uint64_t *a, const uint64_t *b, uint64_t k, uint64_t *c);
+
 #endif
