@@ -179,7 +179,7 @@ static int resize_oracle(const trial *self, const nd *in, nd *out) {
 static const case_row nearest_rows[] = {
     {"Resize", NULL, "image row", MODES("nearest")
      "mode=nearest,scales=1:1:2:2,nearest_mode=floor mode=nearest,scales=1:1:0.6:1.7,nearest_mode=ceil mode=nearest,sizes=2:4:5:9,nearest_mode=round_prefer_ceil "
-     "mode=nearest,sizes=2:4:14:10,nearest_mode=round_prefer_floor,coordinate_transformation_mode=asymmetric",
+     "mode=nearest,sizes=2:4:14:15,nearest_mode=round_prefer_floor,coordinate_transformation_mode=asymmetric",
      "bits", fill_resize, resize_oracle, ROW_MOVEMENT, NULL, NULL},
     {"Resize", "float", "image", MODES("linear") MODES("cubic")
      "mode=linear,scales=1:1:2:2,exclude_outside=1 mode=cubic,scales=1:1:2:2,exclude_outside=1 mode=cubic,scales=1:1:0.6:0.75,cubic_coeff_a=-0.5 "
