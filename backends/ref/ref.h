@@ -57,14 +57,8 @@ typedef struct feri_ref_op {
     uint16_t revision;
 } feri_ref_op;
 
-/* Both kinds of table end with FERI_REF_END, so that they are never empty in a build with few ops.
- */
-typedef struct feri_ref_family {
-    const feri_ref_kernel *kernels; /* a row per op, or the one kernel of all of ops */
-    const feri_ref_op *ops;         /* or NULL */
-} feri_ref_family;
-
-/* A row of a table by op, unless this build leaves the op out. */
+/* A row of a table by op, unless this build leaves the op out. Tables of kernels and lists of ops
+ * end with FERI_REF_END, so that they are never empty. */
 #define FERI_REF_ROW(ident, ...) FERI_OP_ROW(ident, {FER_OP_##ident, __VA_ARGS__}, )
 #define FERI_REF_KERNEL(ident, highest, ...)                                                       \
     FERI_OP_ROW(ident, {.op = FER_OP_##ident, .revision = (highest), __VA_ARGS__}, )

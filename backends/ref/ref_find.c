@@ -17,19 +17,34 @@
 #undef FERI_REF_FAMILY
 #undef FERI_REF_SHARED
 
-static const feri_ref_family families[] = {
-#define FERI_REF_FAMILY(name) {feri_ref_family_##name, NULL},
+/* Families with a row per op, then those that share one kernel among a list of ops. */
+static const feri_ref_kernel *const families[] = {
+#define FERI_REF_FAMILY(name) feri_ref_family_##name,
+#define FERI_REF_SHARED(name)
+#include "ref/families.def"
+#undef FERI_REF_FAMILY
+#undef FERI_REF_SHARED
+};
+static const struct {
+    const feri_ref_kernel *kernel;
+    const feri_ref_op *ops;
+} sharing[] = {
+#define FERI_REF_FAMILY(name)
 #define FERI_REF_SHARED(name) {feri_ref_family_##name, feri_ref_ops_##name},
 #include "ref/families.def"
 #undef FERI_REF_FAMILY
 #undef FERI_REF_SHARED
 };
+enum {
+    FAMILIES = sizeof families / sizeof families[0],
+    SHARING = sizeof sharing / sizeof sharing[0]
+};
 
 /* The kernel of op; with claims all ops are entered there instead, and counted. */
 static feri_ref_entry search(uint32_t op, fer_op_claim *claims, uint32_t *out_count) {
-    for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
-        const feri_ref_kernel *kernel = families[f].kernels;
-        const feri_ref_op *shared = families[f].ops;
+    for (size_t f = 0; f < FAMILIES + SHARING; f++) {
+        const feri_ref_kernel *kernel = f < FAMILIES ? families[f] : sharing[f - FAMILIES].kernel;
+        const feri_ref_op *shared = f < FAMILIES ? NULL : sharing[f - FAMILIES].ops;
         for (;;) {
             feri_ref_entry entry = {kernel, kernel->op, kernel->revision};
             if (shared) {

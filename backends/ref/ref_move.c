@@ -124,33 +124,35 @@ static slice_axis slice_one(int64_t dim, int64_t start, int64_t end, int64_t ste
     return axis;
 }
 
+/* Entry i of operand k, 1 to 4: starts, ends, axes, steps. */
+static int64_t entry(feri_ref_call *call, uint32_t k, uint64_t i, int64_t absent) {
+    const feri_ref_tensor *t = feri_ref_input(call, k);
+    return t ? feri_ref_scalar_i64(call->host, t, i) : absent;
+}
+
 static fer_status read_slices(feri_ref_call *call, slice_axis *slices) {
     const feri_ref_tensor *in = call->in[0];
-    const feri_ref_tensor *starts = call->in[1];
-    const feri_ref_tensor *ends = call->in[2];
-    const feri_ref_tensor *axes = feri_ref_input(call, 3);
-    const feri_ref_tensor *steps = feri_ref_input(call, 4);
-    uint64_t count = starts->count;
-    if (ends->count != count || (axes && axes->count != count) ||
-        (steps && steps->count != count) || count > in->rank) {
-        return feri_ref_misfit(call, "starts, ends, axes and steps must have one entry per axis");
+    uint64_t count = call->in[1]->count;
+    for (uint32_t k = 2; k < 5; k++) {
+        const feri_ref_tensor *t = feri_ref_input(call, k);
+        if ((t && t->count != count) || count > in->rank) {
+            return feri_ref_misfit(call,
+                                   "starts, ends, axes and steps must have one entry per axis");
+        }
     }
     for (uint32_t d = 0; d < in->rank; d++) {
         slices[d] = (slice_axis){.start = 0, .count = in->dims[d], .step = 1};
     }
     for (uint64_t i = 0; i < count; i++) {
-        uint32_t axis = (uint32_t)i;
-        int64_t step = steps ? feri_ref_scalar_i64(call->host, steps, i) : 1;
-        if (axes && !feri_kit_axis(feri_ref_scalar_i64(call->host, axes, i), in->rank, &axis)) {
+        uint32_t axis = 0;
+        int64_t step = entry(call, 4, i, 1);
+        if (!feri_kit_axis(entry(call, 3, i, (int64_t)i), in->rank, &axis)) {
             return wrong_axis(call);
         }
         if (step == 0) {
             return feri_ref_misfit(call, "a step is 0; it must not be");
         }
-        slices[axis] = slice_one(in->dims[axis],
-                                 feri_ref_scalar_i64(call->host, starts, i),
-                                 feri_ref_scalar_i64(call->host, ends, i),
-                                 step);
+        slices[axis] = slice_one(in->dims[axis], entry(call, 1, i, 0), entry(call, 2, i, 0), step);
     }
     return FER_OK;
 }
