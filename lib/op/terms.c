@@ -335,7 +335,9 @@ static void to_powers(const feri_terms *terms, uint64_t factor, form *out) {
     const feri_term *term = &terms->terms[factor];
     if (term->kind == FERI_TERM_PRODUCT) {
         out->count = term->count;
-        memcpy(out->items, term->items, term->count * sizeof(*term->items));
+        if (term->count > 0) { /* a product of nothing has no items to point to */
+            memcpy(out->items, term->items, term->count * sizeof(*term->items));
+        }
         return;
     }
     out->count = 1;
