@@ -13,38 +13,26 @@ fer_status feri_constant_of_attr(feri_env *env,
                                  feri_bump *bump,
                                  const fer_attr *attr,
                                  fer_tensor **out_tensor) {
-    static const struct {
-        int32_t type;
-        fer_dtype dtype;
-        uint32_t rank;
-    } forms[] = {
-        {FER_ATTR_FLOAT,   FER_F32,    0},
-        {FER_ATTR_INT,     FER_I64,    0},
-        {FER_ATTR_STRING,  FER_STRING, 0},
-        {FER_ATTR_FLOATS,  FER_F32,    1},
-        {FER_ATTR_INTS,    FER_I64,    1},
-        {FER_ATTR_STRINGS, FER_STRING, 1},
-    };
+    /* Of an int, a float and a string; lists of them have types 4 above theirs. */
+    static const uint8_t dtypes[] = {FER_DTYPE_NONE, FER_I64, FER_F32, FER_STRING};
+    _Static_assert(FER_ATTR_INT == 1 && FER_ATTR_FLOAT == 2 && FER_ATTR_STRING == 3 &&
+                       FER_ATTR_INTS == 5 && FER_ATTR_FLOATS == 6 && FER_ATTR_STRINGS == 7,
+                   "as dtypes are found");
     fer_context *context = (fer_context *)(void *)env;
     int64_t dim = attr->count;
-    size_t form = 0;
+    uint32_t rank = attr->type >= FER_ATTR_INTS;
+    fer_dtype dtype = dtypes[attr->type & 3];
     if (attr->type == FER_ATTR_TENSOR) {
         *out_tensor = fer_tensor_retain(attr->value.tensor);
         return FER_OK;
     }
-    while (form < sizeof(forms) / sizeof(forms[0]) && forms[form].type != attr->type) {
-        form++;
-    }
-    if (form == sizeof(forms) / sizeof(forms[0])) {
+    if (dtype == FER_DTYPE_NONE) {
         return feri_fail(
             FER_INVALID_MODEL, "attribute '%s' of a Constant is of a wrong type", attr->name);
     }
-    uint32_t rank = forms[form].rank;
-    if (forms[form].dtype != FER_STRING) {
-        FER_TRY(fer_tensor_create(context, forms[form].dtype, rank, &dim, out_tensor));
-        const void *from = rank == 0                       ? (const void *)&attr->value
-                           : attr->type == FER_ATTR_FLOATS ? (const void *)attr->value.floats
-                                                           : (const void *)attr->value.ints;
+    if (dtype != FER_STRING) {
+        FER_TRY(fer_tensor_create(context, dtype, rank, &dim, out_tensor));
+        const void *from = rank == 0 ? (const void *)&attr->value : (const void *)attr->value.ints;
         if (fer_tensor_bytes(*out_tensor) > 0) {
             memcpy(fer_tensor_data(*out_tensor), from, fer_tensor_bytes(*out_tensor));
         }

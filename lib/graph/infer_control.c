@@ -54,26 +54,35 @@ static int types_clash(const feri_fact *a, const feri_fact *b) {
            (a->dtype != 0 && b->dtype != 0 && a->dtype != b->dtype);
 }
 
+static int weaken_syms(feri_sym *syms, const feri_sym *others, uint32_t count) {
+    int changed = 0;
+    for (uint32_t s = 0; s < count; s++) {
+        if (!feri_sym_is_unknown(syms[s]) && !feri_sym_equal(syms[s], others[s])) {
+            syms[s] = feri_sym_unknown();
+            changed = 1;
+        }
+    }
+    return changed;
+}
+
 /* state becomes what holds of state and of other; 1 when it lost something. state owns its arrays
  * (they are changed in place). */
 static int weaken(feri_fact *state, const feri_fact *other) {
     int changed = 0;
-    if (state->kind == 0 || state->dtype == 0) {
-        changed |=
-            (state->kind == 0 && other->kind != 0) || (state->dtype == 0 && other->dtype != 0);
-        state->kind = state->kind != 0 ? state->kind : other->kind;
-        state->dtype = state->dtype != 0 ? state->dtype : other->dtype;
+    if (state->kind == 0) {
+        state->kind = other->kind;
+        changed |= other->kind != 0;
+    }
+    if (state->dtype == 0) {
+        state->dtype = other->dtype;
+        changed |= other->dtype != 0;
     }
     if (state->rank >= 0 && state->rank != other->rank) {
         forget(state);
         return 1;
     }
-    for (int32_t d = 0; d < state->rank; d++) {
-        if (!feri_sym_is_unknown(state->dims[d]) &&
-            !feri_sym_equal(state->dims[d], other->dims[d])) {
-            state->dims[d] = feri_sym_unknown();
-            changed = 1;
-        }
+    if (state->rank > 0) {
+        changed |= weaken_syms(state->dims, other->dims, (uint32_t)state->rank);
     }
     if (state->elements == NULL) {
         return changed;
@@ -83,14 +92,7 @@ static int weaken(feri_fact *state, const feri_fact *other) {
         state->element_count = 0;
         return 1;
     }
-    for (uint32_t e = 0; e < state->element_count; e++) {
-        if (!feri_sym_is_unknown(state->elements[e]) &&
-            !feri_sym_equal(state->elements[e], other->elements[e])) {
-            state->elements[e] = feri_sym_unknown();
-            changed = 1;
-        }
-    }
-    return changed;
+    return changed | weaken_syms(state->elements, other->elements, state->element_count);
 }
 
 /* ---- bodies ---- */

@@ -83,21 +83,17 @@ static fer_status check_body_counts(const feri_gnode *node,
         return BROKEN("node '%s': %s has no body '%s'", node->name, feri_op_name(node->op), attr);
     }
     uint32_t body_formals = body->input_count - body->capture_count;
-    if (body_formals != formals) {
-        return BROKEN("node '%s': body '%s' takes %u inputs but %s gives it %u",
+    uint64_t outputs = (uint64_t)node->output_count + skipped_outputs;
+    if (body_formals != formals || body->output_count != outputs) {
+        return BROKEN("node '%s': body '%s' takes %u inputs and makes %u outputs where %s needs %u "
+                      "and %u",
                       node->name,
                       attr,
                       body_formals,
-                      feri_op_name(node->op),
-                      formals);
-    }
-    if (body->output_count != (uint64_t)node->output_count + skipped_outputs) {
-        return BROKEN("node '%s': body '%s' has %u outputs where %s needs %u",
-                      node->name,
-                      attr,
                       body->output_count,
                       feri_op_name(node->op),
-                      node->output_count + skipped_outputs);
+                      formals,
+                      (uint32_t)outputs);
     }
     return FER_OK;
 }
@@ -117,24 +113,19 @@ static fer_status check_scan(const feri_gnode *node) {
                       state_count,
                       node->output_count);
     }
-    const struct {
-        const char *name;
-        uint64_t count;
-    } lists[] = {
-        {"scan_input_axes",        (uint64_t)scanned               },
-        {"scan_input_directions",  (uint64_t)scanned               },
-        {"scan_output_axes",       node->output_count - state_count},
-        {"scan_output_directions", node->output_count - state_count},
-    };
-    for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++) {
-        const fer_attr *attr = feri_attr_find(node->attrs, node->attr_count, lists[l].name);
-        if (attr != NULL && attr->count != lists[l].count) {
-            return BROKEN("node '%s': %s has %u entries where Scan needs %llu",
+    const char *name = "scan_input_axes\0scan_input_directions\0"
+                       "scan_output_axes\0scan_output_directions";
+    for (int l = 0; l < 4; l++) {
+        uint32_t wanted = l < 2 ? (uint32_t)scanned : node->output_count - state_count;
+        const fer_attr *attr = feri_attr_find(node->attrs, node->attr_count, name);
+        if (attr != NULL && attr->count != wanted) {
+            return BROKEN("node '%s': %s has %u entries where Scan needs %u",
                           node->name,
-                          lists[l].name,
+                          name,
                           attr->count,
-                          (unsigned long long)lists[l].count);
+                          wanted);
         }
+        name += strlen(name) + 1;
     }
     return check_body_counts(node, "body", node->formal_count, 0);
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Import of ONNX models: ModelProto, opsets, and the public functions. What comes out is a
- * verified, finished graph of the newest opset whose constants lie in the model's bytes. A writer
- * belongs beside this file (export.c, with onnx_tensor.c's mirror) once there is one.
+ * verified, finished graph of the newest opset whose constants lie in the model's bytes.
  */
 #include "base/error.h"
 #include "base/fpmode.h"
