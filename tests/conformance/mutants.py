@@ -64,6 +64,13 @@ MUTANTS = [
     ("lib/op/expand_attention.c", 'feri_infer_in(call, 4) ? "Shape(past_key, start=2, end=3)" : "{i64: 0}"', '"{i64: 0}"', "Attention"),
     ("lib/op/expand_losses.c", "gw = Gather(%s, safe)\\nw = Where(skip, {0: gw}, gw)", "w = Gather(%s, safe)", "*Loss"),
     ("binary.c", "{ return a > b ? b : a; }", "{ return a > b ? a : b; }", "Clip"),
+    ("old_trees.c", "return x <= n->value;", "return x < n->value;", "*.TreeEnsemble*"),
+    ("svm.c", "votes[scores[pair] > 0 ? i : j] += 1;", "votes[scores[pair] > 0 ? j : i] += 1;", "*.SVMClassifier"),
+    ("lib/op/expand_contrib.c", "order[i] = i + 2 < rank ? i + 1 : 0;", "order[i] = i + 1 < rank ? i : 0;", "*.FusedMatMul"),
+    ("lib/op/expand_contrib_attention.c", "And(sees0, Greater(columns,", "And(sees0, GreaterOrEqual(columns,", "*.GroupQueryAttention"),
+    ("lib/host/sequence.c", "*out = position < 0 ? count - (0 - (uint64_t)position) : (uint64_t)position;",
+     "*out = position < 0 ? count - 1 - (0 - (uint64_t)position) : (uint64_t)position;", "Sequence*"),
+    ("lib/host/scan.c", "(is_reversed ? s->length - 1 - trip : trip)", "(is_reversed ? s->length - trip : trip)", "Scan"),
 ]
 
 
@@ -121,7 +128,7 @@ def main():
     parser.add_argument("--all", action="store_true", help="run every generated case for each mutant")
     parser.add_argument("--sample", type=int, default=1, help="run every n-th case only")
     parser.add_argument("--only", type=int, nargs="*", help="numbers of mutants")
-    parser.add_argument("--least", type=int, default=46, help="how many must be caught")
+    parser.add_argument("--least", type=int, default=52, help="how many must be caught")
     args = parser.parse_args()
     begin = time.monotonic()
     verdicts = []
