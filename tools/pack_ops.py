@@ -3,11 +3,12 @@
 """pack_ops.py ROOT OUTPUT DEPFILE [LIST]: the op table as lib/op/op_table.c holds it, from include/ferrule/op_table.def.
 
 A row and its texts lie in one object, so that a row tells where its texts are in 16 bits, and equal texts exist once, also
-as another's end. What the library never reads of them is left out: blanks, and the defaults of attributes. LIST: only
-these ops and what they need (tools/select_ops.py).
+as another's end (so attributes that many ops have stand last). What the library never reads of them is left out: blanks,
+and the defaults of attributes. LIST: only these ops and what they need (tools/select_ops.py).
 """
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import select_ops
@@ -38,8 +39,10 @@ def main():
         chosen, used = select_ops.read_chosen(Path(sys.argv[4]), root)
         inputs += used
         rows = [row for row in rows if f"{row[2]}:{row[3]}".lstrip(":") in chosen]
-    lines = [(row[3], row[5], row[6], row[7], re.sub(r"=[^,]*", "", row[8])) for row in rows]
-    lines = [tuple(re.sub(r"(?<=[,;]) ", "", line) for line in row) for row in lines]
+    attrs = [[attr.split("=")[0] for attr in row[8].split(", ")] for row in rows]
+    uses = Counter(attr for list_ in attrs for attr in list_)
+    attrs = [",".join(sorted(list_, key=lambda attr: (uses[attr], attr))) for list_ in attrs]
+    lines = [(row[3], *(re.sub("(?<=[,;]) ", "", line) for line in row[5:8]), list_) for row, list_ in zip(rows, attrs)]
     packed, places = pack(line for row in lines for line in row)
     rules = ["none", *sorted({row[10] for row in rows} - {"none"})]
     expansions = ["none", *sorted({row[11] for row in rows} - {"none"})]
