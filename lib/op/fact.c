@@ -4,7 +4,7 @@
  * and specialize/. Dims and elements live in the caller's bump.
  */
 #include "base/error.h"
-#include "op/op.h"
+#include "op/infer.h"
 #include "tensor/dtype.h"
 
 #include <string.h>
@@ -82,36 +82,36 @@ fer_status feri_fact_copy(const feri_fact *source, feri_bump *bump, feri_fact *o
     return FER_OK;
 }
 
+uint32_t feri_fact_small_count(const feri_fact *fact) {
+    uint64_t count = 1;
+    if (fact->kind != FER_KIND_TENSOR || fact->rank < 0 ||
+        !feri_infer_is_small_dtype(fact->dtype)) {
+        return UINT32_MAX;
+    }
+    for (int32_t i = 0; i < fact->rank; i++) {
+        if (!feri_sym_is_number(fact->dims[i]) || fact->dims[i].number < 0) {
+            return UINT32_MAX;
+        }
+        count = feri_mul_sat(count, (uint64_t)fact->dims[i].number);
+    }
+    return count > FERI_MAX_ELEMENTS ? UINT32_MAX : (uint32_t)count;
+}
+
 feri_sym *feri_fact_elements(feri_fact *fact, feri_bump *bump) {
     if (fact->elements || !fact->data) {
         return fact->elements;
     }
-    int32_t dtype_class = feri_dtype_class(fact->dtype);
-    int is_float = dtype_class == FERI_CLASS_FLOAT;
-    if (fact->kind != FER_KIND_TENSOR || fact->rank < 0 ||
-        (!is_float && dtype_class != FERI_CLASS_SIGNED && dtype_class != FERI_CLASS_UNSIGNED &&
-         dtype_class != FERI_CLASS_BOOL)) {
-        return NULL;
-    }
-    uint64_t count = 1;
-    for (int32_t i = 0; i < fact->rank; i++) {
-        if (!feri_sym_is_number(fact->dims[i]) || fact->dims[i].number < 0) {
-            return NULL;
-        }
-        count = feri_mul_sat(count, (uint64_t)fact->dims[i].number);
-    }
-    if (count > FERI_MAX_ELEMENTS) {
-        return NULL;
-    }
-    feri_sym *elements = FERI_BUMP_ARRAY(bump, feri_sym, count);
+    uint32_t count = feri_fact_small_count(fact);
+    feri_sym *elements = count != UINT32_MAX ? FERI_BUMP_ARRAY(bump, feri_sym, count) : NULL;
     if (!elements) {
         return NULL;
     }
-    for (uint64_t i = 0; i < count; i++) {
+    int is_float = feri_infer_is_float(fact->dtype);
+    for (uint32_t i = 0; i < count; i++) {
         elements[i] = is_float ? feri_sym_from_f64(feri_load_f64(fact->dtype, fact->data, i))
                                : feri_sym_number(feri_load_i64(fact->dtype, fact->data, i));
     }
     fact->elements = elements;
-    fact->element_count = (uint32_t)count;
+    fact->element_count = count;
     return elements;
 }

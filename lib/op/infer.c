@@ -389,29 +389,15 @@ int feri_infer_is_small_dtype(fer_dtype dtype) {
     }
 }
 
-/* The count of elements when all dims are numbers and few; UINT32_MAX otherwise. */
-static uint32_t small_count(const feri_fact *fact) {
-    uint64_t count = 1;
-    if (fact->kind != FER_KIND_TENSOR || fact->rank < 0 ||
-        !feri_infer_is_small_dtype(fact->dtype)) {
-        return UINT32_MAX;
-    }
-    for (int32_t i = 0; i < fact->rank; i++) {
-        if (!feri_sym_is_number(fact->dims[i]) || fact->dims[i].number < 0) {
-            return UINT32_MAX;
-        }
-        count = feri_mul_sat(count, (uint64_t)fact->dims[i].number);
-    }
-    return count > FERI_MAX_ELEMENTS ? UINT32_MAX : (uint32_t)count;
+int feri_infer_is_small(const feri_fact *fact) {
+    return fact && feri_fact_small_count(fact) != UINT32_MAX;
 }
-
-int feri_infer_is_small(const feri_fact *fact) { return fact && small_count(fact) != UINT32_MAX; }
 
 const feri_sym *feri_infer_elements(const feri_infer *call, uint32_t index, uint32_t *out_count) {
     feri_fact *fact = feri_infer_in(call, index);
     uint32_t count;
     *out_count = 0;
-    if (!fact || (count = small_count(fact)) == UINT32_MAX) {
+    if (!fact || (count = feri_fact_small_count(fact)) == UINT32_MAX) {
         return NULL;
     }
     const feri_sym *elements = feri_fact_elements(fact, call->bump);
@@ -458,7 +444,7 @@ feri_sym *feri_infer_new_elements(const feri_infer *call, uint32_t index, uint32
     if (!fact) {
         return NULL;
     }
-    uint32_t count = small_count(fact);
+    uint32_t count = feri_fact_small_count(fact);
     if (count == UINT32_MAX) {
         return NULL;
     }
@@ -526,31 +512,33 @@ double feri_infer_round(fer_dtype dtype, double value) {
 }
 
 feri_sym feri_infer_cast(fer_dtype from, fer_dtype to, feri_sym element) {
+    int to_float = feri_infer_is_float(to);
     if (feri_sym_is_unknown(element) || !feri_infer_is_small_dtype(to)) {
         return feri_sym_unknown();
     }
     if (!feri_sym_is_number(element)) { /* dims fit any index dtype */
         return (to == FER_I64 || to == FER_I32) ? element : feri_sym_unknown();
     }
-    if (feri_infer_is_float(from)) {
-        double value = feri_sym_as_f64(element);
-        if (feri_infer_is_float(to)) {
-            return feri_sym_from_f64(feri_infer_round(to, value));
-        }
-        if (to == FER_BOOL) {
-            return feri_sym_number(value != 0);
-        }
-        if (!(value > -9.2e18 && value < 9.2e18) || (to == FER_U64 && value < 0) ||
-            feri_infer_wrap(to, (int64_t)value) != (int64_t)value) {
+    if (!feri_infer_is_float(from) && !to_float) {
+        return feri_sym_number(feri_infer_wrap(to, element.number));
+    }
+    double value = feri_sym_as_f64(element);
+    if (!feri_infer_is_float(from)) {
+        if (from == FER_U64 && element.number < 0) {
             return feri_sym_unknown();
         }
-        return feri_sym_number((int64_t)value);
+        value = (double)element.number;
     }
-    if (feri_infer_is_float(to)) {
-        double value = from == FER_U64 ? (double)(uint64_t)element.number : (double)element.number;
+    if (to_float) {
         return feri_sym_from_f64(feri_infer_round(to, value));
     }
-    return feri_sym_number(feri_infer_wrap(to, element.number));
+    int64_t whole = value > -9.2e18 && value < 9.2e18 ? (int64_t)value : INT64_MIN;
+    if (to == FER_BOOL) {
+        return feri_sym_number(value != 0);
+    }
+    return whole == INT64_MIN || (to == FER_U64 && value < 0) || feri_infer_wrap(to, whole) != whole
+               ? feri_sym_unknown()
+               : feri_sym_number(whole);
 }
 
 void feri_infer_strides(int32_t rank, const feri_sym *dims, int64_t *out_strides) {
@@ -602,15 +590,11 @@ void feri_infer_spread(const feri_infer *call, uint32_t in) {
     }
 }
 
-void feri_infer_pass_elements(const feri_infer *call, uint32_t out, uint32_t in) {
-    uint32_t in_count;
-    uint32_t out_count;
-    const feri_sym *source = feri_infer_elements(call, in, &in_count);
-    feri_sym *target = source ? feri_infer_new_elements(call, out, &out_count) : NULL;
-    if (target && in_count == out_count) {
-        for (uint32_t i = 0; i < in_count; i++) {
-            target[i] = source[i];
-        }
+void feri_infer_pass_elements(const feri_infer *call) {
+    int64_t strides[FER_MAX_RANK];
+    const feri_fact *out = feri_infer_out(call, 0);
+    if (feri_infer_is_small(out)) {
+        feri_infer_strides(out->rank, out->dims, strides);
+        feri_infer_view(call, 0, 0, 0, strides);
     }
-    feri_infer_trim_elements(call, out);
 }

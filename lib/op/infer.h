@@ -121,6 +121,8 @@ feri_sym *feri_infer_new_elements(const feri_infer *call, uint32_t index, uint32
 void feri_infer_trim_elements(const feri_infer *call, uint32_t index);
 /* Whether a value's elements could be carried. NULL: no. */
 int feri_infer_is_small(const feri_fact *fact);
+/* The count of elements of a value that could carry them: number dims, few; else UINT32_MAX. */
+uint32_t feri_fact_small_count(const feri_fact *fact);
 /* Whether a dtype can carry elements, and whether as doubles. */
 int feri_infer_is_small_dtype(fer_dtype dtype);
 int feri_infer_is_float(fer_dtype dtype);
@@ -141,8 +143,8 @@ void feri_infer_view(
     const feri_infer *call, uint32_t out, uint32_t in, int64_t offset, const int64_t *strides);
 /* Result 0 has the elements of operand in, broadcast. */
 void feri_infer_spread(const feri_infer *call, uint32_t in);
-/* Result index has the elements of operand in, in order. */
-void feri_infer_pass_elements(const feri_infer *call, uint32_t out, uint32_t in);
+/* Result 0 has the elements of operand 0, in order. */
+void feri_infer_pass_elements(const feri_infer *call);
 /* Elements of an element-wise op with broadcasting; by op number. */
 void feri_infer_evaluate(feri_infer *call);
 /* One element of such an op of two operands of a dtype. */

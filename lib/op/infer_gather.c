@@ -333,7 +333,7 @@ void feri_infer_scatter_nd(feri_infer *call) {
     if (!updates || !feri_infer_elements(call, 0, &count)) {
         return;
     }
-    feri_infer_pass_elements(call, 0, 0);
+    feri_infer_pass_elements(call);
     feri_fact *out = feri_infer_out(call, 0);
     feri_sym *target = out ? out->elements : NULL;
     uint32_t slice = count_from(data, (int32_t)size, data->rank);

@@ -116,7 +116,7 @@ void feri_infer_reshape(feri_infer *call) {
         find_dim(call, &r);
     }
     feri_infer_set(call, 0, count, shape ? r.dims : NULL);
-    feri_infer_pass_elements(call, 0, 0);
+    feri_infer_pass_elements(call);
 }
 
 void feri_infer_flatten(feri_infer *call) {
@@ -140,7 +140,7 @@ void feri_infer_flatten(feri_infer *call) {
         dims[i >= at] = feri_infer_mul(call, dims[i >= at], in->dims[i]);
     }
     feri_infer_set(call, 0, 2, dims);
-    feri_infer_pass_elements(call, 0, 0);
+    feri_infer_pass_elements(call);
 }
 
 /* ---- Squeeze and Unsqueeze ---- */
@@ -175,7 +175,7 @@ void feri_infer_squeeze(feri_infer *call) {
         }
     }
     feri_infer_set(call, 0, rank, dims);
-    feri_infer_pass_elements(call, 0, 0);
+    feri_infer_pass_elements(call);
 }
 
 void feri_infer_unsqueeze(feri_infer *call) {
@@ -199,7 +199,7 @@ void feri_infer_unsqueeze(feri_infer *call) {
         dims[i] = set & (1u << i) ? feri_sym_number(1) : feri_infer_dim(in, from++);
     }
     feri_infer_set(call, 0, rank, dims);
-    feri_infer_pass_elements(call, 0, 0);
+    feri_infer_pass_elements(call);
 }
 
 /* ---- Expand and Tile ---- */

@@ -6,12 +6,13 @@
 #include "ferrule/op_numbers.h"
 #include "op/infer.h"
 
-/* The product of dims from one on (-1: the last); 1 for what is not there or not a number. */
+/* The product of dims from one on (-1: the last); 1 for what is not there, not a number
+ * or 0. */
 static double count_from(const feri_fact *fact, int32_t from) {
     double count = 1;
     for (int32_t i = from < 0 && fact ? fact->rank + from : from; fact && i < fact->rank; i++) {
         feri_sym dim = feri_infer_dim(fact, i);
-        count *= feri_sym_is_number(dim) ? (double)dim.number : 1;
+        count *= feri_sym_is_number(dim) && dim.number > 0 ? (double)dim.number : 1;
     }
     return count;
 }
