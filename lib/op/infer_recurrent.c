@@ -11,9 +11,10 @@
 #include <strings.h>
 
 static const char letters[] = "TNIHDGBP";
+enum { STEPS, BATCH, INPUT, HIDDEN, DIRECTIONS, GATES, BIASES, PEEPHOLES, NAMED };
 
 typedef struct named_dims {
-    feri_sym dims[sizeof(letters) - 1];
+    feri_sym dims[NAMED];
 } named_dims;
 
 static feri_sym *named(named_dims *names, char letter) {
@@ -47,18 +48,17 @@ static void read_attrs(feri_infer *call, named_dims *names) {
     int64_t hidden = feri_infer_positive(call, "hidden_size", INT64_MAX);
     int64_t gates = call->op->number == FER_OP_LSTM ? 4 : call->op->number == FER_OP_GRU ? 3 : 1;
     check_activations(call, (gates > 1 ? gates - 1 : 1) * directions);
-    for (size_t i = 0; i < sizeof(letters) - 1; i++) {
-        names->dims[i] = feri_sym_unknown();
-    }
+    feri_sym *dims = names->dims;
+    dims[STEPS] = dims[BATCH] = dims[INPUT] = feri_sym_unknown();
     feri_sym size = hidden == INT64_MAX ? feri_sym_unknown() : feri_sym_number(hidden);
     size = feri_infer_same(
         call, size, feri_infer_dim(call->in[2], 2), "hidden_size and the last dim of R");
     feri_sym rows = feri_infer_mul(call, size, feri_sym_number(gates));
-    *named(names, 'D') = feri_sym_number(directions);
-    *named(names, 'H') = size;
-    *named(names, 'G') = rows;
-    *named(names, 'B') = feri_infer_mul(call, rows, feri_sym_number(2));
-    *named(names, 'P') = feri_infer_mul(call, size, feri_sym_number(3));
+    dims[HIDDEN] = size;
+    dims[DIRECTIONS] = feri_sym_number(directions);
+    dims[GATES] = rows;
+    dims[BIASES] = feri_infer_mul(call, rows, feri_sym_number(2));
+    dims[PEEPHOLES] = feri_infer_mul(call, size, feri_sym_number(3));
 }
 
 static void check_operand(feri_infer *call, uint32_t index, const char *row, named_dims *names) {

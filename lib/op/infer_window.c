@@ -22,8 +22,8 @@ static int32_t spatial_axes(feri_infer *call,
         int32_t own = facts[i] ? facts[i]->rank : -1;
         if (own >= 0 && (own < 3 || (rank >= 0 && own != rank))) {
             feri_infer_fail(call,
-                            "%s has rank %d, it must be 3 at least, that of X and of W, and two "
-                            "more than kernel_shape has entries (%u)",
+                            "%s has rank %d; it must be 3 at least, X's and W's, and two more than "
+                            "kernel_shape's %u entries",
                             i ? "W" : "X",
                             (int)own,
                             kernel_count);

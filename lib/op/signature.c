@@ -334,8 +334,8 @@ static void check_given_attrs(feri_infer *call) {
         char given = attr->type >= 0 && attr->type <= FER_ATTR_GRAPH ? letters[attr->type] : '?';
         if (given != wanted) {
             feri_infer_fail(call,
-                            "attribute '%s' is of kind %c, %s wants %c there (i int, f float, s "
-                            "string, t tensor, g graph, capitals lists)",
+                            "attribute '%s' is of kind %c, %s wants %c there (first letters; "
+                            "capitals are lists)",
                             name,
                             given,
                             feri_op_name(call->op),
