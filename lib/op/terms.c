@@ -54,14 +54,14 @@ void feri_terms_destroy(feri_terms *terms) {
 }
 
 /* Memory ran out: remembered, and the term is unknown. */
-static uint32_t lost(feri_terms *terms) {
+static uint64_t lost(feri_terms *terms) {
     if (terms->status == FER_OK) {
         terms->status = fer_error_last()->status == FER_BUDGET ? FER_BUDGET : FER_OUT_OF_MEMORY;
     }
     return FERI_TERM_UNKNOWN;
 }
 
-static feri_sym of_term(uint64_t term) { return (feri_sym){0, (uint32_t)term}; }
+static feri_sym of_term(uint64_t term) { return (feri_sym){0, term}; }
 
 fer_status feri_terms_status(const feri_terms *terms) {
     if (terms->status == FER_BUDGET) {
@@ -110,7 +110,7 @@ static int grow_slots(feri_terms *terms) {
 }
 
 /* The id of the term, made when new; UNKNOWN when it would be too large or memory is out. */
-static uint32_t
+static uint64_t
 intern(feri_terms *terms, uint32_t kind, uint32_t count, const feri_term_item *items) {
     feri_term term = {.kind = kind, .count = count, .items = (feri_term_item *)(uintptr_t)items};
     if (terms->term_count * 2 >= terms->slot_count && !grow_slots(terms)) {
@@ -131,7 +131,7 @@ intern(feri_terms *terms, uint32_t kind, uint32_t count, const feri_term_item *i
         return FERI_TERM_UNKNOWN;
     }
     term.items = FERI_BUMP_ARRAY(&terms->bump, feri_term_item, count);
-    if (!term.items || terms->term_count >= FERI_TERM_UNKNOWN / 4 ||
+    if (!term.items || terms->term_count >= UINT32_MAX / 4 ||
         feri_grow(terms->env,
                   &terms->terms,
                   &terms->term_capacity,
@@ -147,7 +147,7 @@ intern(feri_terms *terms, uint32_t kind, uint32_t count, const feri_term_item *i
 }
 
 /* A term of two operands, in order of terms where order does not matter. */
-static uint32_t intern_pair(feri_terms *terms, uint32_t kind, feri_sym a, feri_sym b) {
+static uint64_t intern_pair(feri_terms *terms, uint32_t kind, feri_sym a, feri_sym b) {
     int is_turned = kind >= FERI_TERM_MIN && a.term > b.term;
     feri_term_item items[2];
     items[is_turned] = (feri_term_item){a.number, a.term};
@@ -178,12 +178,12 @@ feri_sym feri_terms_symbol(feri_terms *terms, const char *name, int64_t min) {
                            sizeof(*terms->symbols)) != FER_OK) {
         return of_term(lost(terms));
     }
-    uint32_t id = intern(terms, FERI_TERM_SYMBOL, 1, &item);
+    uint64_t id = intern(terms, FERI_TERM_SYMBOL, 1, &item);
     if (id == FERI_TERM_UNKNOWN) {
         return of_term(id);
     }
     terms->terms[id].min = min;
-    terms->symbols[index] = (feri_term_symbol){copy, min, id};
+    terms->symbols[index] = (feri_term_symbol){copy, min, (uint32_t)id};
     terms->symbol_count++;
     if (name && feri_name_map_set(&terms->names, copy, strlen(copy), index) != FER_OK) {
         return of_term(lost(terms));
@@ -553,7 +553,7 @@ feri_sym feri_sym_max(feri_terms *terms, feri_sym a, feri_sym b) {
 
 static int require(feri_terms *terms, uint32_t kind, feri_sym a, feri_sym b) {
     uint32_t before = terms->term_count;
-    uint32_t id = terms->is_recording ? intern_pair(terms, kind, a, b) : FERI_TERM_UNKNOWN;
+    uint64_t id = terms->is_recording ? intern_pair(terms, kind, a, b) : FERI_TERM_UNKNOWN;
     if (id == FERI_TERM_UNKNOWN) {
         return 0;
     }
@@ -566,7 +566,7 @@ static int require(feri_terms *terms, uint32_t kind, feri_sym a, feri_sym b) {
             lost(terms);
             return 0;
         }
-        terms->requirements[terms->requirement_count++] = id;
+        terms->requirements[terms->requirement_count++] = (uint32_t)id;
     }
     return 1;
 }

@@ -10,11 +10,11 @@
 
 #include "base/bump.h"
 
-#define FERI_TERM_UNKNOWN UINT32_MAX
+#define FERI_TERM_UNKNOWN UINT64_MAX
 
 typedef struct feri_sym {
     int64_t number; /* when term is 0. Elements of float dtypes: the bits of a double */
-    uint32_t term;  /* 0: number; FERI_TERM_UNKNOWN; else an id in the pool */
+    uint64_t term;  /* 0: number; FERI_TERM_UNKNOWN; else an id in the pool. 64 bits: no padding */
 } feri_sym;
 
 typedef struct feri_terms feri_terms;

@@ -165,7 +165,7 @@ static int64_t sum_of(evaluation *e, const feri_term *term, feri_sym sym) {
     int64_t total = !is_sum;
     for (uint32_t i = 0; i < term->count; i++) {
         int64_t scale = term->items[i].coefficient;
-        int64_t part = value_of(e, (feri_sym){1, (uint32_t)term->items[i].term});
+        int64_t part = value_of(e, (feri_sym){1, term->items[i].term});
         int is_lost = is_sum && (__builtin_mul_overflow(part, scale, &part) ||
                                  __builtin_add_overflow(total, part, &total));
         for (; !is_sum && scale > 0; scale--) {
@@ -274,7 +274,7 @@ static void put_linear(printer *out, const feri_term *term) {
             put_number(out, scale);
             put(out, "*");
         }
-        put_sym(out, (feri_sym){0, (uint32_t)term->items[i].term});
+        put_sym(out, (feri_sym){0, term->items[i].term});
     }
     if (first) {
         put(out, term->items[0].coefficient > 0 ? "+" : "");
@@ -304,7 +304,7 @@ static void put_sym(printer *out, feri_sym sym) {
         for (uint32_t i = 0; i < term->count; i++) {
             for (int64_t power = 0; power < term->items[i].coefficient; power++) {
                 put(out, i > 0 || power > 0 ? "*" : "");
-                put_sym(out, (feri_sym){0, (uint32_t)term->items[i].term});
+                put_sym(out, (feri_sym){0, term->items[i].term});
             }
         }
     } else {

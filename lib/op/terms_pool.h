@@ -67,7 +67,7 @@ struct feri_terms {
 
 /* An item of a term of two as a sym. */
 static inline feri_sym feri_term_operand(const feri_term *term, uint32_t index) {
-    return (feri_sym){term->items[index].coefficient, (uint32_t)term->items[index].term};
+    return (feri_sym){term->items[index].coefficient, term->items[index].term};
 }
 
 void feri_term_set_bounds(const feri_terms *terms, feri_term *term);

@@ -56,7 +56,7 @@ static fer_status dim_fill(builder *b, fer_value_id id, uint32_t axis, fer_dim *
     if (!feri_name_map_get(&b->slots, (const char *)&sym.term, sizeof(sym.term), &slot)) {
         FER_TRY(slot_new(b, sym, id, axis, &slot));
         /* The map borrows its keys: they live in the bump like all else. */
-        uint32_t *key = feri_bump_alloc(b->bump, sizeof(*key));
+        uint64_t *key = feri_bump_alloc(b->bump, sizeof(*key));
         if (key == NULL) {
             return fer_error_last()->status;
         }

@@ -134,7 +134,7 @@ dim_index(planning *p, const feri_view *view, uint32_t slot, uint32_t *out_index
     plan->dims[plan->dim_count++] =
         (feri_plan_dim){term, view->dim_values[slot], view->dim_axes[slot]};
     if (!feri_sym_is_unknown(term)) {
-        uint32_t *key = feri_bump_alloc(&plan->bump, sizeof(*key));
+        uint64_t *key = feri_bump_alloc(&plan->bump, sizeof(*key));
         if (key == NULL) {
             return fer_error_last()->status;
         }
