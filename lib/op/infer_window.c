@@ -50,6 +50,7 @@ feri_infer_each(feri_infer *call, const char *name, int32_t count, int64_t absen
                             name,
                             (long long)out[i],
                             (int)absent);
+            out[i] = absent; /* what follows computes with it */
         }
     }
     return given;
