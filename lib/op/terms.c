@@ -333,10 +333,6 @@ feri_sym feri_sym_sub(feri_terms *terms, feri_sym a, feri_sym b) {
 /* The powers that a factor is the product of. */
 static void to_powers(const feri_terms *terms, uint64_t factor, form *out) {
     const feri_term *term = &terms->terms[factor];
-    if (term->kind == FERI_TERM_PRODUCT && term->count == 0) { /* 1: it has no items */
-        out->count = 0;
-        return;
-    }
     if (term->kind == FERI_TERM_PRODUCT) {
         out->count = term->count;
         if (term->count > 0) { /* a product of nothing has no items to point to */
