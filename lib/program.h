@@ -71,9 +71,6 @@ fer_status feri_outputs_settle(const fer_program *program,
                                const feri_arg *bound);
 int feri_is_donated(const fer_run_options *options, uint32_t input);
 int feri_tensors_overlap(const fer_tensor *a, const fer_tensor *b);
-/* A copy in host memory of its own. */
-fer_status
-feri_tensor_clone(fer_context *context, const fer_tensor *source, fer_tensor **out_tensor);
 
 /* policy.c: copies what the options allow into program->build. */
 fer_status feri_policy_fill(fer_program *program, const fer_compile_options *options);

@@ -27,7 +27,7 @@ static fer_status donated_copy(const fer_program *program,
         for (uint32_t o = 0; o < program->output_count && !is_copy[i]; o++) {
             fer_tensor *input = inputs[i].tensor, *output = outputs[o].tensor;
             if (input != NULL && output != NULL && feri_tensors_overlap(input, output)) {
-                FER_TRY(feri_tensor_clone(program->build.context, input, &inputs[i].tensor));
+                FER_TRY(feri_tensor_clone(program->build.env, input, &inputs[i].tensor));
                 is_copy[i] = 1;
             }
         }

@@ -120,7 +120,7 @@ static fer_status value_own(fer_context *context, fer_value *value, int shared, 
             return FER_OK;
         }
         fer_tensor *copy = NULL;
-        FER_TRY(feri_tensor_clone(context, value->tensor, &copy));
+        FER_TRY(feri_tensor_clone(feri_env_of(context), value->tensor, &copy));
         fer_status status = fer_value_from_tensor(copy, out);
         fer_tensor_release(copy);
         return status;
@@ -152,7 +152,7 @@ static fer_status value_own(fer_context *context, fer_value *value, int shared, 
 static fer_status arg_own(fer_context *context, feri_arg *made) {
     if (made->tensor != NULL && is_shared(made->tensor)) {
         fer_tensor *copy = NULL;
-        FER_TRY(feri_tensor_clone(context, made->tensor, &copy));
+        FER_TRY(feri_tensor_clone(feri_env_of(context), made->tensor, &copy));
         fer_tensor_release(made->tensor);
         made->tensor = copy;
     }

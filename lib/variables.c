@@ -66,19 +66,6 @@ static void state_destroy(fer_state *state) {
     fer_program_release(program);
 }
 
-fer_status
-feri_tensor_clone(fer_context *context, const fer_tensor *source, fer_tensor **out_tensor) {
-    fer_tensor *copy = NULL;
-    FER_TRY(fer_tensor_create(context, source->dtype, source->rank, source->dims, &copy));
-    fer_status status = fer_tensor_copy(source, copy);
-    if (status != FER_OK) {
-        fer_tensor_release(copy);
-        return status;
-    }
-    *out_tensor = copy;
-    return FER_OK;
-}
-
 fer_status fer_state_create(fer_program *program, fer_state **out_state) {
     if (program == NULL || out_state == NULL) {
         return feri_fail(FER_INVALID_ARGUMENT, "program or out_state is NULL");
@@ -96,8 +83,8 @@ fer_status fer_state_create(fer_program *program, fer_state **out_state) {
     atomic_init(&state->refs, 1);
     state->program = fer_program_retain(program);
     for (uint32_t i = 0; i < program->variable_count; i++) {
-        fer_status status =
-            feri_tensor_clone(program->build.context, program->variables[i].initial, &state->tensors[i]);
+        fer_status status = feri_tensor_clone(
+            program->build.env, program->variables[i].initial, &state->tensors[i]);
         if (status != FER_OK) {
             state_destroy(state);
             return status;
@@ -151,7 +138,7 @@ fer_status fer_state_get(fer_state *state, const char *name, fer_tensor **out_te
     }
     FER_TRY(state_lock(state));
     fer_status status =
-        feri_tensor_clone(state->program->build.context, state->tensors[index], out_tensor);
+        feri_tensor_clone(state->program->build.env, state->tensors[index], out_tensor);
     atomic_store(&state->busy, 0);
     return status;
 }
@@ -166,7 +153,7 @@ fer_status fer_state_set(fer_state *state, const char *name, const fer_tensor *t
     }
     FER_TRY(state_lock(state));
     fer_tensor *copy = NULL;
-    fer_status status = feri_tensor_clone(state->program->build.context, tensor, &copy);
+    fer_status status = feri_tensor_clone(state->program->build.env, tensor, &copy);
     if (status == FER_OK) {
         fer_tensor_release(state->tensors[index]);
         state->tensors[index] = copy;

@@ -98,12 +98,14 @@ static fer_status arrays_make(feri_run_state *state) {
     state->output_patches = FERI_BUMP_ARRAY(bump, feri_patch, output_count);
     state->input_slots = FERI_BUMP_ARRAY(bump, uint32_t, input_count);
     state->temps = FERI_BUMP_ARRAY(bump, fer_tensor *, (uint64_t)input_count + output_count);
+    state->is_new = FERI_BUMP_ARRAY(bump, uint8_t, output_count);
     state->held = FERI_BUMP_ARRAY(bump, fer_tensor *, (uint64_t)input_count + output_count);
     if (state->arenas == NULL || state->streams == NULL || state->pending == NULL ||
         state->args == NULL || state->instances == NULL || state->slot_mems == NULL ||
         state->slot_sessions == NULL || state->late_dims == NULL || state->values == NULL ||
         state->input_patches == NULL || state->output_patches == NULL ||
-        state->input_slots == NULL || state->temps == NULL || state->held == NULL) {
+        state->input_slots == NULL || state->is_new == NULL || state->temps == NULL ||
+        state->held == NULL) {
         return fer_error_last()->status;
     }
     for (uint32_t i = 0; i < input_count; i++) {
@@ -175,23 +177,53 @@ static void space_settle(feri_run_state *state, uint32_t space) {
     state->pending[space] = NULL;
 }
 
-void feri_run_state_drop_temps(feri_run_state *state) {
+static void tensors_release(const feri_run_state *state, fer_tensor **tensors) {
     uint32_t count = state->plan->graph->input_count + state->plan->graph->output_count;
-    for (uint32_t i = 0; i < count && state->temps != NULL; i++) {
-        fer_tensor_release(state->temps[i]);
-        state->temps[i] = NULL;
+    for (uint32_t i = 0; i < count && tensors != NULL; i++) {
+        fer_tensor_release(tensors[i]);
+        tensors[i] = NULL;
     }
-    state->has_temps = 0;
 }
 
 static void held_release(feri_run_state *state) {
-    feri_run_state_drop_temps(state);
-    uint32_t count = state->plan->graph->input_count + state->plan->graph->output_count;
-    for (uint32_t i = 0; i < count && state->held != NULL; i++) {
-        fer_tensor_release(state->held[i]);
-        state->held[i] = NULL;
+    tensors_release(state, state->temps);
+    tensors_release(state, state->held);
+    state->has_temps = state->is_in_flight = 0;
+}
+
+/* The failed run's outputs are NULL again, and what it left on a device keeps its memory until the
+ * device answers. */
+void feri_run_state_give_up(feri_run_state *state, const feri_arg *inputs, feri_arg *outputs) {
+    const feri_plan *plan = state->plan;
+    uint32_t input_count = plan->graph->input_count;
+    for (uint32_t space = 1; space < plan->space_count; space++) {
+        feri_session *session = plan->spaces[space];
+        if (state->pending[space] != NULL) {
+            session->device->backend->async.cancel(session->handle, state->streams[space]);
+            state->is_in_flight = 1;
+        }
+        state->is_spoiled = 1;
     }
-    state->is_in_flight = 0;
+    for (uint32_t i = 0; i < input_count + plan->graph->output_count; i++) {
+        feri_arg *output = i < input_count ? NULL : &outputs[i - input_count];
+        if (state->is_in_flight) {
+            state->held[i] = fer_tensor_retain(output == NULL ? inputs[i].tensor : output->tensor);
+        }
+        if (output != NULL && state->is_new[i - input_count]) {
+            feri_arg_release(output);
+        }
+    }
+}
+
+void feri_run_state_clean(feri_run_state *state) {
+    for (uint32_t i = 0; i < state->plan->slot_count; i++) {
+        fer_value_release(state->values[i]);
+        state->values[i] = NULL;
+    }
+    if (!state->is_in_flight) { /* else a device may still use them */
+        tensors_release(state, state->temps);
+        state->has_temps = 0;
+    }
 }
 
 int feri_run_state_is_spoiled(const feri_run_state *state) { return state->is_spoiled; }

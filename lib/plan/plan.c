@@ -212,7 +212,8 @@ static fer_status region_run(planning *p, const feri_region *region) {
         uint32_t slot = 0;
         FER_TRY(slot_new(p, exec->view.value_ids[index], space, FERI_AT_ARENA, &slot));
         plan->slots[slot].is_late = (graph->values[index]->flags & FER_VALUE_DATA_DEPENDENT) != 0;
-        plan->steps[plan->step_count].outputs[i] = slot;
+        step->has_late |= plan->slots[slot].is_late;
+        step->outputs[i] = slot;
     }
     plan->step_count++;
     return FER_OK;
@@ -271,6 +272,8 @@ static fer_status outputs_place(planning *p) {
         if (slot->at == FERI_AT_ARENA && !slot->is_late) {
             slot->at = FERI_AT_OUTPUT;
             slot->index = i;
+        } else {
+            plan->has_exports = 1;
         }
     }
     return FER_OK;

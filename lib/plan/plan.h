@@ -47,6 +47,7 @@ typedef struct feri_exec {
 
 typedef struct feri_step {
     uint8_t kind;
+    uint8_t has_late; /* RUN: some output's dims come from the run */
     uint32_t space;
     uint32_t exec;          /* RUN */
     const feri_gnode *node; /* HOST */
@@ -81,6 +82,7 @@ typedef struct feri_plan {
     fer_value_id *shapes;
     uint32_t shape_count, shape_capacity;
     uint32_t *output_slots; /* per graph output: space 0 slot it comes from */
+    uint8_t has_exports;    /* some output is copied from its slot after the steps */
     uint64_t weight_bytes;  /* copies this plan holds or shares */
     uint64_t compile_count;
 } feri_plan;

@@ -359,12 +359,6 @@ static fer_status next_run(const feri_spec *spec,
     return status;
 }
 
-static void arg_release(feri_arg *arg) {
-    fer_tensor_release(arg->tensor);
-    fer_value_release(arg->value);
-    *arg = (feri_arg){NULL, NULL};
-}
-
 /* A specialisation with a next stage: its outputs are partly ours and partly the next stage's
  * inputs. */
 static fer_status
@@ -396,7 +390,7 @@ staged_run(feri_state_slot *slot, feri_run *run, const feri_arg *inputs, feri_ar
     }
     for (uint32_t i = 0; i < made_count; i++) {
         if (!is_ours[i]) {
-            arg_release(&made[i]);
+            feri_arg_release(&made[i]);
         }
     }
     feri_free(run->env, made, bytes);
