@@ -147,15 +147,9 @@ static fer_status core_op_supported(void *object,
     return device->adapter->core.op_supported(device->handle, graph, node, out_support);
 }
 
-static fer_status core_compile(void *object, const fer_subgraph *graph, void **out_exec) {
-    const a_device *device = object;
-    const fer_host *host = device->host;
-    a_exec *exec = host->alloc(host->self, sizeof(*exec), 16);
-    if (exec == NULL) {
-        return FER_OUT_OF_MEMORY;
-    }
-    memset(exec, 0, sizeof(*exec));
-    fer_status status = device->adapter->core.compile(device->handle, graph, &exec->handle);
+/* What the module made, or why it did not, as an exec of ours. */
+static fer_status
+exec_wrap(const fer_host *host, a_exec *exec, fer_status status, void **out_exec) {
     status = made(host, status, exec->handle);
     if (status != FER_OK) {
         host->free(host->self, exec, sizeof(*exec), 16);
@@ -164,6 +158,24 @@ static fer_status core_compile(void *object, const fer_subgraph *graph, void **o
     pthread_mutex_init(&exec->lock, NULL);
     *out_exec = exec;
     return FER_OK;
+}
+
+static a_exec *exec_alloc(const fer_host *host) {
+    a_exec *exec = host->alloc(host->self, sizeof(*exec), 16);
+    if (exec != NULL) {
+        exec->handle = NULL;
+    }
+    return exec;
+}
+
+static fer_status core_compile(void *object, const fer_subgraph *graph, void **out_exec) {
+    const a_device *device = object;
+    a_exec *exec = exec_alloc(device->host);
+    if (exec == NULL) {
+        return FER_OUT_OF_MEMORY;
+    }
+    fer_status status = device->adapter->core.compile(device->handle, graph, &exec->handle);
+    return exec_wrap(device->host, exec, status, out_exec);
 }
 
 static void core_exec_destroy(void *object, void *object_exec) {
@@ -201,36 +213,27 @@ core_op_claims(void *object, const fer_op_claim **out_claims, uint32_t *out_coun
     return device->adapter->core.op_claims(device->handle, out_claims, out_count);
 }
 
-/* ---- instances: by default the exec itself, under its lock ---- */
-
-static fer_status default_instance_create(void *object,
-                                          void *exec,
-                                          const fer_instance_args *args,
-                                          void **out_instance) {
-    (void)object;
-    (void)args;
-    *out_instance = exec;
-    return FER_OK;
-}
-
-static void default_instance_destroy(void *object, void *instance) {
-    (void)object;
-    (void)instance;
-}
+/* ---- instances: by default the exec itself, which core_run takes under its lock ---- */
 
 static fer_status
-pass_instance_create(void *object, void *exec, const fer_instance_args *args, void **out_instance) {
+instance_create(void *object, void *exec, const fer_instance_args *args, void **out_instance) {
     const a_device *device = object;
+    if (device->adapter->instances.instance_create == NULL) {
+        *out_instance = exec;
+        return FER_OK;
+    }
     return device->adapter->instances.instance_create(
         device->handle, ((a_exec *)exec)->handle, args, out_instance);
 }
 
-static void pass_instance_destroy(void *object, void *instance) {
+static void instance_destroy(void *object, void *instance) {
     const a_device *device = object;
-    device->adapter->instances.instance_destroy(device->handle, instance);
+    if (device->adapter->instances.instance_destroy != NULL) {
+        device->adapter->instances.instance_destroy(device->handle, instance);
+    }
 }
 
-static fer_status pass_instance_run(void *object, void *instance, const fer_run_args *args) {
+static fer_status instance_run(void *object, void *instance, const fer_run_args *args) {
     const a_device *device = object;
     return device->adapter->instances.run(device->handle, instance, args);
 }
@@ -238,9 +241,11 @@ static fer_status pass_instance_run(void *object, void *instance, const fer_run_
 /* ---- memory: by default the host's ---- */
 
 static fer_status
-default_alloc(void *object, uint64_t bytes, uint64_t alignment, int32_t kind, fer_mem *out_mem) {
+mem_alloc(void *object, uint64_t bytes, uint64_t alignment, int32_t kind, fer_mem *out_mem) {
     const a_device *device = object;
-    (void)kind;
+    if (device->adapter->memory.alloc != NULL) {
+        return device->adapter->memory.alloc(device->handle, bytes, alignment, kind, out_mem);
+    }
     if (bytes > SIZE_MAX - 64) {
         return FER_OUT_OF_MEMORY;
     }
@@ -255,8 +260,12 @@ default_alloc(void *object, uint64_t bytes, uint64_t alignment, int32_t kind, fe
     return FER_OK;
 }
 
-static void default_free(void *object, const fer_mem *mem) {
+static void mem_free(void *object, const fer_mem *mem) {
     const a_device *device = object;
+    if (device->adapter->memory.free != NULL) {
+        device->adapter->memory.free(device->handle, mem);
+        return;
+    }
     device->host->free(device->host->self,
                        mem->host,
                        mem->bytes == 0 ? 1 : (size_t)mem->bytes,
@@ -264,33 +273,22 @@ static void default_free(void *object, const fer_mem *mem) {
 }
 
 static fer_status
-default_copy(void *object, const fer_mem *destination, const fer_mem *source, uint64_t bytes) {
-    const fer_host *host = ((a_device *)object)->host;
+mem_copy(void *object, const fer_mem *destination, const fer_mem *source, uint64_t bytes) {
+    const a_device *device = object;
+    if (device->adapter->memory.copy != NULL) {
+        return device->adapter->memory.copy(device->handle, destination, source, bytes);
+    }
     if (bytes > destination->bytes || bytes > source->bytes) {
-        return host->fail(
-            host->self, FER_INVALID_ARGUMENT, 0, NULL, "a copy is larger than the memory it names");
+        return device->host->fail(device->host->self,
+                                  FER_INVALID_ARGUMENT,
+                                  0,
+                                  NULL,
+                                  "a copy is larger than the memory it names");
     }
     if (bytes > 0) {
         memmove(destination->host, source->host, (size_t)bytes);
     }
     return FER_OK;
-}
-
-static fer_status
-pass_alloc(void *object, uint64_t bytes, uint64_t alignment, int32_t kind, fer_mem *out_mem) {
-    const a_device *device = object;
-    return device->adapter->memory.alloc(device->handle, bytes, alignment, kind, out_mem);
-}
-
-static void pass_free(void *object, const fer_mem *mem) {
-    const a_device *device = object;
-    device->adapter->memory.free(device->handle, mem);
-}
-
-static fer_status
-pass_copy(void *object, const fer_mem *destination, const fer_mem *source, uint64_t bytes) {
-    const a_device *device = object;
-    return device->adapter->memory.copy(device->handle, destination, source, bytes);
 }
 
 static fer_status copy_peer(void *object,
@@ -324,90 +322,56 @@ static fer_status mem_unmap(void *object, const fer_mem *mem, void *host) {
 
 /* ---- async: by default everything is done when a call returns ---- */
 
-static fer_status default_stream_create(void *object, void **out_stream) {
-    (void)object;
+static fer_status stream_create(void *object, void **out_stream) {
+    const a_device *device = object;
     *out_stream = NULL;
-    return FER_OK;
+    return device->adapter->async.stream_create == NULL
+               ? FER_OK
+               : device->adapter->async.stream_create(device->handle, out_stream);
 }
 
-static void default_stream_destroy(void *object, void *stream) {
-    (void)object;
-    (void)stream;
-}
-
-static fer_status default_copy_async(void *object,
-                                     void *stream,
-                                     const fer_mem *destination,
-                                     const fer_mem *source,
-                                     uint64_t bytes,
-                                     void *const *waits,
-                                     uint32_t wait_count,
-                                     void **out_event) {
+static void stream_destroy(void *object, void *stream) {
     const a_device *device = object;
-    (void)stream;
-    (void)waits;
-    (void)wait_count;
-    *out_event = NULL;
-    return device->adapter->memory.copy != NULL ? pass_copy(object, destination, source, bytes)
-                                                : default_copy(object, destination, source, bytes);
+    if (device->adapter->async.stream_destroy != NULL) {
+        device->adapter->async.stream_destroy(device->handle, stream);
+    }
 }
 
-static fer_status default_event_query(void *object, void *event) {
-    (void)object;
-    (void)event;
-    return FER_OK;
-}
-
-static fer_status default_event_wait(void *object, void *event, uint64_t timeout_ns) {
-    (void)object;
-    (void)event;
-    (void)timeout_ns;
-    return FER_OK;
-}
-
-static void default_event_destroy(void *object, void *event) {
-    (void)object;
-    (void)event;
-}
-
-static fer_status pass_stream_create(void *object, void **out_stream) {
+static fer_status copy_async(void *object,
+                             void *stream,
+                             const fer_mem *destination,
+                             const fer_mem *source,
+                             uint64_t bytes,
+                             void *const *waits,
+                             uint32_t wait_count,
+                             void **out_event) {
     const a_device *device = object;
-    return device->adapter->async.stream_create(device->handle, out_stream);
-}
-
-static void pass_stream_destroy(void *object, void *stream) {
-    const a_device *device = object;
-    device->adapter->async.stream_destroy(device->handle, stream);
-}
-
-static fer_status pass_copy_async(void *object,
-                                  void *stream,
-                                  const fer_mem *destination,
-                                  const fer_mem *source,
-                                  uint64_t bytes,
-                                  void *const *waits,
-                                  uint32_t wait_count,
-                                  void **out_event) {
-    const a_device *device = object;
+    if (device->adapter->async.copy_async == NULL) {
+        *out_event = NULL;
+        return mem_copy(object, destination, source, bytes);
+    }
     return device->adapter->async.copy_async(
         device->handle, stream, destination, source, bytes, waits, wait_count, out_event);
 }
 
 /* A NULL event is done, whatever the module thinks of it. */
-static fer_status pass_event_query(void *object, void *event) {
+static fer_status event_query(void *object, void *event) {
     const a_device *device = object;
-    return event == NULL ? FER_OK : device->adapter->async.event_query(device->handle, event);
+    return event == NULL || device->adapter->async.event_query == NULL
+               ? FER_OK
+               : device->adapter->async.event_query(device->handle, event);
 }
 
-static fer_status pass_event_wait(void *object, void *event, uint64_t timeout_ns) {
+static fer_status event_wait(void *object, void *event, uint64_t timeout_ns) {
     const a_device *device = object;
-    return event == NULL ? FER_OK
-                         : device->adapter->async.event_wait(device->handle, event, timeout_ns);
+    return event == NULL || device->adapter->async.event_wait == NULL
+               ? FER_OK
+               : device->adapter->async.event_wait(device->handle, event, timeout_ns);
 }
 
-static void pass_event_destroy(void *object, void *event) {
+static void event_destroy(void *object, void *event) {
     const a_device *device = object;
-    if (event != NULL) {
+    if (event != NULL && device->adapter->async.event_destroy != NULL) {
         device->adapter->async.event_destroy(device->handle, event);
     }
 }
@@ -421,10 +385,7 @@ static fer_status event_on_ready(void *object,
     if (event != NULL && device->adapter->async.event_on_ready != NULL) {
         return device->adapter->async.event_on_ready(device->handle, event, ready, self);
     }
-    fer_status status = event == NULL || device->adapter->async.event_wait == NULL
-                            ? FER_OK
-                            : device->adapter->async.event_wait(device->handle, event, UINT64_MAX);
-    ready(self, status);
+    ready(self, event_wait(object, event, UINT64_MAX));
     return FER_OK;
 }
 
@@ -517,25 +478,16 @@ static fer_status serialize(void *object,
 static fer_status deserialize(
     void *object, const fer_subgraph *graph, const void *data, size_t bytes, void **out_exec) {
     const a_device *device = object;
-    const fer_host *host = device->host;
     if (device->adapter->compiler.deserialize == NULL) {
         return FER_UNSUPPORTED;
     }
-    a_exec *exec = host->alloc(host->self, sizeof(*exec), 16);
+    a_exec *exec = exec_alloc(device->host);
     if (exec == NULL) {
         return FER_OUT_OF_MEMORY;
     }
-    memset(exec, 0, sizeof(*exec));
     fer_status status =
         device->adapter->compiler.deserialize(device->handle, graph, data, bytes, &exec->handle);
-    status = made(host, status, exec->handle);
-    if (status != FER_OK) {
-        host->free(host->self, exec, sizeof(*exec), 16);
-        return status;
-    }
-    pthread_mutex_init(&exec->lock, NULL);
-    *out_exec = exec;
-    return FER_OK;
+    return exec_wrap(device->host, exec, status, out_exec);
 }
 
 static fer_status compatibility_key(void *object, char *out_text, size_t capacity) {
@@ -618,160 +570,106 @@ static fer_status device_trim(void *object, uint64_t *out_freed_bytes) {
 
 /* ---- completion ---- */
 
-static const fer_backend_core complete_core = {sizeof(fer_backend_core),
-                                               0,
-                                               core_create,
-                                               core_destroy,
-                                               core_device_count,
-                                               core_device_info,
-                                               core_device_open,
-                                               core_device_close,
-                                               core_op_supported,
-                                               core_compile,
-                                               core_exec_destroy,
-                                               core_workspace_bytes,
-                                               core_run,
-                                               core_op_claims};
-static const fer_backend_instances pass_instances = {sizeof(fer_backend_instances),
-                                                     0,
-                                                     pass_instance_create,
-                                                     pass_instance_destroy,
-                                                     pass_instance_run};
-static const fer_backend_instances default_instances = {
-    sizeof(fer_backend_instances), 0, default_instance_create, default_instance_destroy, core_run};
-static const fer_backend_memory pass_memory = {
-    sizeof(fer_backend_memory), 0, pass_alloc, pass_free, pass_copy, copy_peer, mem_map, mem_unmap};
-static const fer_backend_memory default_memory = {sizeof(fer_backend_memory),
-                                                  0,
-                                                  default_alloc,
-                                                  default_free,
-                                                  default_copy,
-                                                  copy_peer,
-                                                  mem_map,
-                                                  mem_unmap};
-static const fer_backend_async pass_async = {sizeof(fer_backend_async),
-                                             0,
-                                             pass_stream_create,
-                                             pass_stream_destroy,
-                                             pass_copy_async,
-                                             pass_event_query,
-                                             pass_event_wait,
-                                             event_on_ready,
-                                             pass_event_destroy,
-                                             stream_cancel};
-static const fer_backend_async default_async = {sizeof(fer_backend_async),
-                                                0,
-                                                default_stream_create,
-                                                default_stream_destroy,
-                                                default_copy_async,
-                                                default_event_query,
-                                                default_event_wait,
-                                                event_on_ready,
-                                                default_event_destroy,
-                                                stream_cancel};
-static const fer_backend_compiler complete_compiler = {sizeof(fer_backend_compiler),
-                                                       0,
-                                                       compiler_claim,
-                                                       weight_layout,
-                                                       weight_prepare,
-                                                       serialize,
-                                                       deserialize,
-                                                       compatibility_key};
-static const fer_backend_interop complete_interop = {sizeof(fer_backend_interop),
-                                                     0,
-                                                     buffer_import,
-                                                     buffer_export,
-                                                     event_import,
-                                                     event_export,
-                                                     stream_native,
-                                                     stream_wrap};
-static const fer_backend_observe complete_observe = {sizeof(fer_backend_observe),
-                                                     0,
-                                                     counters,
-                                                     device_clock,
-                                                     event_times,
-                                                     profile_begin,
-                                                     profile_end,
-                                                     device_trim};
+/* clang-format off */
+typedef struct whole {
+    fer_backend_core core;
+    fer_backend_instances instances;
+    fer_backend_memory memory;
+    fer_backend_async async;
+    fer_backend_compiler compiler;
+    fer_backend_interop interop;
+    fer_backend_observe observe;
+} whole;
+
+static const whole complete = {
+    {sizeof(fer_backend_core), 0, core_create, core_destroy, core_device_count, core_device_info,
+     core_device_open, core_device_close, core_op_supported, core_compile, core_exec_destroy,
+     core_workspace_bytes, core_run, core_op_claims},
+    {sizeof(fer_backend_instances), 0, instance_create, instance_destroy, instance_run},
+    {sizeof(fer_backend_memory), 0, mem_alloc, mem_free, mem_copy, copy_peer, mem_map, mem_unmap},
+    {sizeof(fer_backend_async), 0, stream_create, stream_destroy, copy_async, event_query,
+     event_wait, event_on_ready, event_destroy, stream_cancel},
+    {sizeof(fer_backend_compiler), 0, compiler_claim, weight_layout, weight_prepare, serialize,
+     deserialize, compatibility_key},
+    {sizeof(fer_backend_interop), 0, buffer_import, buffer_export, event_import, event_export,
+     stream_native, stream_wrap},
+    {sizeof(fer_backend_observe), 0, counters, device_clock, event_times, profile_begin,
+     profile_end, device_trim},
+};
+
+/* A level: where a module has the pointer to its table, the adapter the copy of that, the backend
+ * its complete one and `complete` the original of this. */
+typedef struct level {
+    uint16_t in_module, in_adapter, in_backend, in_complete;
+    uint8_t bytes;
+    uint8_t together; /* bit i: slot i; a module has all of these or none */
+    char needs[46];
+} level;
+
+#define LEVEL(table, together, needs)                                                              \
+    {offsetof(fer_backend_module, table), offsetof(struct feri_adapter, table),                    \
+     offsetof(feri_backend, table), offsetof(whole, table),                                         \
+     sizeof(fer_backend_##table), together, needs}
+static const level levels[] = {
+    LEVEL(core, 0, ""),
+    LEVEL(instances, 0x07, "instances level needs all its slots"),
+    LEVEL(memory, 0x07, "memory level needs alloc, free and copy"),
+    LEVEL(async, 0x5f, "async level needs streams, copies and events"),
+    LEVEL(compiler, 0, ""),
+    LEVEL(interop, 0, ""),
+    LEVEL(observe, 0, ""),
+};
+/* clang-format on */
 
 /* As much of a table as the module has; a longer one's tail is unknown to us and ignored. */
-static void table_copy(void *ours, size_t our_size, const void *theirs) {
-    memset(ours, 0, our_size);
+static void table_copy(void *ours, uint32_t our_size, const void *theirs) {
+    uint32_t their_size = 0;
     if (theirs != NULL) {
-        uint32_t their_size = 0;
         memcpy(&their_size, theirs, sizeof(their_size));
         memcpy(ours, theirs, their_size < our_size ? their_size : our_size);
     }
 }
 
-/* A level whose required slots are not all there is taken as absent. */
-static fer_status adapter_check(const struct feri_adapter *adapter) {
-    const char *name = adapter->original.name;
-    const fer_backend_memory *memory = &adapter->memory;
-    if ((memory->alloc != NULL) != (memory->free != NULL) ||
-        (memory->alloc != NULL) != (memory->copy != NULL)) {
-        return feri_fail(FER_BACKEND,
-                         "backend '%s': the memory level needs alloc, free and copy together",
-                         name);
+/* Which of the level's slots that come together are there. */
+static uint32_t slots_there(const level *of, const char *table) {
+    uint32_t there = 0;
+    for (uint32_t i = 0; (of->together >> i) != 0; i++) {
+        uintptr_t slot = 0; /* only its being NULL or not matters */
+        memcpy(&slot, table + offsetof(fer_backend_core, create) + i * sizeof(slot), sizeof(slot));
+        there |= slot != 0 ? 1u << i : 0;
     }
-    const fer_backend_instances *instances = &adapter->instances;
-    if ((instances->instance_create != NULL) != (instances->run != NULL) ||
-        (instances->instance_create != NULL) != (instances->instance_destroy != NULL)) {
-        return feri_fail(
-            FER_BACKEND, "backend '%s': the instances level needs all its slots", name);
-    }
-    const fer_backend_async *async = &adapter->async;
-    int has = async->stream_create != NULL;
-    if (has != (async->stream_destroy != NULL) || has != (async->copy_async != NULL) ||
-        has != (async->event_query != NULL) || has != (async->event_wait != NULL) ||
-        has != (async->event_destroy != NULL)) {
-        return feri_fail(FER_BACKEND,
-                         "backend '%s': the async level needs streams, copies and events together",
-                         name);
-    }
-    return FER_OK;
+    return there & of->together;
 }
 
 fer_status feri_module_complete(feri_backend *backend, const fer_backend_module *module) {
-    struct feri_adapter *adapter = feri_alloc(&backend->context->env, sizeof(*adapter));
+    struct feri_adapter *adapter =
+        feri_alloc(&backend->context->env, sizeof(*adapter)); /* zeroed */
     if (adapter == NULL) {
         return fer_error_last()->status;
     }
     backend->adapter = adapter;
     adapter->options = backend->options;
     adapter->original = *module;
-    table_copy(&adapter->core, sizeof(adapter->core), module->core);
-    table_copy(&adapter->instances, sizeof(adapter->instances), module->instances);
-    table_copy(&adapter->memory, sizeof(adapter->memory), module->memory);
-    table_copy(&adapter->async, sizeof(adapter->async), module->async);
-    table_copy(&adapter->compiler, sizeof(adapter->compiler), module->compiler);
-    table_copy(&adapter->interop, sizeof(adapter->interop), module->interop);
-    table_copy(&adapter->observe, sizeof(adapter->observe), module->observe);
-    adapter->original.core = &adapter->core;
-    adapter->original.instances = &adapter->instances;
-    adapter->original.memory = &adapter->memory;
-    adapter->original.async = &adapter->async;
-    adapter->original.compiler = &adapter->compiler;
-    adapter->original.interop = &adapter->interop;
-    adapter->original.observe = &adapter->observe;
-    FER_TRY(adapter_check(adapter));
-
-    backend->core = complete_core;
-    backend->instances = adapter->instances.run != NULL ? pass_instances : default_instances;
-    backend->memory = adapter->memory.alloc != NULL ? pass_memory : default_memory;
-    backend->async = adapter->async.stream_create != NULL ? pass_async : default_async;
-    backend->compiler = complete_compiler;
-    backend->interop = complete_interop;
-    backend->observe = complete_observe;
     backend->module = *module;
     backend->module.name = backend->name;
     backend->module.self = adapter;
-    backend->module.core = &backend->core;
-    backend->module.instances = &backend->instances;
-    backend->module.memory = &backend->memory;
-    backend->module.async = &backend->async;
-    backend->module.compiler = &backend->compiler;
-    backend->module.interop = &backend->interop;
-    backend->module.observe = &backend->observe;
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+        const level *l = &levels[i];
+        char *copy = (char *)adapter + l->in_adapter;
+        char *whole_table = (char *)backend + l->in_backend;
+        const void *theirs = NULL;
+        memcpy(&theirs, (const char *)module + l->in_module, sizeof(theirs));
+        table_copy(copy, l->bytes, theirs);
+        memcpy((char *)&adapter->original + l->in_module, &copy, sizeof(copy));
+        memcpy(whole_table, (const char *)&complete + l->in_complete, l->bytes);
+        memcpy((char *)&backend->module + l->in_module, &whole_table, sizeof(whole_table));
+        uint32_t there = slots_there(l, copy);
+        if (there != 0 && there != l->together) {
+            return feri_fail(FER_BACKEND, "backend '%s': the %s together", module->name, l->needs);
+        }
+    }
+    if (adapter->instances.run == NULL) {
+        backend->instances.run = core_run; /* an instance is the exec */
+    }
     return FER_OK;
 }
