@@ -126,9 +126,10 @@ fer_status fer_program_run_async(fer_program *program,
                                  uint32_t output_count,
                                  fer_event **out_event) {
     feri_request request;
-    FER_TRY(feri_request_fill(&request, program, given, input_count, output_count));
-    if (out_event == NULL || (inputs == NULL && input_count > 0)) {
-        return feri_fail(FER_INVALID_ARGUMENT, "inputs or out_event is NULL");
+    FER_TRY(feri_request_fill(
+        &request, program, given, inputs, input_count, /*outputs: may be NULL*/ "", output_count));
+    if (out_event == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "out_event is NULL");
     }
     feri_env *env = program->build.env;
     fer_event *event = feri_alloc(env, sizeof(*event));

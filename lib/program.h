@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A program from the inside: the story is program.c (compile), run.c (runs), run_outputs.c (what a
- * run gives), async.c (events), variables.c (states), eager.c (single ops).
+ * A program from the inside: the story is program.c (compile), run.c and run_request.c (runs),
+ * run_outputs.c and run_own.c (what a run gives), async.c (events), variables.c (states), eager.c
+ * (single ops).
  */
 #ifndef FERI_PROGRAM_H
 #define FERI_PROGRAM_H
@@ -45,12 +46,46 @@ typedef struct feri_request {
     uint8_t needs_tensors; /* an output of another kind is refused, before anything commits */
 } feri_request;
 
-/* run.c: checks a call's options and counts, and resolves its deadline from now on. */
+/* run_request.c: checks a call's options, arrays and counts, and resolves its deadline from now on.
+ */
 fer_status feri_request_fill(feri_request *request,
                              const fer_program *program,
                              const fer_run_options *given,
+                             const void *inputs,
                              uint32_t input_count,
+                             const void *outputs,
                              uint32_t output_count);
+/* A donated input that an output overlaps is read from a copy. */
+fer_status feri_donated_copy(const fer_program *program,
+                             const fer_run_options *options,
+                             feri_arg *inputs,
+                             const feri_arg *outputs,
+                             uint8_t *is_copy);
+/* After a run that lost a device. */
+fer_status feri_run_again(fer_program *program,
+                          feri_run *run,
+                          const feri_request *request,
+                          feri_arg *inputs,
+                          feri_arg *outputs,
+                          const feri_arg *bound);
+/* The run_body of every run; self is the specialisation whose node it is. */
+fer_status feri_run_body(void *self,
+                         feri_run *run,
+                         uint32_t node_index,
+                         uint32_t body,
+                         fer_value *const *inputs,
+                         uint32_t input_count,
+                         fer_value **outputs,
+                         uint32_t output_count);
+
+/* run.c: one attempt. outputs come empty where the caller bound nothing, and everywhere under
+ * FER_RUN_COMMIT. */
+fer_status feri_run_once(fer_program *program,
+                         feri_run *run,
+                         const feri_request *request,
+                         feri_arg *inputs,
+                         feri_arg *outputs,
+                         const feri_arg *bound);
 /* One run. inputs and outputs are the caller's alone; on failure outputs are as they were. */
 fer_status feri_program_run_args(fer_program *program,
                                  const feri_request *request,
@@ -69,6 +104,8 @@ fer_status feri_outputs_settle(const fer_program *program,
                                const feri_request *request,
                                feri_arg *made,
                                const feri_arg *bound);
+/* run_own.c: what others hold of a result is replaced by a copy. */
+fer_status feri_arg_own(feri_env *env, feri_arg *made);
 int feri_is_donated(const fer_run_options *options, uint32_t input);
 int feri_tensors_overlap(const fer_tensor *a, const fer_tensor *b);
 

@@ -104,67 +104,6 @@ fer_status feri_outputs_check(const fer_program *program,
 
 /* ---- after them ---- */
 
-/* Somebody else holds the tensor or its memory, and strings never change. */
-static int is_shared(fer_tensor *tensor) {
-    return tensor->dtype != FER_STRING &&
-           (atomic_load_explicit(&tensor->refs, memory_order_acquire) > 1 ||
-            atomic_load_explicit(&tensor->buffer->refs, memory_order_acquire) > 1);
-}
-
-/* The value itself, or a copy of what others hold of it. */
-static fer_status value_own(fer_context *context, fer_value *value, int shared, fer_value **out) {
-    shared |= atomic_load_explicit(&value->refs, memory_order_acquire) > 1;
-    if (value->tensor != NULL) {
-        if (value->tensor->dtype == FER_STRING || (!shared && !is_shared(value->tensor))) {
-            *out = fer_value_retain(value);
-            return FER_OK;
-        }
-        fer_tensor *copy = NULL;
-        FER_TRY(feri_tensor_clone(feri_env_of(context), value->tensor, &copy));
-        fer_status status = fer_value_from_tensor(copy, out);
-        fer_tensor_release(copy);
-        return status;
-    }
-    feri_env *env = feri_env_of(context);
-    uint64_t bytes = feri_mul_sat(value->count, sizeof(fer_value *)), done = 0;
-    fer_value **items = feri_alloc(env, bytes);
-    if (items == NULL) {
-        return fer_error_last()->status;
-    }
-    fer_status status = FER_OK;
-    for (; done < value->count && status == FER_OK; done++) {
-        status = value_own(context, value->items[done], shared, &items[done]);
-    }
-    if (status == FER_OK) {
-        status = value->kind == FER_KIND_SEQUENCE
-                     ? fer_value_sequence(context, items, value->count, out)
-                 : value->kind == FER_KIND_MAP
-                     ? fer_value_map(context, items[0]->tensor, items[1]->tensor, out)
-                     : fer_value_optional(context, done > 0 ? items[0] : NULL, out);
-    }
-    for (uint64_t i = 0; i < done; i++) {
-        fer_value_release(items[i]);
-    }
-    feri_free(env, items, bytes);
-    return status;
-}
-
-static fer_status arg_own(fer_context *context, feri_arg *made) {
-    if (made->tensor != NULL && is_shared(made->tensor)) {
-        fer_tensor *copy = NULL;
-        FER_TRY(feri_tensor_clone(feri_env_of(context), made->tensor, &copy));
-        fer_tensor_release(made->tensor);
-        made->tensor = copy;
-    }
-    if (made->value != NULL) {
-        fer_value *own = NULL;
-        FER_TRY(value_own(context, made->value, /*shared=*/0, &own));
-        fer_value_release(made->value);
-        made->value = own;
-    }
-    return FER_OK;
-}
-
 static fer_status settle(const fer_program *program,
                          const feri_request *request,
                          feri_arg *made,
@@ -184,7 +123,7 @@ static fer_status settle(const fer_program *program,
     }
     for (uint32_t o = 0; o < count + program->variable_count; o++) {
         if (o >= count || bound[o].tensor == NULL) {
-            FER_TRY(arg_own(program->build.context, &made[o]));
+            FER_TRY(feri_arg_own(program->build.env, &made[o]));
         }
     }
     for (uint32_t o = 0; o < count; o++) { /* nothing but a device can fail from here on */

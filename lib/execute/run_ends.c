@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-static void
+static inline __attribute__((always_inline)) void
 place_set(feri_run_state *state, uint32_t slot, const fer_tensor *tensor, feri_patch *patch) {
     fer_mem mem = feri_tensor_mem(tensor);
     feri_session *session = NULL;
