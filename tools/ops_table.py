@@ -48,7 +48,7 @@ def by_vector(cases):
     counts = defaultdict(lambda: [0, 0])
     for case in cases:
         model = onnx.load(Path(case["case"].removeprefix("vector:")) / "model.onnx")
-        for op in {(node.domain + ":" if node.domain not in ("", "ai.onnx") else "") + node.op_type for node in model.graph.node}:
+        for op in {(node.domain + "." if node.domain not in ("", "ai.onnx") else "") + node.op_type for node in model.graph.node}:
             counts[op][0] += case["result"] == "pass"
             counts[op][1] += 1
     return counts
@@ -63,7 +63,7 @@ def table(devices, vectors):
             shown = fact.domain
             columns = ["op", "revision", "dtypes", *(name for name, _ in devices), "vectors"]
             out += ["", f"## {TITLES.get(shown, shown)}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
-        full = (fact.domain + ":" if fact.domain else "") + fact.name
+        full = (fact.domain + "." if fact.domain else "") + fact.name
         cells = [fact.name, str(fact.revision), fact.types.replace("|", " ") or "-"]
         for name, _ in devices:
             ran, passed, run = counts[name].get(full, ("", 0, 0))
