@@ -27,6 +27,15 @@ typedef struct eager_cache {
     eager_entry entries[CACHED_PROGRAMS];
 } eager_cache;
 
+/* One op to run: where, what and on which operands. */
+typedef struct eager_call {
+    fer_context *context;
+    fer_device *device;
+    const feri_gnode *node;
+    fer_tensor *const *inputs;
+    uint32_t input_count, output_count;
+} eager_call;
+
 /* ---- the one-node graph ---- */
 
 static fer_status
@@ -46,37 +55,35 @@ operand_add(fer_graph *graph, const fer_tensor *tensor, int open_dims, fer_value
     return feri_fact_set_dims(fact, &graph->bump, (int32_t)tensor->rank, dims);
 }
 
-static fer_status graph_fill(fer_graph *graph,
-                             const feri_gnode *node,
-                             fer_tensor *const *inputs,
-                             uint32_t input_count,
-                             uint32_t output_count,
-                             int open_dims) {
-    if (input_count > MAX_OPERANDS || output_count > MAX_OPERANDS) {
-        return feri_fail(
-            FER_LIMIT, "more than %d operands of '%s'", MAX_OPERANDS, feri_op_name(node->op));
-    }
+static int is_wanted(const feri_gnode *node, uint32_t output) {
+    return node->outputs == NULL || node->outputs[output] != FER_NO_VALUE;
+}
+
+static fer_status graph_fill(fer_graph *graph, const eager_call *call, int open_dims) {
+    feri_gnode copy = *call->node;
     fer_value_id in[MAX_OPERANDS], out[MAX_OPERANDS];
-    for (uint32_t i = 0; i < input_count; i++) {
-        FER_TRY(operand_add(graph, inputs[i], open_dims, &in[i]));
+    if (call->input_count > MAX_OPERANDS || call->output_count > MAX_OPERANDS) {
+        return feri_fail(
+            FER_LIMIT, "more than %d operands of '%s'", MAX_OPERANDS, feri_op_name(copy.op));
     }
-    for (uint32_t i = 0; i < output_count; i++) {
+    for (uint32_t i = 0; i < call->input_count; i++) {
+        FER_TRY(operand_add(graph, call->inputs[i], open_dims, &in[i]));
+    }
+    for (uint32_t i = 0; i < call->output_count; i++) {
         out[i] = FER_NO_VALUE;
-        if (node->outputs == NULL || node->outputs[i] != FER_NO_VALUE) {
+        if (is_wanted(call->node, i)) {
             FER_TRY(feri_graph_new_value(graph, NULL, FERI_ORIGIN_NODE, &out[i]));
         }
     }
-    feri_gnode copy = *node;
-    copy.input_count = copy.formal_count = input_count;
-    copy.output_count = output_count;
+    copy.input_count = copy.formal_count = call->input_count;
+    copy.output_count = call->output_count;
     copy.inputs = in;
     copy.outputs = out;
     copy.source = 0;
-    copy.body_count = 0;
     copy.host_only = 0; /* that was the caller's placement */
     graph->source_count = 1;
     FER_TRY(feri_graph_append_node(graph, &copy, NULL));
-    for (uint32_t i = 0; i < output_count; i++) {
+    for (uint32_t i = 0; i < call->output_count; i++) {
         if (out[i] != FER_NO_VALUE) {
             FER_TRY(feri_graph_append_output(graph, "", out[i]));
         }
@@ -89,56 +96,47 @@ static fer_status graph_fill(fer_graph *graph,
     return FER_OK;
 }
 
-static fer_status program_make(fer_context *context,
-                               const fer_device *device,
-                               const feri_gnode *node,
-                               fer_tensor *const *inputs,
-                               uint32_t input_count,
-                               uint32_t output_count,
-                               int open_dims,
-                               fer_program **out_program) {
-    if (node->body_count > 0) {
-        return feri_fail(
-            FER_UNSUPPORTED, "'%s' has bodies and cannot run by itself", feri_op_name(node->op));
+static fer_status program_make(const eager_call *call, int open_dims, fer_program **out_program) {
+    if (call->node->body_count > 0) {
+        return feri_fail(FER_UNSUPPORTED,
+                         "'%s' has bodies and cannot run by itself",
+                         feri_op_name(call->node->op));
     }
     fer_graph *graph = NULL;
-    FER_TRY(feri_graph_create(feri_env_of(context), /*parent=*/NULL, &graph));
-    fer_status status = graph_fill(graph, node, inputs, input_count, output_count, open_dims);
+    FER_TRY(feri_graph_create(feri_env_of(call->context), /*parent=*/NULL, &graph));
+    fer_status status = graph_fill(graph, call, open_dims);
     fer_compile_options options = {
-        .struct_size = sizeof(options), .devices = device->name, .state_count = 2};
+        .struct_size = sizeof(options), .devices = call->device->name, .state_count = 2};
     if (status == FER_OK) {
-        status = fer_program_compile(context, graph, &options, out_program);
+        status = fer_program_compile(call->context, graph, &options, out_program);
     }
     fer_graph_release(graph);
     return status;
 }
 
-static fer_status program_call(fer_program *program,
-                               const feri_gnode *node,
-                               fer_tensor *const *inputs,
-                               uint32_t input_count,
-                               fer_tensor **outputs,
-                               uint32_t output_count) {
+/* Runs the program, which is released. */
+static fer_status program_call(fer_program *program, const eager_call *call, fer_tensor **outputs) {
     fer_tensor *given[MAX_OPERANDS], *results[MAX_OPERANDS];
     uint32_t in = 0, out = 0;
-    for (uint32_t i = 0; i < input_count; i++) {
-        if (inputs[i] != NULL) {
-            given[in++] = inputs[i];
+    for (uint32_t i = 0; i < call->input_count; i++) {
+        if (call->inputs[i] != NULL) {
+            given[in++] = call->inputs[i];
         }
     }
-    for (uint32_t i = 0; i < output_count; i++) {
-        if (node->outputs == NULL || node->outputs[i] != FER_NO_VALUE) {
+    for (uint32_t i = 0; i < call->output_count; i++) {
+        if (is_wanted(call->node, i)) {
             results[out++] = outputs[i];
         }
     }
-    FER_TRY(fer_program_run(program, NULL, given, in, results, out));
+    fer_status status = fer_program_run(program, NULL, given, in, results, out);
     out = 0;
-    for (uint32_t i = 0; i < output_count; i++) {
-        if (node->outputs == NULL || node->outputs[i] != FER_NO_VALUE) {
+    for (uint32_t i = 0; i < call->output_count && status == FER_OK; i++) {
+        if (is_wanted(call->node, i)) {
             outputs[i] = results[out++];
         }
     }
-    return FER_OK;
+    fer_program_release(program);
+    return status;
 }
 
 /* ---- the evaluator ---- */
@@ -178,12 +176,10 @@ fer_status feri_eager_run(fer_context *context,
     if (device == NULL) {
         FER_TRY(host_device(context, &device));
     }
+    eager_call call = {context, device, node, inputs, input_count, output_count};
     fer_program *program = NULL;
-    FER_TRY(program_make(
-        context, device, node, inputs, input_count, output_count, /*open_dims=*/0, &program));
-    fer_status status = program_call(program, node, inputs, input_count, outputs, output_count);
-    fer_program_release(program);
-    return status;
+    FER_TRY(program_make(&call, /*open_dims=*/0, &program));
+    return program_call(program, &call, outputs);
 }
 
 /* ---- the cache ---- */
@@ -240,18 +236,15 @@ static void key_attr(feri_text *key, const fer_attr *attr) {
     }
 }
 
-static void key_make(feri_text *key,
-                     const fer_device *device,
-                     const feri_gnode *node,
-                     fer_tensor *const *inputs,
-                     uint32_t input_count,
-                     uint32_t output_count) {
-    feri_text_add(key, "%s %u %u:", device->name, node->op->number, output_count);
-    for (uint32_t i = 0; i < input_count; i++) {
+static void key_make(feri_text *key, const eager_call *call) {
+    const feri_gnode *node = call->node;
+    feri_text_add(key, "%s %u %u:", call->device->name, node->op->number, call->output_count);
+    for (uint32_t i = 0; i < call->input_count; i++) {
+        const fer_tensor *input = call->inputs[i];
         feri_text_add(key,
-                      inputs[i] == NULL ? "_," : "%d/%u,",
-                      inputs[i] == NULL ? 0 : inputs[i]->dtype,
-                      inputs[i] == NULL ? 0 : inputs[i]->rank);
+                      input == NULL ? "_," : "%d/%u,",
+                      input == NULL ? 0 : input->dtype,
+                      input == NULL ? 0 : input->rank);
     }
     for (uint32_t i = 0; i < node->attr_count; i++) {
         key_attr(key, &node->attrs[i]);
@@ -279,56 +272,54 @@ static eager_entry *entry_oldest(eager_cache *cache) {
     return oldest;
 }
 
-static fer_status program_cached(fer_context *context,
-                                 fer_device *device,
-                                 const feri_gnode *node,
-                                 fer_tensor *const *inputs,
-                                 uint32_t input_count,
-                                 uint32_t output_count,
-                                 fer_program **out_program) {
-    for (uint32_t i = 0; i < node->attr_count; i++) {
-        if (node->attrs[i].type == FER_ATTR_TENSOR) { /* contents are no key */
-            return program_make(context,
-                                device,
-                                node,
-                                inputs,
-                                input_count,
-                                output_count,
-                                /*open_dims=*/1,
-                                out_program);
+/* A program made for the call takes the place of the one that was not used for longest. */
+static fer_status entry_make(eager_cache *cache,
+                             const eager_call *call,
+                             const feri_text *key,
+                             uint64_t hash,
+                             eager_entry **out_entry) {
+    feri_env *env = &call->context->env;
+    fer_program *program = NULL;
+    FER_TRY(program_make(call, /*open_dims=*/1, &program));
+    char *copy = feri_alloc(env, key->length);
+    if (copy == NULL) {
+        fer_program_release(program);
+        return fer_error_last()->status;
+    }
+    memcpy(copy, key->data, key->length);
+    eager_entry *entry = entry_oldest(cache);
+    fer_program_release(entry->program);
+    feri_free(env, entry->key, entry->key_bytes);
+    *entry = (eager_entry){hash, key->length, copy, program, 0};
+    *out_entry = entry;
+    return FER_OK;
+}
+
+static fer_status program_cached(const eager_call *call, fer_program **out_program) {
+    for (uint32_t i = 0; i < call->node->attr_count; i++) {
+        if (call->node->attrs[i].type == FER_ATTR_TENSOR) { /* contents are no key */
+            return program_make(call, /*open_dims=*/1, out_program);
         }
     }
     eager_cache *cache = NULL;
-    FER_TRY(cache_get(context, &cache));
+    FER_TRY(cache_get(call->context, &cache));
     feri_text key;
-    feri_text_init(&key, &context->env);
-    key_make(&key, device, node, inputs, input_count, output_count);
+    feri_text_init(&key, &call->context->env);
+    key_make(&key, call);
     fer_status status = key.status;
-    uint64_t hash = status == FER_OK ? feri_hash(key.data, key.length, 0) : 0;
-    pthread_mutex_lock(&cache->lock);
-    eager_entry *entry = status == FER_OK ? entry_find(cache, &key, hash) : NULL;
-    if (entry == NULL && status == FER_OK) {
-        fer_program *program = NULL;
-        status = program_make(
-            context, device, node, inputs, input_count, output_count, /*open_dims=*/1, &program);
-        char *copy = status == FER_OK ? feri_alloc(&context->env, key.length) : NULL;
-        if (status == FER_OK && copy == NULL) {
-            fer_program_release(program);
-            status = fer_error_last()->status;
+    if (status == FER_OK) {
+        uint64_t hash = feri_hash(key.data, key.length, 0);
+        pthread_mutex_lock(&cache->lock);
+        eager_entry *entry = entry_find(cache, &key, hash);
+        if (entry == NULL) {
+            status = entry_make(cache, call, &key, hash, &entry);
         }
         if (status == FER_OK) {
-            memcpy(copy, key.data, key.length);
-            entry = entry_oldest(cache);
-            fer_program_release(entry->program);
-            feri_free(&context->env, entry->key, entry->key_bytes);
-            *entry = (eager_entry){hash, key.length, copy, program, 0};
+            entry->tick = ++cache->tick;
+            *out_program = fer_program_retain(entry->program);
         }
+        pthread_mutex_unlock(&cache->lock);
     }
-    if (status == FER_OK) {
-        entry->tick = ++cache->tick;
-        *out_program = fer_program_retain(entry->program);
-    }
-    pthread_mutex_unlock(&cache->lock);
     feri_text_finish(&key);
     return status;
 }
@@ -380,13 +371,10 @@ fer_status fer_op_run(fer_context *context,
                        .attr_count = attr_count,
                        .input_count = input_count,
                        .output_count = output_count};
+    eager_call call = {context, device, &node, inputs, input_count, output_count};
     fer_program *program = NULL;
     feri_later_begin();
-    fer_status status =
-        program_cached(context, device, &node, inputs, input_count, output_count, &program);
+    fer_status status = program_cached(&call, &program);
     feri_later_end();
-    FER_TRY(status);
-    status = program_call(program, &node, inputs, input_count, outputs, output_count);
-    fer_program_release(program);
-    return status;
+    return status == FER_OK ? program_call(program, &call, outputs) : status;
 }

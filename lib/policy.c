@@ -49,54 +49,53 @@ static fer_status devices_default(fer_program *program) {
     return FER_OK;
 }
 
-static fer_status copy_text(feri_bump *bump, const char *text, const char **out_text) {
-    if (text == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "a name in the compile options is NULL");
+/* The caller's rows with their names copied. The names are the texts first in a row; NULL when
+ * memory is short or a name is NULL, with the error set. */
+static void *rows_copy(
+    feri_bump *bump, const void *rows, uint32_t count, size_t row_bytes, uint32_t names_a_row) {
+    char *copy = feri_bump_array(bump, count, row_bytes);
+    if (copy != NULL && count > 0) {
+        memcpy(copy, rows, count * row_bytes);
     }
-    *out_text = feri_bump_strndup(bump, text, strlen(text));
-    return *out_text == NULL ? fer_error_last()->status : FER_OK;
+    for (uint32_t i = 0; copy != NULL && i < count * names_a_row; i++) {
+        char *at = copy + i / names_a_row * row_bytes + i % names_a_row * sizeof(char *);
+        const char *name = NULL;
+        memcpy(&name, at, sizeof(name));
+        if (name == NULL) {
+            (void)feri_fail(FER_INVALID_ARGUMENT, "a name in the compile options is NULL");
+            return NULL;
+        }
+        name = feri_bump_strndup(bump, name, strlen(name));
+        memcpy(at, &name, sizeof(name));
+        copy = name == NULL ? NULL : copy;
+    }
+    return copy;
 }
 
 fer_status feri_policy_fill(fer_program *program, const fer_compile_options *options) {
     feri_bump *bump = &program->bump;
     feri_build *build = &program->build;
-    fer_pin *pins = FERI_BUMP_ARRAY(bump, fer_pin, options->pin_count);
-    fer_share *shares = FERI_BUMP_ARRAY(bump, fer_share, options->share_count);
-    fer_dim_value *dims = FERI_BUMP_ARRAY(bump, fer_dim_value, options->dim_count);
-    const char **off = FERI_BUMP_ARRAY(bump, const char *, options->passes_off_count);
-    build->policy.devices = FERI_BUMP_ARRAY(bump, fer_device *, MAX_DEVICES);
-    if (pins == NULL || shares == NULL || dims == NULL || off == NULL ||
-        build->policy.devices == NULL) {
+    feri_policy *policy = &build->policy;
+    policy->pin_count = options->pin_count;
+    policy->share_count = options->share_count;
+    build->passes.off_count = options->passes_off_count;
+    build->dim_value_count = options->dim_count;
+    policy->fallback =
+        options->fallback == FER_FALLBACK_DEFAULT ? FER_FALLBACK_WARN : options->fallback;
+    if ((policy->devices = FERI_BUMP_ARRAY(bump, fer_device *, MAX_DEVICES)) == NULL ||
+        (policy->pins = rows_copy(bump, options->pins, options->pin_count, sizeof(fer_pin), 2)) ==
+            NULL ||
+        (policy->shares = rows_copy(
+             bump, options->shares, options->share_count, sizeof(fer_share), 1)) == NULL ||
+        (build->dim_values = rows_copy(
+             bump, options->dims, options->dim_count, sizeof(fer_dim_value), 1)) == NULL ||
+        (build->passes.off = rows_copy(
+             bump, options->passes_off, options->passes_off_count, sizeof(char *), 1)) == NULL) {
         return fer_error_last()->status;
     }
-    for (uint32_t i = 0; i < options->pin_count; i++) {
-        FER_TRY(copy_text(bump, options->pins[i].node, &pins[i].node));
-        FER_TRY(copy_text(bump, options->pins[i].device, &pins[i].device));
-    }
-    for (uint32_t i = 0; i < options->share_count; i++) {
-        shares[i] = options->shares[i];
-        FER_TRY(copy_text(bump, options->shares[i].device, &shares[i].device));
-    }
-    for (uint32_t i = 0; i < options->dim_count; i++) {
-        dims[i] = options->dims[i];
-        FER_TRY(copy_text(bump, options->dims[i].name, &dims[i].name));
-    }
-    for (uint32_t i = 0; i < options->passes_off_count; i++) {
-        FER_TRY(copy_text(bump, options->passes_off[i], &off[i]));
-    }
-    build->policy.pins = pins;
-    build->policy.pin_count = options->pin_count;
-    build->policy.shares = shares;
-    build->policy.share_count = options->share_count;
-    build->policy.fallback =
-        options->fallback == FER_FALLBACK_DEFAULT ? FER_FALLBACK_WARN : options->fallback;
-    build->passes.off = off;
-    build->passes.off_count = options->passes_off_count;
-    build->dim_values = dims;
-    build->dim_value_count = options->dim_count;
     FER_TRY(options->devices != NULL ? devices_named(program, options->devices)
                                      : devices_default(program));
-    if (build->policy.device_count == 0) {
+    if (policy->device_count == 0) {
         return feri_fail(
             FER_NO_DEVICE,
             "no device is allowed: name one, or register a backend that may be a default");

@@ -10,130 +10,73 @@
 #include <string.h>
 
 typedef struct loop {
-    feri_host_call *call;
-    feri_host_body body;
-    feri_stack *stacks; /* scan_count */
-    uint32_t state_count;
-    uint32_t scan_count;
+    feri_rounds rounds;
     uint64_t trips; /* at most */
     int64_t condition;
 } loop;
 
 static fer_status read_bounds(loop *l) {
-    fer_value *most = feri_host_operand(l->call, 0);
-    fer_value *condition = feri_host_operand(l->call, 1);
+    fer_value *most = feri_host_operand(l->rounds.call, 0);
+    fer_value *condition = feri_host_operand(l->rounds.call, 1);
     int64_t trips = INT64_MAX;
     l->condition = 1;
     if (most) {
-        FER_TRY(feri_host_number(l->call, most, "its trip count M", &trips));
+        FER_TRY(feri_host_number(l->rounds.call, most, "its trip count M", &trips));
     }
     if (condition) {
-        FER_TRY(feri_host_number(l->call, condition, "its condition", &l->condition));
+        FER_TRY(feri_host_number(l->rounds.call, condition, "its condition", &l->condition));
     }
     l->trips = trips < 0 ? 0 : (uint64_t)trips;
     return FER_OK;
 }
 
 static fer_status open_loop(loop *l) {
+    feri_rounds *r = &l->rounds;
+    fer_value *start = NULL;
     FER_TRY(read_bounds(l));
-    FER_TRY(feri_host_body_open(l->call, "body", &l->body));
-    uint32_t formals = l->body.formal_count;
-    if (formals < 2 || l->body.out_count < formals - 1) {
-        return feri_host_fail(l->call, FER_INVALID_MODEL, "its body has too few inputs or outputs");
+    FER_TRY(feri_host_body_open(r->call, "body", &r->body));
+    if (r->body.formal_count < 2) {
+        return feri_host_fail(r->call, FER_INVALID_MODEL, "its body has too few inputs");
     }
-    l->state_count = formals - 2;
-    l->scan_count = l->body.out_count - (formals - 1);
-    for (uint32_t s = 0; s < l->state_count; s++) {
-        fer_value *initial = feri_host_operand(l->call, 2 + s);
-        if (!initial) {
-            return feri_host_fail(
-                l->call, FER_INVALID_INPUT, "the initial value of carried value %u is left out", s);
-        }
-        feri_host_body_set(&l->body, 2 + s, fer_value_retain(initial));
-    }
-    l->stacks = feri_alloc(l->call->env, feri_mul_sat(l->scan_count, sizeof *l->stacks));
-    return l->stacks ? FER_OK : fer_error_last()->status;
+    r->operand = r->state_in = 2;
+    r->state_out = 1;
+    r->state_count = r->body.formal_count - 2;
+    FER_TRY(feri_rounds_open(r));
+    FER_TRY(feri_host_scalar(r->call, FER_BOOL, 1, &start));
+    feri_host_body_set(&r->body, 1, start);
+    return FER_OK;
 }
 
 /* One trip: the condition for the next one, the carried values and the scan outputs. */
-static fer_status run_trip(loop *l, uint64_t trip) {
+static fer_status run_trip(loop *l) {
+    feri_rounds *r = &l->rounds;
+    uint64_t limit = r->call->env->limits.max_loop_trips;
     fer_value *number = NULL;
-    FER_TRY(feri_host_scalar(l->call, FER_I64, (int64_t)trip, &number));
-    feri_host_body_set(&l->body, 0, number);
-    FER_TRY(feri_host_body_run(&l->body));
+    if (r->trips >= limit) {
+        return feri_host_fail(r->call,
+                              FER_LIMIT,
+                              "it did not end within max_loop_trips, %llu; raise the limit if "
+                              "the loop is meant to be this long",
+                              (unsigned long long)limit);
+    }
+    FER_TRY(feri_host_scalar(r->call, FER_I64, (int64_t)r->trips, &number));
+    feri_host_body_set(&r->body, 0, number);
+    FER_TRY(feri_host_body_run(&r->body));
     FER_TRY(
-        feri_host_number(l->call, l->body.out[0], "the condition its body gives", &l->condition));
-    feri_host_body_set(&l->body, 1, feri_host_body_take(&l->body, 0));
-    for (uint32_t s = 0; s < l->state_count; s++) {
-        feri_host_body_set(&l->body, 2 + s, feri_host_body_take(&l->body, 1 + s));
-    }
-    for (uint32_t k = 0; k < l->scan_count; k++) {
-        if (feri_host_wants(l->call, l->state_count + k)) {
-            const fer_value *slice = l->body.out[1 + l->state_count + k];
-            FER_TRY(feri_stack_push(l->call, &l->stacks[k], slice, /*expected=*/0));
-        }
-    }
-    return FER_OK;
-}
-
-static fer_status run_trips(loop *l, uint64_t *out_done) {
-    uint64_t limit = l->call->env->limits.max_loop_trips;
-    uint64_t trip = 0;
-    fer_value *start = NULL;
-    FER_TRY(feri_host_scalar(l->call, FER_BOOL, 1, &start));
-    feri_host_body_set(&l->body, 1, start);
-    for (; trip < l->trips && l->condition; trip++) {
-        if (trip >= limit) {
-            return feri_host_fail(l->call,
-                                  FER_LIMIT,
-                                  "it did not end within max_loop_trips, %llu; raise the limit if "
-                                  "the loop is meant to be this long",
-                                  (unsigned long long)limit);
-        }
-        FER_TRY(run_trip(l, trip));
-    }
-    *out_done = trip;
-    return FER_OK;
-}
-
-static fer_status give_results(loop *l, uint64_t trips) {
-    for (uint32_t s = 0; s < l->state_count; s++) {
-        feri_host_give(l->call, s, fer_value_retain(l->body.in[2 + s]));
-    }
-    for (uint32_t k = 0; k < l->scan_count; k++) {
-        uint32_t index = l->state_count + k;
-        if (!feri_host_wants(l->call, index)) {
-            continue;
-        }
-        fer_tensor *stacked = NULL;
-        if (trips) {
-            FER_TRY(feri_stack_join(l->call, &l->stacks[k], 0, /*is_reversed=*/0, &stacked));
-        } else {
-            FER_TRY(feri_stack_none(l->call, &l->body, 1 + index, 0, &stacked));
-        }
-        FER_TRY(feri_host_give_tensor(l->call, index, stacked));
-    }
-    return FER_OK;
+        feri_host_number(r->call, r->body.out[0], "the condition its body gives", &l->condition));
+    feri_host_body_set(&r->body, 1, feri_host_body_take(&r->body, 0));
+    return feri_rounds_next(r, /*expected=*/0);
 }
 
 fer_status feri_host_loop(feri_host_call *call) {
     loop l;
     memset(&l, 0, sizeof l);
-    l.call = call;
-    uint64_t trips = 0;
+    l.rounds.call = call;
     fer_status status = open_loop(&l);
-    if (status == FER_OK) {
-        status = run_trips(&l, &trips);
+    while (status == FER_OK && l.rounds.trips < l.trips && l.condition) {
+        status = run_trip(&l);
     }
-    if (status == FER_OK) {
-        status = give_results(&l, trips);
-    }
-    for (uint32_t k = 0; l.stacks && k < l.scan_count; k++) {
-        feri_stack_drop(call->env, &l.stacks[k]);
-    }
-    feri_free(call->env, l.stacks, feri_mul_sat(l.scan_count, sizeof *l.stacks));
-    feri_host_body_close(&l.body);
-    return status;
+    return feri_rounds_end(&l.rounds, status);
 }
 
 fer_status feri_host_if(feri_host_call *call) {

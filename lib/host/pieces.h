@@ -64,22 +64,26 @@ typedef struct feri_stack {
     fer_tensor **held; /* strings */
     uint32_t held_capacity;
 } feri_stack;
-/* expected: how many there will be, 0 when unknown. */
-fer_status
-feri_stack_push(feri_host_call *call, feri_stack *stack, const fer_value *value, uint64_t expected);
-/* With the axis at axis (may be negative), in reverse order when is_reversed. At least one was
- * pushed. */
-fer_status feri_stack_join(feri_host_call *call,
-                           feri_stack *stack,
-                           int64_t axis,
-                           int is_reversed,
-                           fer_tensor **out_tensor);
-/* What a stack of none is: dims from the fact of a body's output, 0 where unknown. */
-fer_status feri_stack_none(feri_host_call *call,
-                           const feri_host_body *body,
-                           uint32_t body_output,
-                           int64_t axis,
-                           fer_tensor **out_tensor);
-void feri_stack_drop(feri_env *env, feri_stack *stack);
+
+/* A body run trip after trip (Loop, Scan): states of any kind go from one to the next, the outputs
+ * behind them are stacked. */
+typedef struct feri_rounds {
+    feri_host_call *call;
+    feri_stack *stacks;           /* stack_count */
+    uint32_t operand;             /* the node's first one that is a state */
+    uint32_t state_in, state_out; /* the body's first input and output that are */
+    uint32_t state_count, stack_count;
+    uint64_t trips; /* done */
+    feri_host_body body;
+} feri_rounds;
+/* Feeds the first trip; body and the state's places are set. */
+fer_status feri_rounds_open(feri_rounds *rounds);
+/* After a run of the body: states for the next one, slices onto the stacks. expected: how many
+ * trips there will be, 0 when unknown. */
+fer_status feri_rounds_next(feri_rounds *rounds, uint64_t expected);
+/* Gives the results when status is OK and ends the rounds, however far they came. */
+fer_status feri_rounds_end(feri_rounds *rounds, fer_status status);
+/* An entry of a list attribute, 0 where it has none. */
+int64_t feri_rounds_entry(const feri_host_call *call, const char *name, uint32_t index);
 
 #endif

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The outputs that Loop and Scan collect, one slice a trip. A stack grows by doubling, so that a
- * loop of unknown length costs no tensor per trip; one of known length is written once.
+ * What Loop and Scan share: states that go from trip to trip, and outputs collected one slice a
+ * trip. A stack grows by doubling, so that a loop of unknown length costs no tensor per trip; one
+ * of known length is written once.
  */
 #include "host/pieces.h"
 
 #include <string.h>
-
-static fer_status start(feri_stack *stack, fer_tensor *first) {
-    stack->first = fer_tensor_retain(first);
-    stack->slice_elements = first->element_count;
-    return FER_OK;
-}
 
 static int is_alike(const fer_tensor *a, const fer_tensor *b) {
     return a->dtype == b->dtype && a->rank == b->rank &&
@@ -59,16 +54,16 @@ static fer_status reserve(feri_host_call *call, feri_stack *stack, uint64_t expe
     return FER_OK;
 }
 
-fer_status feri_stack_push(feri_host_call *call,
-                           feri_stack *stack,
-                           const fer_value *value,
-                           uint64_t expected) {
+/* expected: how many there will be, 0 when unknown. */
+static fer_status
+stack_push(feri_host_call *call, feri_stack *stack, const fer_value *value, uint64_t expected) {
     fer_tensor *tensor = fer_value_tensor(value);
     if (!tensor) {
         return feri_host_fail(call, FER_INVALID_INPUT, "a scan output of its body is no tensor");
     }
     if (!stack->first) {
-        FER_TRY(start(stack, tensor));
+        stack->first = fer_tensor_retain(tensor);
+        stack->slice_elements = tensor->element_count;
     }
     if (!is_alike(stack->first, tensor)) {
         return feri_host_fail(call,
@@ -96,11 +91,13 @@ fer_status feri_stack_push(feri_host_call *call,
     return status;
 }
 
-fer_status feri_stack_join(feri_host_call *call,
-                           feri_stack *stack,
-                           int64_t axis,
-                           int is_reversed,
-                           fer_tensor **out_tensor) {
+/* With the axis at axis (may be negative), in reverse order when is_reversed. At least one was
+ * pushed. */
+static fer_status stack_join(feri_host_call *call,
+                             feri_stack *stack,
+                             int64_t axis,
+                             int is_reversed,
+                             fer_tensor **out_tensor) {
     int64_t dims[FER_MAX_RANK + 1];
     uint32_t at = 0;
     FER_TRY(stacked_dims(call, stack->first, stack->count, axis, &at, dims));
@@ -134,11 +131,12 @@ fer_status feri_stack_join(feri_host_call *call,
     return feri_assembly_end(&assembly, out_tensor);
 }
 
-fer_status feri_stack_none(feri_host_call *call,
-                           const feri_host_body *body,
-                           uint32_t body_output,
-                           int64_t axis,
-                           fer_tensor **out_tensor) {
+/* What a stack of none is: dims from the fact of a body's output, 0 where unknown. */
+static fer_status stack_none(feri_host_call *call,
+                             const feri_host_body *body,
+                             uint32_t body_output,
+                             int64_t axis,
+                             fer_tensor **out_tensor) {
     const feri_fact *fact = &body->graph->values[body->graph->outputs[body_output]].fact;
     if (fact->dtype == 0) {
         return feri_host_fail(call,
@@ -160,7 +158,7 @@ fer_status feri_stack_none(feri_host_call *call,
         feri_host_context(call), slice.dtype, slice.rank + 1, dims, out_tensor);
 }
 
-void feri_stack_drop(feri_env *env, feri_stack *stack) {
+static void stack_drop(feri_env *env, feri_stack *stack) {
     for (uint64_t i = 0; stack->held && i < stack->count; i++) {
         fer_tensor_release(stack->held[i]);
     }
@@ -168,4 +166,74 @@ void feri_stack_drop(feri_env *env, feri_stack *stack) {
     fer_tensor_release(stack->data);
     fer_tensor_release(stack->first);
     memset(stack, 0, sizeof *stack);
+}
+
+/* ---- rounds ---- */
+
+int64_t feri_rounds_entry(const feri_host_call *call, const char *name, uint32_t index) {
+    const feri_gnode *node = call->node;
+    const fer_attr *attr = feri_attr_find(node->attrs, node->attr_count, name);
+    int has = attr && attr->type == FER_ATTR_INTS && index < attr->count;
+    return has ? attr->value.ints[index] : 0;
+}
+
+fer_status feri_rounds_open(feri_rounds *r) {
+    if (r->body.out_count < r->state_out + r->state_count) {
+        return feri_host_fail(r->call, FER_INVALID_MODEL, "its body has too few outputs");
+    }
+    r->stack_count = r->body.out_count - r->state_out - r->state_count;
+    for (uint32_t s = 0; s < r->state_count; s++) {
+        fer_value *initial = feri_host_operand(r->call, r->operand + s);
+        if (!initial) {
+            return feri_host_fail(
+                r->call, FER_INVALID_INPUT, "the initial value of carried value %u is left out", s);
+        }
+        feri_host_body_set(&r->body, r->state_in + s, fer_value_retain(initial));
+    }
+    r->stacks = feri_alloc(r->call->env, feri_mul_sat(r->stack_count, sizeof *r->stacks));
+    return r->stacks ? FER_OK : fer_error_last()->status;
+}
+
+fer_status feri_rounds_next(feri_rounds *r, uint64_t expected) {
+    for (uint32_t s = 0; s < r->state_count; s++) {
+        feri_host_body_set(
+            &r->body, r->state_in + s, feri_host_body_take(&r->body, r->state_out + s));
+    }
+    for (uint32_t k = 0; k < r->stack_count; k++) {
+        uint32_t index = r->state_count + k;
+        if (feri_host_wants(r->call, index)) {
+            const fer_value *slice = r->body.out[r->state_out + index];
+            FER_TRY(stack_push(r->call, &r->stacks[k], slice, expected));
+        }
+    }
+    r->trips++;
+    return FER_OK;
+}
+
+/* Loop has no such attributes: its axes are 0. */
+static fer_status give_stack(feri_rounds *r, uint32_t k) {
+    uint32_t index = r->state_count + k;
+    int64_t axis = feri_rounds_entry(r->call, "scan_output_axes", k);
+    int is_reversed = feri_rounds_entry(r->call, "scan_output_directions", k) != 0;
+    fer_tensor *stacked = NULL;
+    if (!feri_host_wants(r->call, index)) {
+        return FER_OK;
+    }
+    FER_TRY(r->trips ? stack_join(r->call, &r->stacks[k], axis, is_reversed, &stacked)
+                     : stack_none(r->call, &r->body, r->state_out + index, axis, &stacked));
+    return feri_host_give_tensor(r->call, index, stacked);
+}
+
+fer_status feri_rounds_end(feri_rounds *r, fer_status status) {
+    feri_env *env = r->call->env;
+    for (uint32_t s = 0; s < r->state_count && status == FER_OK; s++) {
+        feri_host_give(r->call, s, fer_value_retain(r->body.in[r->state_in + s]));
+    }
+    for (uint32_t k = 0; r->stacks && k < r->stack_count; k++) {
+        status = status == FER_OK ? give_stack(r, k) : status;
+        stack_drop(env, &r->stacks[k]);
+    }
+    feri_free(env, r->stacks, feri_mul_sat(r->stack_count, sizeof *r->stacks));
+    feri_host_body_close(&r->body);
+    return status;
 }
