@@ -321,29 +321,29 @@ fer_status fer_context_device(fer_context *context, uint32_t index, fer_device *
 
 /* ---- names ---- */
 
+static int is_called(const char *own, const char *name, size_t length) {
+    return strncmp(own, name, length) == 0 && own[length] == 0;
+}
+
 static fer_device *device_named(fer_context *context, const char *name, size_t length) {
+    fer_device *first = NULL; /* a backend's name alone is its first device */
     for (uint32_t i = 0; i < context->device_count; i++) {
         fer_device *device = context->devices[i];
-        if (strlen(device->name) == length && memcmp(device->name, name, length) == 0) {
+        if (is_called(device->name, name, length)) {
             return device;
         }
-    }
-    /* A backend's name alone is its first device. */
-    for (uint32_t i = 0; i < context->device_count; i++) {
-        fer_device *device = context->devices[i];
-        if (device->index == 0 && strlen(device->backend->name) == length &&
-            memcmp(device->backend->name, name, length) == 0) {
-            return device;
+        if (first == NULL && device->index == 0 && is_called(device->backend->name, name, length)) {
+            first = device;
         }
     }
-    return NULL;
+    return first;
 }
 
 static feri_backend *wrapper_named(fer_context *context, const char *name, size_t length) {
     for (uint32_t i = 0; i < context->backend_count; i++) {
         feri_backend *backend = context->backends[i];
         if ((backend->module.flags & FER_MODULE_WRAPPER) != 0 && backend->handle == NULL &&
-            strlen(backend->name) == length && memcmp(backend->name, name, length) == 0) {
+            is_called(backend->name, name, length)) {
             return backend;
         }
     }

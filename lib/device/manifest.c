@@ -26,46 +26,49 @@ typedef struct manifest {
     unsigned long abi_max;
 } manifest;
 
-static fer_status
-manifest_line(manifest *parsed, const char *line, uint32_t number, const char *file) {
-    const char *equals = strchr(line, '=');
-    if (equals == NULL) {
-        return feri_fail(FER_BACKEND, "%s:%u: expected key=value", file, number);
-    }
-    size_t key_length = (size_t)(equals - line);
-    const char *value = equals + 1;
-    const struct {
-        const char *key;
-        char *text;
-        size_t capacity;
-        unsigned long *number;
-    } keys[] = {
-        {"name",    parsed->name,    sizeof(parsed->name),    NULL            },
-        {"module",  parsed->module,  sizeof(parsed->module),  NULL            },
-        {"options", parsed->options, sizeof(parsed->options), NULL            },
-        {"abi_min", NULL,            0,                       &parsed->abi_min},
-        {"abi_max", NULL,            0,                       &parsed->abi_max},
-    };
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        if (strlen(keys[i].key) != key_length || memcmp(keys[i].key, line, key_length) != 0) {
+static const struct manifest_key {
+    char key[8];
+    uint16_t at, capacity; /* in a manifest; capacity 0: a number */
+} manifest_keys[] = {
+    {"name",    offsetof(manifest, name),    sizeof(((manifest *)0)->name)   },
+    {"module",  offsetof(manifest, module),  sizeof(((manifest *)0)->module) },
+    {"options", offsetof(manifest, options), sizeof(((manifest *)0)->options)},
+    {"abi_min", offsetof(manifest, abi_min), 0                               },
+    {"abi_max", offsetof(manifest, abi_max), 0                               },
+};
+
+/* NULL, or what is wrong with a line whose key has ended at value - 1. */
+static const char *line_take(manifest *parsed, const char *key, const char *value) {
+    for (size_t i = 0; i < sizeof(manifest_keys) / sizeof(manifest_keys[0]); i++) {
+        char *into = (char *)parsed + manifest_keys[i].at;
+        size_t length = strlen(value);
+        if (strcmp(manifest_keys[i].key, key) != 0) {
             continue;
         }
-        if (keys[i].text != NULL) {
-            if (strlen(value) >= keys[i].capacity) {
-                return feri_fail(
-                    FER_BACKEND, "%s:%u: the value of %s is too long", file, number, keys[i].key);
-            }
-            memcpy(keys[i].text, value, strlen(value) + 1);
-            return FER_OK;
+        if (manifest_keys[i].capacity == 0) {
+            char *end = NULL;
+            unsigned long number = strtoul(value, &end, 10);
+            memcpy(into, &number, sizeof(number));
+            return end == value || *end != 0 ? "must be a number" : NULL;
         }
-        char *end = NULL;
-        *keys[i].number = strtoul(value, &end, 10);
-        if (end == value || *end != 0) {
-            return feri_fail(FER_BACKEND, "%s:%u: %s must be a number", file, number, keys[i].key);
+        if (length >= manifest_keys[i].capacity) {
+            return "has too long a value";
         }
-        return FER_OK;
+        memcpy(into, value, length + 1);
+        return NULL;
     }
-    return feri_fail(FER_BACKEND, "%s:%u: unknown key '%.*s'", file, number, (int)key_length, line);
+    return "is no key of a manifest";
+}
+
+static fer_status manifest_line(manifest *parsed, char *line, uint32_t number, const char *file) {
+    char *equals = strchr(line, '=');
+    const char *wrong = "is not key=value";
+    if (equals != NULL) {
+        *equals = 0;
+        wrong = line_take(parsed, line, equals + 1);
+    }
+    return wrong == NULL ? FER_OK
+                         : feri_fail(FER_BACKEND, "%s:%u: '%.60s' %s", file, number, line, wrong);
 }
 
 static fer_status manifest_read(const char *path, manifest *parsed) {
