@@ -222,8 +222,8 @@ typedef struct fer_host {
      * f8e8m0 up; overflow gives infinity, or NaN where there is none; in float8 dtypes the largest
      * finite value when saturate is not 0, in f4e2m1 always); integers and bool through int64_t
      * (u64 as its bits; store wraps). Each takes the other's dtypes too: a double becomes the
-     * nearest integer toward zero, clamped, NaN 0 (bool: not 0), a float loaded as int64_t likewise.
-     * Not for strings and complex, which load as zeros and store nothing. */
+     * nearest integer toward zero, clamped, NaN 0 (bool: not 0), a float loaded as int64_t
+     * likewise. Not for strings and complex, which load as zeros and store nothing. */
     void (*load_f64)(
         fer_dtype dtype, const void *data, uint64_t index, uint64_t count, double *out);
     void (*store_f64)(fer_dtype dtype,

@@ -411,6 +411,7 @@ int trial_parse(trial *self, const char *name) {
     }
     count_outputs(self);
     if (self->row->fill != NULL && !self->row->fill(self)) {
+        trial_finish(self);
         return refuse(
             self, "'%s' with these attributes makes no case of %s", self->shape, self->op->name);
     }
