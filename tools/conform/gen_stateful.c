@@ -97,7 +97,7 @@ static int linear_of(const trial *self, linear *out) {
 }
 
 static int fill_linear_attention(trial *self) {
-    linear l;
+    linear l = {0};
     if (!linear_of(self, &l) || l.has_decay != arg_with(self, "decay") ||
         l.has_beta != arg_with(self, "beta")) {
         return 0;
@@ -155,7 +155,7 @@ remember(const linear *l, const nd *in, int64_t b, int64_t g, int64_t t, const m
 }
 
 static int linear_oracle(const trial *self, const nd *in, nd *out) {
-    linear l;
+    linear l = {0};
     (void)linear_of(self, &l);
     uint64_t cells = (uint64_t)(l.size * l.value_size);
     long double scale = arg_real(self, "scale", 0),
