@@ -37,8 +37,8 @@ weigh() {
     fi
 }
 
-weigh t0 300000 322000 -Dops=tools/oplists/t0.txt
-weigh magika_silero 250000 276000 -Dops=tools/oplists/magika_silero.txt
+weigh t0 300000 318000 -Dops=tools/oplists/t0.txt
+weigh magika_silero 250000 272000 -Dops=tools/oplists/magika_silero.txt
 weigh all 1000000 1000000
 
 python=build/venv/bin/python
