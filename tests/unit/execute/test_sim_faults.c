@@ -5,6 +5,8 @@
  */
 #include "sim_fixture.h"
 
+#include <stdatomic.h>
+
 static fer_device *device_of(fer_context *context, const char *name) {
     fer_device *device = NULL;
     OK(fer_device_find(context, name, &device));
@@ -206,7 +208,7 @@ static void a_failing_compilation_leaves_nothing(void **state) {
 
 typedef struct notices {
     fer_device *device;
-    int lost;
+    atomic_int lost; /* counted last: on any thread, perhaps after the run that met it */
     char subject[64];
     char detail[200];
 } notices;
@@ -214,9 +216,9 @@ typedef struct notices {
 static void on_notice(void *self, const fer_notice *notice) {
     notices *seen = self;
     if (notice->kind == FER_NOTICE_DEVICE_LOST) {
-        seen->lost++;
         (void)snprintf(seen->subject, sizeof(seen->subject), "%s", notice->subject);
         (void)snprintf(seen->detail, sizeof(seen->detail), "%s", notice->detail);
+        atomic_fetch_add(&seen->lost, 1);
     }
 }
 
@@ -314,6 +316,9 @@ static void loss_is_told_by_the_backend(void **state) {
     OK(run_floats(program, context, NULL, in, 2, out));
     sim_inject(0, &(sim_faults){.lost_at_kernel = 1, .tells_loss = 1});
     FAILS(FER_DEVICE_LOST, run_floats(program, context, NULL, in, 2, NULL));
+    for (int i = 0; i < 5000 && atomic_load(&seen.lost) < 2; i++) {
+        nap_ms(1);
+    }
     assert_int_equal(seen.lost, 2);
     OK(fer_device_reopen(seen.device));
     OK(run_floats(program, context, NULL, in, 2, out));
