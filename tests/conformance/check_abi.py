@@ -3,12 +3,12 @@
 """The ABI suite held against itself: the backends of the tree and the simulated accelerator pass it, in workers and in process,
 and of a plugin built once for each rule it can break every rule that is broken is found, whatever it does to its worker."""
 import argparse
-import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from suite import Suite, check, failures
 
 HERE = Path(__file__).resolve().parent
 # What a broken plugin is found by: the mode of plugins/abi_plugin.c, cases that must be bad, and how.
@@ -35,34 +35,13 @@ BROKEN = {
     "keeps_constant": (("compile/constants-gone",), {"crash"}),
     "hoards": (("compile/again", "run/again"), {"fail"}),
 }
-failures = []
 
 
-def check(good, what):
-    if not good:
-        failures.append(what)
-        print("FAIL", what, flush=True)
 
-
-class Suite:
-    def __init__(self, command, folder):
-        self.command, self.folder = command, Path(folder)
-        self.env = {**os.environ, "FERRULE_BACKEND_PATH": str(folder)}
-
-    def conform(self, *flags):
-        return subprocess.run([self.command, "conform", *map(str, flags)], capture_output=True, text=True, errors="replace", env=self.env,
-                              timeout=300)
-
+class Attacks(Suite):
     def report(self, device, *flags):
-        path = self.folder / "report.jsonl"
-        path.unlink(missing_ok=True)
-        done = self.conform("--device", device, "--suite", "abi", "--report", path, *flags)
-        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else [{"sums": {}}]
-        return done, {line["case"].removeprefix("abi/"): line for line in lines[:-1]}, lines[-1]["sums"]
-
-    def manifest(self, name, module, options=""):
-        (self.folder / f"{name}.backend").write_text(
-            f"name={name}\nmodule={Path(module).resolve()}\nabi_min=1\nabi_max=1\noptions={options}\n")
+        done, lines, sums = super().report("--device", device, "--suite", "abi", *flags)
+        return done, {case.removeprefix("abi/"): line for case, line in lines.items()}, sums
 
 
 def check_passes(suite, devices):
@@ -141,7 +120,7 @@ def main():
     parser.add_argument("compiler", nargs="*", default=["cc"])
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ferrule-abi-") as folder:
-        suite = Suite(args.command, folder)
+        suite = Attacks(args.command, folder)
         devices = [("ref:0", 100), ("right:0", 110), ("five:0", 100)]
         for name, device, least in (("null", "null:0", 90), ("trace", "trace(ref:0)", 120), ("check", "check(ref:0)", 120)):
             if (Path(args.modules) / f"libferrule-{name}.so").exists():

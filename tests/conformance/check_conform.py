@@ -3,39 +3,16 @@
 """The conformance suite held against itself: names remake cases, a sample passes on ref, expectations are judged line by line,
 reports agree with each other, a written case runs, and a plugin that crashes, hangs, leaks or lies gets a whole report."""
 import argparse
-import json
-import os
 import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree
 from pathlib import Path
 
+from suite import Suite, check, failures
+
 HERE = Path(__file__).resolve().parent
-failures = []
 
-
-def check(good, what):
-    if not good:
-        failures.append(what)
-        print("FAIL", what, flush=True)
-
-
-class Suite:
-    def __init__(self, command, folder):
-        self.command, self.folder, self.env = command, Path(folder), dict(os.environ)
-
-    def conform(self, *flags, command="conform"):
-        line = [self.command, command, *map(str, flags)]
-        return subprocess.run(line, capture_output=True, text=True, errors="replace", env=self.env, timeout=600)
-
-    def report(self, *flags):
-        """(exit status, lines by case, sums)"""
-        path = self.folder / "report.jsonl"
-        path.unlink(missing_ok=True)
-        done = self.conform(*flags, "--report", path)
-        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else [{"sums": {}}]
-        return done, {line["case"]: line for line in lines[:-1]}, lines[-1]["sums"]
 
 
 def check_names(suite):
@@ -117,7 +94,7 @@ def build_plugins(suite, include, compiler):
         source = example / "five.c" if name == "five" else HERE / "plugins/bad_plugin.c"
         subprocess.run([*compiler, "-shared", "-fPIC", "-O1", "-std=c11", f"-I{include}", f"-DPLUGIN_MODE={name}",
                         f'-DPLUGIN_NAME="{name}"', source, "-o", module], check=True)
-        (suite.folder / f"{name}.backend").write_text(f"name={name}\nmodule={module}\nabi_min=1\nabi_max=1\noptions=\n")
+        suite.manifest(name, module)
     suite.env["FERRULE_BACKEND_PATH"] = str(suite.folder)
 
 
@@ -154,7 +131,6 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ferrule-conform-") as folder:
         suite = Suite(args.command, folder)
-        suite.env["FERRULE_BACKEND_PATH"] = folder
         for one in (check_names, check_sample, check_expectations, check_known_failures, check_reports, check_repro):
             one(suite)
         build_plugins(suite, args.include, args.compiler)
