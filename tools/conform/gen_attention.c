@@ -355,28 +355,19 @@ static fer_status flex_build(const trial *self,
                              const fer_value_id *inputs,
                              fer_value_id *out_outputs) {
     static const char *const keys[] = {"score", "prob"}, *const names[] = {"score_mod", "prob_mod"};
-    fer_attr attrs[CASE_ARGS];
+    fer_attr mods[2];
     fer_graph *bodies[2] = {NULL, NULL};
-    uint32_t count = trial_attrs(self, context, attrs, CASE_ARGS - 2);
+    uint32_t count = 0;
     fer_status status = FER_OK;
     for (int i = 0; status == FER_OK && i < 2; i++) {
         const char *op = arg_text(self, keys[i]);
         if (op != NULL) {
             status = modifier(self, context, op, &bodies[i]);
-            attrs[count++] = (fer_attr){
+            mods[count++] = (fer_attr){
                 .name = names[i], .type = FER_ATTR_GRAPH, .count = 1, .value.body = bodies[i]};
         }
     }
-    fer_node_desc node = {.struct_size = sizeof node,
-                          .input_count = self->input_count,
-                          .domain = self->op->domain,
-                          .op = self->op->name,
-                          .name = "case",
-                          .inputs = inputs,
-                          .attrs = attrs,
-                          .attr_count = count,
-                          .output_count = self->output_count};
-    status = status ? status : fer_graph_add_node(graph, &node, out_outputs);
+    status = status ? status : trial_node(self, context, graph, inputs, mods, count, out_outputs);
     fer_graph_release(bodies[0]);
     fer_graph_release(bodies[1]);
     return status;
