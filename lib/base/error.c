@@ -41,6 +41,8 @@ enum {
 #include "ferrule/status.def"
 #undef FER_STATUS
 
+fer_status feri_error_status(void) { return last.error.status; }
+
 int feri_status_is_known(fer_status status) { return status >= 0 && status < STATUS_COUNT; }
 
 static const char *text_of(const char *texts, fer_status status, const char *unknown) {

@@ -26,6 +26,8 @@ fer_status feri_fail_at(const char *file, uint32_t line_status, const char *form
 void feri_error_set_node(const char *node);
 void feri_error_set_backend(const char *backend, int32_t native_code);
 int feri_status_is_known(fer_status status);
+/* Of the last failure: what to return where a callee had no memory and answered NULL. */
+fer_status feri_error_status(void);
 /* Work that others do begins: feri_error_tells answers whether a failure of this status was
  * recorded since, or an older sentence would stand for it. */
 void feri_error_expect(void);

@@ -172,7 +172,7 @@ static fer_status draft_attrs(fer_graph *graph, const fer_node_desc *desc, feri_
     node->attrs = FERI_BUMP_ARRAY(&graph->bump, fer_attr, desc->attr_count);
     node->bodies = FERI_BUMP_ARRAY(&graph->bump, fer_graph *, desc->attr_count);
     if (node->attrs == NULL || node->bodies == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t a = 0; a < desc->attr_count; a++) {
         fer_attr *attr = &node->attrs[node->attr_count++];
@@ -194,7 +194,7 @@ static fer_status draft_operands(fer_graph *graph, const fer_node_desc *desc, fe
     node->inputs = FERI_BUMP_ARRAY(&graph->bump, fer_value_id, count);
     node->outputs = FERI_BUMP_ARRAY(&graph->bump, fer_value_id, desc->output_count);
     if (node->inputs == NULL || node->outputs == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < count; i++) {
         fer_value_id id = i < desc->input_count ? desc->inputs[i] : FER_NO_VALUE;
@@ -228,7 +228,7 @@ static fer_status find_op(fer_graph *graph, const fer_node_desc *desc, feri_gnod
     if (node->name[0] == '\0') {
         node->name = feri_bump_printf(&graph->bump, "%s_%u", desc->op, graph->source_count);
     }
-    return node->name != NULL ? FER_OK : fer_error_last()->status;
+    return node->name != NULL ? FER_OK : feri_error_status();
 }
 
 /* dtypes are checked at once, so that the failing call is the wrong one. */

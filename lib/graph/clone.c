@@ -36,7 +36,7 @@ static fer_status join_fact(const fer_graph *from, fer_graph *to, feri_gvalue *v
     }
     fact->dims = FERI_BUMP_ARRAY(&to->bump, feri_sym, (uint64_t)fact->rank);
     if (fact->dims == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (int32_t d = 0; d < fact->rank; d++) {
         fact->dims[d] = joined_dim(from->terms, to->terms, dims[d]);
@@ -73,7 +73,7 @@ copy_node(int joins, const feri_gnode *source, fer_graph *to, uint32_t source_nu
     copy.source = source_number;
     fer_graph **bodies = FERI_BUMP_ARRAY(&to->bump, fer_graph *, source->body_count);
     if (bodies == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_status status = FER_OK;
     uint32_t made = 0;
@@ -97,7 +97,7 @@ copy_node(int joins, const feri_gnode *source, fer_graph *to, uint32_t source_nu
 static fer_status copy_contents(int joins, const fer_graph *from, fer_graph *to) {
     to->name = feri_bump_strndup(&to->bump, from->name, strlen(from->name));
     if (to->name == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     FER_TRY(feri_grow(
         to->env, &to->values, &to->value_capacity, from->value_count, sizeof(*to->values)));
@@ -138,7 +138,7 @@ static fer_status copy_declared(const fer_graph *from, fer_graph *to) {
     }
     to->declared = FERI_BUMP_ARRAY(&to->bump, feri_fact, (uint64_t)from->output_count);
     if (to->declared == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t o = 0; o < from->output_count; o++) {
         FER_TRY(feri_fact_copy(&from->declared[o], &to->bump, &to->declared[o]));

@@ -33,8 +33,8 @@ fer_status feri_constant_of_attr(feri_env *env,
     if (dtype != FER_STRING) {
         FER_TRY(fer_tensor_create(context, dtype, rank, &dim, out_tensor));
         const void *from = rank == 0 ? (const void *)&attr->value : (const void *)attr->value.ints;
-        if (fer_tensor_bytes(*out_tensor) > 0) {
-            memcpy(fer_tensor_data(*out_tensor), from, fer_tensor_bytes(*out_tensor));
+        if ((*out_tensor)->bytes > 0) {
+            memcpy(fer_tensor_data(*out_tensor), from, (*out_tensor)->bytes);
         }
         return FER_OK;
     }
@@ -42,7 +42,7 @@ fer_status feri_constant_of_attr(feri_env *env,
     const char **texts = FERI_BUMP_ARRAY(bump, const char *, attr->count);
     size_t *lengths = FERI_BUMP_ARRAY(bump, size_t, attr->count);
     if (texts == NULL || lengths == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t s = 0; s < attr->count; s++) {
         texts[s] = strings[s].data;

@@ -24,7 +24,7 @@ describe_fact(fer_graph *graph, const char *name, const feri_fact *fact, fer_val
     int64_t *dims = FERI_BUMP_ARRAY(&graph->bump, int64_t, rank);
     const char **symbols = FERI_BUMP_ARRAY(&graph->bump, const char *, rank);
     if (dims == NULL || symbols == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t d = 0; d < rank; d++) {
         char text[256];
@@ -32,7 +32,7 @@ describe_fact(fer_graph *graph, const char *name, const feri_fact *fact, fer_val
         dims[d] = feri_sym_is_number(fact->dims[d]) ? fact->dims[d].number : -1;
         symbols[d] = feri_bump_strndup(&graph->bump, text, strlen(text));
         if (symbols[d] == NULL) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
     }
     info->dims = dims;
@@ -64,12 +64,12 @@ fer_status feri_graph_describe(fer_graph *graph) {
     feri_bump *bump = &graph->bump;
     struct feri_graph_info *made = feri_bump_alloc(bump, sizeof(*made));
     if (made == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     made->inputs = FERI_BUMP_ARRAY(bump, fer_value_info, graph->input_count);
     made->outputs = FERI_BUMP_ARRAY(bump, fer_value_info, graph->output_count);
     if (made->inputs == NULL || made->outputs == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < graph->input_count; i++) {
         const feri_gvalue *value = &graph->values[graph->inputs[i]];

@@ -129,7 +129,7 @@ static void bind_operands(expander *ex, const fer_value_id *ids, uint32_t count,
             word.text = feri_bump_printf(
                 &ex->graph->bump, "%.*s%u", (int)word.length, word.text, in_variadic++);
             if (word.text == NULL) {
-                fail(ex, fer_error_last()->status);
+                fail(ex, feri_error_status());
                 return;
             }
             word.length = (uint32_t)strlen(word.text);
@@ -386,7 +386,7 @@ static void list_attr(expander *ex, fer_attr *attr) {
     int64_t *ints = FERI_BUMP_ARRAY(&ex->graph->bump, int64_t, count);
     float *floats = FERI_BUMP_ARRAY(&ex->graph->bump, float, count);
     if (ints == NULL || floats == NULL) {
-        fail(ex, fer_error_last()->status);
+        fail(ex, feri_error_status());
         return;
     }
     attr->type = FER_ATTR_INTS;
@@ -424,7 +424,7 @@ static int attribute(expander *ex, feri_word name, fer_attr *attr) {
     attr->count = 1;
     attr->name = feri_bump_strndup(&ex->graph->bump, name.text, name.length);
     if (attr->name == NULL) {
-        fail(ex, fer_error_last()->status);
+        fail(ex, feri_error_status());
     } else if (taken(ex, '@')) {
         return copied_attr(ex, attr);
     } else if (taken(ex, '[')) {
@@ -604,7 +604,7 @@ static fer_status expand(fer_graph *graph,
                          fer_value_id *out_value) {
     expander *ex = feri_alloc(graph->env, sizeof(*ex));
     if (ex == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     ex->graph = graph;
     ex->node = node;
@@ -650,7 +650,7 @@ static fer_status write_text(fer_graph *graph, const feri_gnode *node, feri_text
     uint64_t count = (uint64_t)node->input_count + node->output_count;
     feri_fact **facts = FERI_BUMP_ARRAY(&graph->bump, feri_fact *, count);
     if (facts == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     feri_infer asked = feri_node_call(graph, node, facts, &graph->bump);
     FER_TRY(feri_op_expansion(node->op)(&asked, body));

@@ -35,7 +35,7 @@ copy_node(fer_graph *graph, const feri_gnode *node, const feri_gnode *inner, fer
     draft.inputs = FERI_BUMP_ARRAY(&graph->bump, fer_value_id, inner->input_count);
     draft.outputs = FERI_BUMP_ARRAY(&graph->bump, fer_value_id, inner->output_count);
     if (draft.inputs == NULL || draft.outputs == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < inner->input_count; i++) {
         fer_value_id id = inner->inputs[i];
@@ -69,7 +69,7 @@ fer_status feri_expand_body(fer_graph *graph,
     }
     fer_value_id *map = FERI_BUMP_ARRAY(&graph->bump, fer_value_id, body->value_count);
     if (map == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     FER_TRY(map_values(graph, node, body, argument, map));
     for (uint32_t n = 0; n < body->node_count; n++) {

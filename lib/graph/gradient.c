@@ -129,7 +129,7 @@ static fer_status go_forward(reverse *r, const feri_gnode *node) {
         ids = FERI_BUMP_ARRAY(
             &r->graph->bump, fer_value_id, (uint64_t)node->input_count + node->output_count);
         if (ids == NULL) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
         if (node->body_count > 0) {
             return wrong(
@@ -358,7 +358,7 @@ static fer_status differentiate_node(fer_graph *graph, uint32_t index) {
                  .now = feri_alloc(env, bytes),
                  .gradient = feri_alloc(env, bytes),
                  .depends = feri_alloc(env, count)};
-    fer_status status = r.now && r.gradient && r.depends ? FER_OK : fer_error_last()->status;
+    fer_status status = r.now && r.gradient && r.depends ? FER_OK : feri_error_status();
     for (uint32_t v = 0; status == FER_OK && v < count; v++) {
         r.now[v] = v;
         r.gradient[v] = FER_NO_VALUE;

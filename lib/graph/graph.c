@@ -32,7 +32,7 @@ fer_status feri_graph_create(feri_env *env, fer_graph *parent, fer_graph **out_g
     FER_TRY(feri_check_nesting(env, depth, "graphs are"));
     fer_graph *graph = feri_alloc(env, sizeof(*graph));
     if (graph == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     graph->env = env;
     graph->parent = parent;
@@ -135,7 +135,7 @@ feri_graph_new_value(fer_graph *graph, const char *name, uint8_t origin, fer_val
                       sizeof(*graph->values)));
     const char *copy = copy_name(graph, name);
     if (copy == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     feri_gvalue *value = &graph->values[graph->value_count];
     memset(value, 0, sizeof(*value));
@@ -177,17 +177,17 @@ fer_status feri_graph_new_capture(fer_graph *body,
 
 fer_status feri_graph_hold(fer_graph *graph, fer_value_id id, fer_tensor *tensor, uint8_t origin) {
     feri_gvalue *value = &graph->values[id];
-    uint32_t rank = fer_tensor_rank(tensor);
+    uint32_t rank = tensor->rank;
     feri_sym *dims = FERI_BUMP_ARRAY(&graph->bump, feri_sym, rank);
     if (dims == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t d = 0; d < rank; d++) {
-        dims[d] = feri_sym_number(fer_tensor_dims(tensor)[d]);
+        dims[d] = feri_sym_number(tensor->dims[d]);
     }
     memset(&value->fact, 0, sizeof(value->fact));
     value->fact.kind = FER_KIND_TENSOR;
-    value->fact.dtype = fer_tensor_dtype(tensor);
+    value->fact.dtype = tensor->dtype;
     value->fact.rank = (int32_t)rank;
     value->fact.dims = dims;
     if (origin == FERI_ORIGIN_CONSTANT && value->fact.dtype != FER_STRING) {
@@ -239,7 +239,7 @@ fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_valu
                       sizeof(*graph->output_names)));
     const char *copy = copy_name(graph, name);
     if (copy == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     graph->outputs[graph->output_count] = value;
     graph->output_names[graph->output_count++] = copy;
@@ -264,7 +264,7 @@ static fer_status copy_array(feri_bump *bump, void *pointer, uint64_t count, siz
     const void *from;
     void *to = feri_bump_array(bump, count, element_bytes);
     if (to == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     memcpy(&from, pointer, sizeof(from));
     if (count > 0) {
@@ -277,7 +277,7 @@ static fer_status copy_array(feri_bump *bump, void *pointer, uint64_t count, siz
 static fer_status copy_string(feri_bump *bump, fer_string *string) {
     string->data =
         feri_bump_strndup(bump, string->data != NULL ? string->data : "", string->length);
-    return string->data != NULL ? FER_OK : fer_error_last()->status;
+    return string->data != NULL ? FER_OK : feri_error_status();
 }
 
 /* What an attribute points to becomes the graph's own. */
@@ -290,7 +290,7 @@ static fer_status own_attr(fer_graph *graph, fer_attr *attr) {
     uint32_t string_count = attr->type == FER_ATTR_STRING;
     attr->name = copy_name(graph, attr->name);
     if (attr->name == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     if (attr->type == FER_ATTR_TENSOR) {
         return hold_tensor(graph, attr->value.tensor);
@@ -352,13 +352,13 @@ feri_graph_append_node(fer_graph *graph, const feri_gnode *template_node, feri_g
     feri_bump *bump = &graph->bump;
     feri_gnode *node = feri_bump_alloc(bump, sizeof(*node));
     if (node == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     *node = *template_node;
     node->is_dead = 0;
     node->name = copy_name(graph, node->name);
     if (node->name == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     FER_TRY(copy_array(bump, &node->inputs, node->input_count, sizeof(fer_value_id)));
     FER_TRY(copy_array(bump, &node->outputs, node->output_count, sizeof(fer_value_id)));

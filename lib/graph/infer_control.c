@@ -230,7 +230,7 @@ typedef struct carried {
 static fer_status start_carried(const feri_infer *call, uint32_t first_operand, carried *states) {
     states->facts = FERI_BUMP_ARRAY(call->bump, feri_fact, states->count);
     if (states->facts == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t s = 0; s < states->count; s++) {
         feri_fact *initial = call->in[first_operand + s];

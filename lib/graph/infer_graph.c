@@ -38,7 +38,7 @@ fer_status feri_infer_walk_node(feri_infer_walk *walk, fer_graph *graph, const f
     if (count > FEW) {
         facts = feri_alloc(graph->env, count * sizeof(*facts));
         if (facts == NULL) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
     }
     walk->spent++;

@@ -100,10 +100,10 @@ static void print_element(printer *out, const fer_attr *attr, uint32_t index) {
         break;
     case FER_ATTR_TENSOR: {
         const fer_tensor *tensor = attr->value.tensor;
-        feri_text_add(&out->line, "%s[", fer_dtype_name(fer_tensor_dtype(tensor)));
-        for (uint32_t d = 0; d < fer_tensor_rank(tensor); d++) {
+        feri_text_add(&out->line, "%s[", fer_dtype_name(tensor->dtype));
+        for (uint32_t d = 0; d < tensor->rank; d++) {
             feri_text_add(
-                &out->line, "%s%lld", d > 0 ? ", " : "", (long long)fer_tensor_dims(tensor)[d]);
+                &out->line, "%s%lld", d > 0 ? ", " : "", (long long)tensor->dims[d]);
         }
         feri_text_add(&out->line, "]");
         break;

@@ -175,7 +175,7 @@ fer_status feri_graph_sort(fer_graph *graph) {
     uint64_t bytes = count * (sizeof(feri_gnode *) + 2 * sizeof(uint32_t) + 1);
     uint8_t *scratch = feri_alloc(graph->env, bytes);
     if (scratch == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     sort_walk walk = {.graph = graph};
     walk.placed = (feri_gnode **)(void *)scratch;

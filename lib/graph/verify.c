@@ -222,7 +222,7 @@ static fer_status check_node(check *c, const feri_gnode *node) {
 /* Inputs, constants and variables are what their makers in graph.c say. */
 fer_status feri_graph_verify(const fer_graph *graph) {
     check c = {graph, feri_alloc(graph->env, graph->value_count)};
-    fer_status status = c.defined != NULL ? FER_OK : fer_error_last()->status;
+    fer_status status = c.defined != NULL ? FER_OK : feri_error_status();
     for (uint32_t v = 0; v < graph->value_count && status == FER_OK; v++) {
         c.defined[v] = graph->values[v].origin != FERI_ORIGIN_NODE;
     }

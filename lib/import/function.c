@@ -24,7 +24,7 @@ static const char *key_of(
         at += parts[p].length + 1;
     }
     *out_length = at - 1;
-    im->status = key != NULL ? im->status : fer_error_last()->status;
+    im->status = key != NULL ? im->status : feri_error_status();
     return key;
 }
 
@@ -51,7 +51,7 @@ static fer_status read_function(feri_importer *im, feri_span message, feri_funct
 fer_status feri_import_functions(feri_importer *im, feri_spans messages) {
     im->functions = FERI_BUMP_ARRAY(im->scratch, feri_function, messages.count);
     if (im->functions == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (; im->function_count < messages.count; im->function_count++) {
         feri_function *function = &im->functions[im->function_count];

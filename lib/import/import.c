@@ -51,7 +51,7 @@ fer_status feri_import_opsets(feri_importer *im, feri_spans messages, feri_opset
                                               FERI_ROW(feri_opset, 2, FERI_INT, version));
     out_opsets->list = FERI_BUMP_ARRAY(im->scratch, feri_opset, messages.count);
     if (out_opsets->list == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t o = 0; o < messages.count; o++) {
         feri_opset *opset = &out_opsets->list[o];

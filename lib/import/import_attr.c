@@ -131,7 +131,7 @@ static fer_status read_resolved(const feri_scope *scope, feri_span message, attr
 static fer_status read_string(feri_importer *im, feri_span bytes, fer_string *out_string) {
     out_string->data = feri_importer_text(im, bytes);
     out_string->length = bytes.length;
-    return out_string->data != NULL ? FER_OK : fer_error_last()->status;
+    return out_string->data != NULL ? FER_OK : feri_error_status();
 }
 
 /* A list of kind KIND_FLOATS, KIND_INTS or KIND_STRINGS. */
@@ -145,7 +145,7 @@ static fer_status read_list(feri_importer *im, const attr_proto *proto, fer_attr
     void *list = feri_bump_array(
         im->scratch, count, proto->kind == KIND_STRINGS ? sizeof(fer_string) : sizeof(int64_t));
     if (list == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     attr->count = (uint32_t)count;
     attr->value.ints = list;
@@ -190,7 +190,7 @@ static fer_status read_type(feri_importer *im, const attr_proto *proto, fer_attr
     feri_fact fact;
     int64_t *ints = FERI_BUMP_ARRAY(im->scratch, int64_t, 2);
     if (ints == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     FER_TRY(feri_import_type(im, proto->bytes, /*with_symbols=*/0, &fact));
     ints[0] = fact.kind;
@@ -240,7 +240,7 @@ read_attr(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_att
     attr->count = 1;
     attr->name = feri_importer_text(im, proto->base.name);
     if (attr->name == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     switch (proto->kind) {
     case KIND_FLOAT:

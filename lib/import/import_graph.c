@@ -58,7 +58,7 @@ capture(feri_scope *scope, feri_span name, fer_value_id around, fer_value_id *ou
     const feri_gvalue *value = &scope->outer->graph->values[around];
     const char *text = feri_scope_value_name(scope, name);
     if (text == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     if (value->origin == FERI_ORIGIN_CONSTANT) {
         return feri_graph_new_constant(scope->graph, text, value->constant, out_value);
@@ -129,7 +129,7 @@ fer_status feri_scope_constant(feri_scope *scope, feri_span name, fer_tensor *te
     const char *text = feri_scope_value_name(scope, name);
     fer_value_id value = 0;
     fer_status status = text != NULL ? feri_graph_new_constant(scope->graph, text, tensor, &value)
-                                     : fer_error_last()->status;
+                                     : feri_error_status();
     fer_tensor_release(tensor);
     return status == FER_OK ? feri_scope_bind(scope, name, value) : status;
 }
@@ -175,7 +175,7 @@ static fer_status add_input(feri_scope *scope, feri_span message) {
     }
     const char *text = feri_scope_value_name(scope, name);
     if (text == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     FER_TRY(feri_graph_new_input(scope->graph, text, &value));
     scope->graph->values[value].fact = fact;
@@ -187,7 +187,7 @@ static fer_status add_outputs(feri_scope *scope, const graph_view *view) {
     int is_root = graph->parent == NULL;
     feri_fact *declared = FERI_BUMP_ARRAY(&graph->bump, feri_fact, view->outputs.count);
     if (declared == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t o = 0; o < view->outputs.count; o++) {
         feri_span name = {NULL, 0};
@@ -196,7 +196,7 @@ static fer_status add_outputs(feri_scope *scope, const graph_view *view) {
             feri_import_value_info(scope->im, view->outputs.list[o], is_root, &name, &declared[o]));
         int found = feri_scope_resolve(scope, name, &value);
         if (found < 0) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
         if (found == 0 || value == FER_NO_VALUE) {
             return feri_fail(FER_INVALID_MODEL,
@@ -207,7 +207,7 @@ static fer_status add_outputs(feri_scope *scope, const graph_view *view) {
         }
         const char *text = feri_importer_text(scope->im, name);
         if (text == NULL) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
         FER_TRY(feri_graph_append_output(graph, text, value));
     }
@@ -222,7 +222,7 @@ fer_status feri_import_graph(feri_scope *scope, feri_span message) {
     feri_span name = view.base.name;
     graph->name = feri_bump_strndup(&graph->bump, (const char *)name.data, name.length);
     if (graph->name == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     int is_root = graph->parent == NULL;
     if (is_root) { /* initializers first: they decide what is an input */

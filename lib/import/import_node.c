@@ -137,7 +137,7 @@ static fer_status declare_output(feri_scope *scope, feri_span name) {
         value == FER_NO_VALUE) {
         const char *text = feri_scope_value_name(scope, name);
         if (text == NULL) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
         FER_TRY(feri_graph_new_value(scope->graph, text, FERI_ORIGIN_NODE, &value));
     }
@@ -170,7 +170,7 @@ static fer_status draft_names(feri_scope *scope, const feri_node_view *view, fer
     draft->op = feri_importer_text(im, view->op);
     draft->domain = feri_importer_text(im, view->domain);
     if (draft->op == NULL || draft->domain == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     if (scope->frame != NULL) {
         draft->node.name = scope->frame->source_name;
@@ -181,14 +181,14 @@ static fer_status draft_names(feri_scope *scope, const feri_node_view *view, fer
     draft->node.name = view->base.name.length > 0
                            ? feri_importer_text(im, view->base.name)
                            : feri_bump_printf(im->scratch, "%s_%u", draft->op, draft->node.source);
-    return draft->node.name != NULL ? FER_OK : fer_error_last()->status;
+    return draft->node.name != NULL ? FER_OK : feri_error_status();
 }
 
 static fer_status draft_input(feri_scope *scope, feri_draft *draft, feri_span name) {
     fer_value_id value = FER_NO_VALUE;
     int found = feri_scope_resolve(scope, name, &value);
     if (found < 0) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     if (found == 0) {
         return feri_fail(FER_INVALID_MODEL,
@@ -285,7 +285,7 @@ static fer_status import_node(feri_scope *scope, const feri_node_view *view) {
 fer_status feri_import_nodes(feri_scope *scope, feri_spans nodes) {
     feri_node_view *views = FERI_BUMP_ARRAY(scope->im->scratch, feri_node_view, nodes.count);
     if (views == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint64_t n = 0; n < nodes.count; n++) {
         FER_TRY(read_view(scope->im, nodes.list[n], &views[n]));

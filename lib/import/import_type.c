@@ -46,7 +46,7 @@ static fer_status read_dim(feri_importer *im, feri_span message, feri_sym *out_d
     if (dim.base.name.length > 0) {
         name = feri_importer_text(im, dim.base.name);
         if (name == NULL) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
     }
     *out_dim = feri_terms_symbol(im->root->terms, name, /*min=*/0);

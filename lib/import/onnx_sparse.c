@@ -32,15 +32,15 @@ static int64_t position(const void *indices, uint64_t row, uint32_t rank, const 
 }
 
 static fer_status scatter(const fer_tensor *values, const fer_tensor *indices, fer_tensor *dense) {
-    uint64_t count = fer_tensor_element_count(values);
-    uint32_t bytes = fer_dtype_bits(fer_tensor_dtype(values)) / 8;
-    uint32_t rank = fer_tensor_rank(dense);
-    const int64_t *dims = fer_tensor_dims(dense);
-    const int64_t *index_dims = fer_tensor_dims(indices);
-    const int64_t flat_dim = (int64_t)fer_tensor_element_count(dense);
-    int is_flat = fer_tensor_rank(indices) == 1;
-    int fits = fer_tensor_rank(values) == 1 && fer_tensor_dtype(indices) == FER_I64 &&
-               (is_flat || (fer_tensor_rank(indices) == 2 && index_dims[1] == rank)) &&
+    uint64_t count = values->element_count;
+    uint32_t bytes = fer_dtype_bits(values->dtype) / 8;
+    uint32_t rank = dense->rank;
+    const int64_t *dims = dense->dims;
+    const int64_t *index_dims = indices->dims;
+    const int64_t flat_dim = (int64_t)dense->element_count;
+    int is_flat = indices->rank == 1;
+    int fits = values->rank == 1 && indices->dtype == FER_I64 &&
+               (is_flat || (indices->rank == 2 && index_dims[1] == rank)) &&
                (uint64_t)index_dims[0] == count;
     if (!fits || bytes == 0) {
         return feri_fail(FER_INVALID_MODEL,
@@ -87,7 +87,7 @@ fer_status feri_import_sparse(feri_source *source,
     feri_numbers_read(&parts.base, 3, FERI_VARINTS, 8, FER_MAX_RANK, dims);
     if (status == FER_OK) {
         status = fer_tensor_create((fer_context *)(void *)source->env,
-                                   fer_tensor_dtype(values),
+                                   values->dtype,
                                    parts.shape.count < UINT32_MAX ? (uint32_t)parts.shape.count
                                                                   : UINT32_MAX,
                                    dims,

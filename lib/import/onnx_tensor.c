@@ -85,8 +85,8 @@ static fer_status place(feri_source *source,
                               (uint32_t)proto->shape.count,
                               proto->dims,
                               out_tensor));
-    if (data != NULL && fer_tensor_bytes(*out_tensor) > 0) {
-        memcpy(fer_tensor_data(*out_tensor), data, fer_tensor_bytes(*out_tensor));
+    if (data != NULL && (*out_tensor)->bytes > 0) {
+        memcpy(fer_tensor_data(*out_tensor), data, (*out_tensor)->bytes);
     }
     return FER_OK;
 }
@@ -209,7 +209,7 @@ static fer_status from_strings(feri_source *source,
     const char **strings = FERI_BUMP_ARRAY(&source->scratch, const char *, count);
     size_t *lengths = FERI_BUMP_ARRAY(&source->scratch, size_t, count);
     if (strings == NULL || lengths == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint64_t s = 0; s < count; s++) {
         strings[s] = (const char *)proto->strings.list[s].data;

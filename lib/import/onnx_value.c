@@ -71,7 +71,7 @@ read_container(value_reader *reader, feri_span message, int32_t kind, fer_value 
     FER_TRY(feri_message_read(scratch, "value", message, table, &view));
     fer_value **items = FERI_BUMP_ARRAY(scratch, fer_value *, view.items.count);
     if (items == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_status status = read_items(reader, &view, items, &count);
     if (status == FER_OK && kind == FER_KIND_SEQUENCE) {

@@ -170,7 +170,7 @@ fer_status feri_message_read(
             if (row[1] == FERI_SPANS && spans->count > 0) {
                 spans->list = FERI_BUMP_ARRAY(bump, feri_span, spans->count);
                 if (spans->list == NULL) {
-                    return fer_error_last()->status;
+                    return feri_error_status();
                 }
                 spans->count = 0;
                 has_lists = 1;

@@ -148,7 +148,7 @@ static fer_status open_parent(feri_source *source, const char *path) {
     }
     char *folder =
         feri_bump_strndup(&source->scratch, path, slash == path ? 1 : (uint64_t)(slash - path));
-    return folder != NULL ? feri_source_open_folder(source, folder) : fer_error_last()->status;
+    return folder != NULL ? feri_source_open_folder(source, folder) : feri_error_status();
 }
 
 fer_status feri_source_open(feri_source *source, const char *path, int maps) {
@@ -209,7 +209,7 @@ static fer_status open_external(feri_source *source,
     struct stat info;
     char *text = feri_bump_strndup(&source->scratch, (const char *)location.data, location.length);
     if (text == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     const char *wrong = open_below(source, text, &file);
     if (wrong == NULL && (fstat(file, &info) != 0 || !S_ISREG(info.st_mode))) {

@@ -261,7 +261,7 @@ static void change_attr(feri_upgrade *up, char *name) {
 /* The commands of a line of length. */
 static void run_line(feri_upgrade *up, const char *at, size_t length) {
     char *word = feri_bump_strndup(up->im->scratch, at, length); /* attributes point to its words */
-    up->status = word != NULL ? FER_OK : fer_error_last()->status;
+    up->status = word != NULL ? FER_OK : feri_error_status();
     while (up->status == FER_OK && *word != '\0') {
         char *next = word + strcspn(word, " ");
         if (*next != '\0') {

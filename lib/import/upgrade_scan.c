@@ -26,7 +26,7 @@ static fer_status sample_operands(feri_upgrade *up, sample_scan *sample) {
     sample->inputs = FERI_BUMP_ARRAY(scratch, fer_value_id, count);
     sample->outputs = FERI_BUMP_ARRAY(scratch, fer_value_id, sample->inner->output_count);
     if (sample->inputs == NULL || sample->outputs == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < formals; i++) {
         FER_TRY(feri_graph_new_input(sample->graph, /*name=*/NULL, &sample->inputs[i]));

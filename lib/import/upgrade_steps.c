@@ -171,8 +171,8 @@ static const fer_tensor *constant_of(const feri_upgrade *up, fer_value_id value)
 
 /* 1 when scales are constant and one of them is below 1. */
 static int shrinks(const fer_tensor *scales) {
-    uint64_t count = scales != NULL && fer_tensor_dtype(scales) == FER_F32
-                         ? fer_tensor_element_count(scales)
+    uint64_t count = scales != NULL && scales->dtype == FER_F32
+                         ? scales->element_count
                          : 0;
     for (uint64_t e = 0; e < count && e < FER_MAX_RANK; e++) {
         if (feri_load_f64(FER_F32, fer_tensor_data(scales), e) < 1.0) {
@@ -199,7 +199,7 @@ static void tidy_resize(feri_upgrade *up) {
     feri_draft *draft = up->draft;
     for (uint32_t i = 1; i < draft->node.input_count; i++) {
         const fer_tensor *tensor = constant_of(up, draft->node.inputs[i]);
-        if (tensor != NULL && fer_tensor_element_count(tensor) == 0) {
+        if (tensor != NULL && tensor->element_count == 0) {
             draft->node.inputs[i] = FER_NO_VALUE;
         }
     }

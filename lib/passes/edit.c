@@ -14,7 +14,7 @@ fer_status feri_swap_begin(feri_swap *swap, fer_graph *graph) {
     swap->pinned = feri_alloc(graph->env, swap->value_count);
     if (!swap->to || !swap->pinned) {
         feri_swap_cancel(swap);
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t v = 0; v < swap->value_count; v++) {
         const feri_gvalue *value = &graph->values[v];

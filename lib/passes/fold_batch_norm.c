@@ -32,13 +32,13 @@ typedef struct pair {
 } pair;
 
 static int is_float(const fer_tensor *tensor) {
-    fer_dtype dtype = tensor ? fer_tensor_dtype(tensor) : FER_DTYPE_NONE;
+    fer_dtype dtype = tensor ? tensor->dtype : FER_DTYPE_NONE;
     return dtype == FER_F32 || dtype == FER_F64 || dtype == FER_F16 || dtype == FER_BF16;
 }
 
 static double number_at(const fer_tensor *tensor, uint64_t index) {
     return feri_load_f64(
-        fer_tensor_dtype(tensor), fer_tensor_data((fer_tensor *)(uintptr_t)tensor), index);
+        tensor->dtype, fer_tensor_data((fer_tensor *)(uintptr_t)tensor), index);
 }
 
 static int64_t int_attr(const feri_gnode *node, const char *name, int64_t absent) {
@@ -88,9 +88,9 @@ static int shape_weight(pair *p) {
     if (!is_float(p->weight) || p->graph->values[node->inputs[1]].use_count != 1) {
         return 0;
     }
-    uint32_t rank = fer_tensor_rank(p->weight);
-    const int64_t *dims = fer_tensor_dims(p->weight);
-    uint64_t count = fer_tensor_element_count(p->weight);
+    uint32_t rank = p->weight->rank;
+    const int64_t *dims = p->weight->dims;
+    uint64_t count = p->weight->element_count;
     if (count == 0 ||
         (is_gemm ? rank != 2 || feri_attr_float(node->attrs, node->attr_count, "beta", 1) != 1
                  : rank < 3)) {
@@ -113,7 +113,7 @@ static int shape_weight(pair *p) {
  * [1, N]; every other shape of Gemm's C is left alone. */
 static int counts_fit(pair *p) {
     for (uint32_t i = 1; i < 5; i++) {
-        if (fer_tensor_element_count(p->stats[i]) != p->channels) {
+        if (p->stats[i]->element_count != p->channels) {
             return 0;
         }
     }
@@ -121,10 +121,10 @@ static int counts_fit(pair *p) {
     if (!p->bias) {
         return p->product->input_count < 3 || p->product->inputs[2] == FER_NO_VALUE;
     }
-    uint32_t rank = fer_tensor_rank(p->bias);
-    return fer_tensor_dtype(p->bias) == fer_tensor_dtype(p->weight) && rank >= 1 &&
-           fer_tensor_element_count(p->bias) == p->channels &&
-           (uint64_t)fer_tensor_dims(p->bias)[rank - 1] == p->channels;
+    uint32_t rank = p->bias->rank;
+    return p->bias->dtype == p->weight->dtype && rank >= 1 &&
+           p->bias->element_count == p->channels &&
+           (uint64_t)p->bias->dims[rank - 1] == p->channels;
 }
 
 /* ---- the numbers ---- */
@@ -135,7 +135,7 @@ static double scale_of(const pair *p, uint64_t channel) {
 
 /* Rounded to the tensor's dtype; 0 when that overflows, or the number was not finite. */
 static int store(fer_tensor *tensor, uint64_t index, double value) {
-    feri_store_run_f64(fer_tensor_dtype(tensor), fer_tensor_data(tensor), index, 1, &value, 0);
+    feri_store_run_f64(tensor->dtype, fer_tensor_data(tensor), index, 1, &value, 0);
     return isfinite(number_at(tensor, index)) != 0;
 }
 
@@ -163,7 +163,7 @@ static fer_status rewire(pair *p, fer_tensor *weight, fer_tensor *bias) {
     feri_gnode *product = p->product;
     fer_value_id *inputs = FERI_BUMP_ARRAY(&graph->bump, fer_value_id, 3);
     if (!inputs) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     inputs[0] = product->inputs[0];
     FER_TRY(feri_graph_new_constant(graph, NULL, weight, &inputs[1]));
@@ -178,13 +178,13 @@ static fer_status rewire(pair *p, fer_tensor *weight, fer_tensor *bias) {
 
 static fer_status fold_pair(pair *p, uint32_t *changes) {
     fer_context *context = (fer_context *)(void *)p->graph->env;
-    fer_dtype dtype = fer_tensor_dtype(p->weight);
+    fer_dtype dtype = p->weight->dtype;
     fer_tensor *weight = NULL;
     fer_tensor *bias = NULL;
     const int64_t channels = (int64_t)p->channels;
     p->epsilon = (double)feri_attr_float(p->norm->attrs, p->norm->attr_count, "epsilon", 1e-5f);
     fer_status status = fer_tensor_create(
-        context, dtype, fer_tensor_rank(p->weight), fer_tensor_dims(p->weight), &weight);
+        context, dtype, p->weight->rank, p->weight->dims, &weight);
     if (status == FER_OK) {
         status = fer_tensor_create(context, dtype, 1, &channels, &bias);
     }

@@ -144,7 +144,7 @@ static int inputs_are_constant(const fold *job,
         if (!job->inputs[i]) {
             return 0;
         }
-        uint64_t bytes = fer_tensor_bytes(job->inputs[i]);
+        uint64_t bytes = job->inputs[i]->bytes;
         *out_bytes += bytes;
         if (job->graph->values[node->inputs[i]].use_count == 1) {
             *out_freed += bytes;
@@ -188,10 +188,10 @@ is_acceptable(const fold *job, const feri_gnode *node, fer_tensor *const *output
         }
         const feri_fact *fact = &job->graph->values[node->outputs[o]].fact;
         if (!outputs[o] || !fer_tensor_data(outputs[o]) ||
-            (fact->dtype && fact->dtype != fer_tensor_dtype(outputs[o]))) {
+            (fact->dtype && fact->dtype != outputs[o]->dtype)) {
             return 0;
         }
-        bytes = feri_add_sat(bytes, fer_tensor_bytes(outputs[o]));
+        bytes = feri_add_sat(bytes, outputs[o]->bytes);
     }
     uint64_t growth = bytes > freed ? bytes - freed : 0;
     if (growth > MAX_GROWTH || growth > MAX_TOTAL_GROWTH - job->env->folded_growth) {
@@ -265,7 +265,7 @@ fer_status feri_pass_fold_constants(fer_graph *graph, feri_pass_env *env, uint32
     job.facts = feri_alloc(graph->env, bytes);
     job.inputs = feri_alloc(graph->env, bytes);
     if (!job.facts || !job.inputs) {
-        status = fer_error_last()->status;
+        status = feri_error_status();
     }
     for (uint32_t n = 0; n < graph->node_count && status == FER_OK; n++) {
         status = fold_node(&job, graph->nodes[n]);

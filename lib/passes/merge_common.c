@@ -31,7 +31,7 @@ static fer_status table_init(table *t, feri_env *env, uint32_t entries) {
         t->size *= 2;
     }
     t->slots = feri_alloc(env, t->size * sizeof *t->slots);
-    return t->slots ? FER_OK : fer_error_last()->status;
+    return t->slots ? FER_OK : feri_error_status();
 }
 
 typedef int (*same_fn)(const feri_swap *swap, uint32_t a, uint32_t b);
@@ -54,28 +54,28 @@ table_find(table *t, const feri_swap *swap, uint64_t hash, uint32_t index, same_
 /* ---- tensors ---- */
 
 static int is_small(const fer_tensor *tensor) {
-    return fer_tensor_bytes(tensor) <= SMALL_BYTES && fer_tensor_data(tensor);
+    return tensor->bytes <= SMALL_BYTES && fer_tensor_data(tensor);
 }
 
 static uint64_t hash_tensor(const fer_tensor *tensor, uint64_t seed) {
     if (!is_small(tensor)) {
         return feri_hash(&tensor, sizeof tensor, seed);
     }
-    seed = feri_hash(fer_tensor_dims(tensor), fer_tensor_rank(tensor) * sizeof(int64_t), seed);
+    seed = feri_hash(tensor->dims, tensor->rank * sizeof(int64_t), seed);
     return feri_hash(fer_tensor_data(tensor),
-                     fer_tensor_bytes(tensor),
-                     seed ^ (uint64_t)fer_tensor_dtype(tensor));
+                     tensor->bytes,
+                     seed ^ (uint64_t)tensor->dtype);
 }
 
 static int same_tensor(const fer_tensor *a, const fer_tensor *b) {
-    uint32_t rank = fer_tensor_rank(a);
+    uint32_t rank = a->rank;
     if (a == b) {
         return 1;
     }
-    return is_small(a) && is_small(b) && fer_tensor_dtype(a) == fer_tensor_dtype(b) &&
-           rank == fer_tensor_rank(b) &&
-           memcmp(fer_tensor_dims(a), fer_tensor_dims(b), rank * sizeof(int64_t)) == 0 &&
-           memcmp(fer_tensor_data(a), fer_tensor_data(b), fer_tensor_bytes(a)) == 0;
+    return is_small(a) && is_small(b) && a->dtype == b->dtype &&
+           rank == b->rank &&
+           memcmp(a->dims, b->dims, rank * sizeof(int64_t)) == 0 &&
+           memcmp(fer_tensor_data(a), fer_tensor_data(b), a->bytes) == 0;
 }
 
 static int same_constant(const feri_swap *swap, uint32_t a, uint32_t b) {

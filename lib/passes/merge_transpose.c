@@ -36,7 +36,7 @@ set_permutation(fer_graph *graph, feri_gnode *node, const int64_t *perm, uint32_
     fer_attr *attr = FERI_BUMP_ARRAY(&graph->bump, fer_attr, 1);
     int64_t *ints = FERI_BUMP_ARRAY(&graph->bump, int64_t, rank);
     if (!attr || !ints) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     memcpy(ints, perm, rank * sizeof *ints);
     *attr = (fer_attr){.name = "perm", .type = FER_ATTR_INTS, .count = rank, .value.ints = ints};
