@@ -11,56 +11,56 @@
 
 #include <string.h>
 
-/* "domain\0name\0overload"; NULL and the importer's status where there is no memory. */
-static const char *key_of(
-    feri_importer *im, feri_span domain, feri_span name, feri_span overload, uint64_t *out_length) {
-    const feri_span parts[] = {domain, name, overload};
-    char *key = feri_bump_alloc(im->scratch, domain.length + name.length + overload.length + 2);
-    uint64_t at = 0;
+/* "domain\0name\0overload"; NULL where there is no memory. */
+static const char *key_of(feri_importer *im, const feri_callee *callee, uint64_t *out_length) {
+    const feri_span *parts[] = {&callee->domain, &callee->op, &callee->overload};
+    *out_length = callee->domain.length + callee->op.length + callee->overload.length + 2;
+    char *key = feri_bump_alloc(im->scratch, *out_length);
+    char *at = key;
     for (int p = 0; p < 3 && key != NULL; p++) {
-        if (parts[p].length > 0) {
-            memcpy(key + at, parts[p].data, parts[p].length);
+        if (parts[p]->length > 0) {
+            memcpy(at, parts[p]->data, parts[p]->length);
         }
-        at += parts[p].length + 1;
+        at += parts[p]->length + 1;
     }
-    *out_length = at - 1;
-    im->status = key != NULL ? im->status : feri_error_status();
     return key;
 }
 
-static fer_status read_function(feri_importer *im, feri_span message, feri_function *function) {
-    static const uint8_t table[] = FERI_TABLE(feri_function,
-                                              FERI_ROW(feri_function, 1, FERI_SPAN, base.name),
-                                              FERI_ROW(feri_function, 4, FERI_SPANS, inputs),
-                                              FERI_ROW(feri_function, 5, FERI_SPANS, outputs),
-                                              FERI_ROW(feri_function, 7, FERI_SPANS, nodes),
-                                              FERI_ROW(feri_function, 9, FERI_SPANS, opset_imports),
-                                              FERI_ROW(feri_function, 10, FERI_SPAN, domain),
-                                              FERI_ROW(feri_function, 11, FERI_SPANS, defaults),
-                                              FERI_ROW(feri_function, 13, FERI_SPAN, overload));
+static fer_status
+read_function(feri_importer *im, const feri_span *message, feri_function *function) {
+    static const uint8_t table[] =
+        FERI_TABLE(feri_function,
+                   FERI_ROW(feri_function, 1, FERI_SPAN, base.name),
+                   FERI_ROW(feri_function, 4, FERI_SPANS, inputs),
+                   FERI_ROW(feri_function, 5, FERI_SPANS, outputs),
+                   FERI_ROW(feri_function, 7, FERI_SPANS, nodes),
+                   FERI_ROW(feri_function, 9, FERI_SPANS, opset_imports),
+                   FERI_ROW(feri_function, 10, FERI_SPAN, callee.domain),
+                   FERI_ROW(feri_function, 11, FERI_SPANS, defaults),
+                   FERI_ROW(feri_function, 13, FERI_SPAN, callee.overload));
     FER_TRY(feri_message_read(im->scratch, "function", message, table, function));
     if (function->base.name.length == 0) {
         return feri_fail(FER_INVALID_MODEL, "a function has no name");
     }
-    if (feri_span_is(function->domain, "ai.onnx")) {
-        function->domain.length = 0;
-    }
+    function->callee.op = function->base.name;
+    feri_domain_short(&function->callee.domain);
     return FER_OK;
 }
 
-fer_status feri_import_functions(feri_importer *im, feri_spans messages) {
-    im->functions = FERI_BUMP_ARRAY(im->scratch, feri_function, messages.count);
+fer_status feri_import_functions(feri_importer *im, const feri_spans *messages) {
+    im->functions = FERI_BUMP_ARRAY(im->scratch, feri_function, messages->count);
     if (im->functions == NULL) {
         return feri_error_status();
     }
-    for (; im->function_count < messages.count; im->function_count++) {
+    for (; im->function_count < messages->count; im->function_count++) {
         feri_function *function = &im->functions[im->function_count];
         uint64_t length;
         uint32_t other = 0;
-        FER_TRY(read_function(im, messages.list[im->function_count], function));
-        const char *key =
-            key_of(im, function->domain, function->base.name, function->overload, &length);
-        FER_TRY(im->status);
+        FER_TRY(read_function(im, &messages->list[im->function_count], function));
+        const char *key = key_of(im, &function->callee, &length);
+        if (key == NULL) {
+            return feri_error_status();
+        }
         if (feri_name_map_get(&im->function_names, key, length, &other)) {
             return feri_fail(FER_INVALID_MODEL,
                              "function '%.*s' is defined twice",
@@ -71,16 +71,20 @@ fer_status feri_import_functions(feri_importer *im, feri_spans messages) {
     return FER_OK;
 }
 
-feri_function *feri_find_function(feri_importer *im, const feri_node_view *node) {
+fer_status feri_find_function(feri_importer *im, feri_node_view *node) {
     uint64_t length;
     uint32_t index = 0;
     if (im->function_count == 0) {
-        return NULL;
+        return FER_OK;
     }
-    const char *key = key_of(im, node->domain, node->op, node->overload, &length);
-    return key != NULL && feri_name_map_get(&im->function_names, key, length, &index)
-               ? &im->functions[index]
-               : NULL;
+    const char *key = key_of(im, &node->callee, &length);
+    if (key == NULL) {
+        return feri_error_status();
+    }
+    if (feri_name_map_get(&im->function_names, key, length, &index)) {
+        node->function = &im->functions[index];
+    }
+    return FER_OK;
 }
 
 /* ---- inlining ---- */
@@ -102,7 +106,7 @@ bind_inputs(feri_scope *scope, const feri_function *function, const feri_draft *
     }
     for (uint64_t i = 0; i < inputs->count; i++) {
         fer_value_id value = i < call->node.input_count ? call->node.inputs[i] : FER_NO_VALUE;
-        FER_TRY(feri_scope_bind(scope, inputs->list[i], value));
+        FER_TRY(feri_scope_bind(scope, &inputs->list[i], value));
     }
     for (uint32_t o = 0; o < call->node.output_count; o++) {
         feri_span name = function->outputs.list[o];
@@ -115,9 +119,9 @@ bind_inputs(feri_scope *scope, const feri_function *function, const feri_draft *
 /* An output that is not made by a node of its own (an input, a constant, another output): copied.
  */
 static fer_status
-copy_output(feri_scope *scope, const feri_frame *frame, fer_value_id from, fer_value_id to) {
-    const feri_gnode node = {.name = frame->source_name,
-                             .source = frame->source,
+copy_output(feri_scope *scope, const feri_draft *call, fer_value_id from, fer_value_id to) {
+    const feri_gnode node = {.name = call->node.name,
+                             .source = call->node.source,
                              .inputs = &from,
                              .input_count = 1,
                              .formal_count = 1,
@@ -127,8 +131,7 @@ copy_output(feri_scope *scope, const feri_frame *frame, fer_value_id from, fer_v
 }
 
 static fer_status
-deliver_outputs(feri_scope *scope, const feri_frame *frame, const feri_draft *call) {
-    const feri_function *function = frame->function;
+deliver_outputs(feri_scope *scope, const feri_function *function, const feri_draft *call) {
     for (uint32_t o = 0; o < call->node.output_count; o++) {
         feri_span name = function->outputs.list[o];
         fer_value_id value = FER_NO_VALUE;
@@ -143,16 +146,17 @@ deliver_outputs(feri_scope *scope, const feri_frame *frame, const feri_draft *ca
                              FERI_SPAN_SHOWN(function->base.name));
         }
         if (value != call->node.outputs[o]) {
-            FER_TRY(copy_output(scope, frame, value, call->node.outputs[o]));
+            FER_TRY(copy_output(scope, call, value, call->node.outputs[o]));
         }
     }
     return FER_OK;
 }
 
-static fer_status fill_call(feri_scope *scope, const feri_frame *frame, const feri_draft *call) {
-    FER_TRY(bind_inputs(scope, frame->function, call));
-    FER_TRY(feri_import_nodes(scope, frame->function->nodes));
-    return deliver_outputs(scope, frame, call);
+static fer_status
+fill_call(feri_scope *scope, const feri_function *function, const feri_draft *call) {
+    FER_TRY(bind_inputs(scope, function, call));
+    FER_TRY(feri_import_nodes(scope, &function->nodes));
+    return deliver_outputs(scope, function, call);
 }
 
 static fer_status check_call(feri_importer *im, feri_function *function, const feri_draft *call) {
@@ -171,21 +175,16 @@ static fer_status check_call(feri_importer *im, feri_function *function, const f
     if (function->opsets.list != NULL) {
         return FER_OK;
     }
-    return feri_import_opsets(im, function->opset_imports, &function->opsets);
+    return feri_import_opsets(im, &function->opset_imports, &function->opsets);
 }
 
-fer_status feri_inline_function(feri_scope *scope,
-                                feri_function *function,
-                                const feri_node_view *node,
-                                const feri_draft *call) {
+fer_status
+feri_inline_function(feri_scope *scope, const feri_node_view *node, const feri_draft *call) {
     feri_importer *im = scope->im;
+    feri_function *function = node->function;
     FER_TRY(check_call(im, function, call));
     FER_TRY(feri_importer_enter(im, "a function call is"));
-    feri_frame frame = {.function = function,
-                        .caller = scope,
-                        .call = node,
-                        .source_name = call->node.name,
-                        .source = call->node.source};
+    feri_frame frame = {.function = function, .caller = scope, .call = node, .draft = call};
     feri_scope inside;
     feri_name_map results;
     feri_scope_init(&inside, im, /*outer=*/NULL, scope->graph);
@@ -194,7 +193,7 @@ fer_status feri_inline_function(feri_scope *scope,
     inside.frame = &frame;
     inside.results = &results;
     function->is_active = 1;
-    fer_status status = fill_call(&inside, &frame, call);
+    fer_status status = fill_call(&inside, function, call);
     function->is_active = 0;
     feri_name_map_finish(&results);
     feri_scope_finish(&inside);

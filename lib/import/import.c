@@ -15,16 +15,20 @@
 
 /* ---- opsets ---- */
 
+void feri_domain_short(feri_span *domain) {
+    if (feri_span_is(domain, "ai.onnx")) {
+        domain->length = 0;
+    }
+}
+
 static fer_status check_opset(feri_opset *opset) {
     static const char others[] = "\5ai.onnx.ml\0\1ai.onnx.preview\0\1ai.onnx.preview.training\0"
                                  "\1com.microsoft\0\1ferrule\0";
     feri_span *domain = &opset->base.name;
-    if (feri_span_is(*domain, "ai.onnx")) {
-        domain->length = 0;
-    }
+    feri_domain_short(domain);
     int64_t newest = domain->length == 0 ? FERI_ONNX_OPSET : INT64_MAX;
     for (const char *known = others; *known != '\0'; known += strlen(known) + 1) {
-        if (feri_span_is(*domain, known + 1)) {
+        if (feri_span_is(domain, known + 1)) {
             newest = *known;
         }
     }
@@ -45,17 +49,18 @@ static fer_status check_opset(feri_opset *opset) {
     return FER_OK;
 }
 
-fer_status feri_import_opsets(feri_importer *im, feri_spans messages, feri_opsets *out_opsets) {
+fer_status
+feri_import_opsets(feri_importer *im, const feri_spans *messages, feri_opsets *out_opsets) {
     static const uint8_t table[] = FERI_TABLE(feri_opset,
                                               FERI_ROW(feri_opset, 1, FERI_SPAN, base.name),
                                               FERI_ROW(feri_opset, 2, FERI_INT, version));
-    out_opsets->list = FERI_BUMP_ARRAY(im->scratch, feri_opset, messages.count);
+    out_opsets->list = FERI_BUMP_ARRAY(im->scratch, feri_opset, messages->count);
     if (out_opsets->list == NULL) {
         return feri_error_status();
     }
-    for (uint32_t o = 0; o < messages.count; o++) {
+    for (uint32_t o = 0; o < messages->count; o++) {
         feri_opset *opset = &out_opsets->list[o];
-        FER_TRY(feri_message_read(im->scratch, "opset_import", messages.list[o], table, opset));
+        FER_TRY(feri_message_read(im->scratch, "opset_import", &messages->list[o], table, opset));
         FER_TRY(check_opset(opset));
         out_opsets->count++;
     }
@@ -72,7 +77,7 @@ typedef struct model_view {
     feri_spans functions;
 } model_view;
 
-static fer_status read_model(feri_importer *im, feri_span message, model_view *view) {
+static fer_status read_model(feri_importer *im, const feri_span *message, model_view *view) {
     static const uint8_t table[] = FERI_TABLE(model_view,
                                               FERI_ROW(model_view, 1, FERI_INT, ir_version),
                                               FERI_ROW(model_view, 7, FERI_SPAN, graph),
@@ -92,7 +97,7 @@ static fer_status read_model(feri_importer *im, feri_span message, model_view *v
     return FER_OK;
 }
 
-static fer_status import_main_graph(feri_importer *im, feri_span message) {
+static fer_status import_main_graph(feri_importer *im, const feri_span *message) {
     feri_scope scope;
     feri_scope_init(&scope, im, /*outer=*/NULL, im->root);
     scope.opsets = &im->opsets;
@@ -101,12 +106,12 @@ static fer_status import_main_graph(feri_importer *im, feri_span message) {
     return status;
 }
 
-static fer_status import_model(feri_importer *im, feri_span message) {
+static fer_status import_model(feri_importer *im, const feri_span *message) {
     model_view view;
     FER_TRY(read_model(im, message, &view));
-    FER_TRY(feri_import_opsets(im, view.opsets, &im->opsets));
-    FER_TRY(feri_import_functions(im, view.functions));
-    FER_TRY(import_main_graph(im, view.graph));
+    FER_TRY(feri_import_opsets(im, &view.opsets, &im->opsets));
+    FER_TRY(feri_import_functions(im, &view.functions));
+    FER_TRY(import_main_graph(im, &view.graph));
     FER_TRY(feri_graph_verify(im->root));
     if (im->is_unordered) {
         FER_TRY(feri_graph_infer_known(im->root));
@@ -142,7 +147,8 @@ static fer_status import_source(feri_source *source, fer_graph **out_graph) {
     fer_status status = hold_file(source, im.root);
     if (status == FER_OK) {
         feri_fpmode mode = feri_fpmode_enter(); /* inference computes small values */
-        status = import_model(&im, (feri_span){source->model->host, source->model->bytes});
+        feri_span model = {source->model->host, source->model->bytes};
+        status = import_model(&im, &model);
         feri_fpmode_leave(mode);
     }
     for (uint32_t t = 0; t < im.tensor_count; t++) {

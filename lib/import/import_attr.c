@@ -60,7 +60,7 @@ static const uint8_t attr_table[] = FERI_TABLE(attr_proto,
                                                FERI_ROW(attr_proto, 21, FERI_SPAN, reference));
 enum { KIND_MASK = (2 << KIND_TYPES) - 2, NUMBER_OF_FLOATS = 7, NUMBER_OF_INTS = 8 };
 
-static fer_status read_proto(feri_importer *im, feri_span message, attr_proto *proto) {
+static fer_status read_proto(feri_importer *im, const feri_span *message, attr_proto *proto) {
     FER_TRY(feri_message_read(im->scratch, "attribute", message, attr_table, proto));
     uint64_t held = proto->base.seen & KIND_MASK;
     int implied = held != 0 ? __builtin_ctzll(held) : 0;
@@ -81,10 +81,10 @@ static fer_status read_proto(feri_importer *im, feri_span message, attr_proto *p
 
 /* The attribute called name; the name of *proto is empty where there is none. */
 static fer_status
-find_attr(feri_importer *im, feri_spans attrs, feri_span name, attr_proto *proto) {
-    for (uint64_t a = 0; a < attrs.count; a++) {
-        FER_TRY(read_proto(im, attrs.list[a], proto));
-        if (feri_span_equal(proto->base.name, name)) {
+find_attr(feri_importer *im, const feri_spans *attrs, const feri_span *name, attr_proto *proto) {
+    for (uint64_t a = 0; a < attrs->count; a++) {
+        FER_TRY(read_proto(im, &attrs->list[a], proto));
+        if (feri_span_equal(&proto->base.name, name)) {
             return FER_OK;
         }
     }
@@ -94,7 +94,8 @@ find_attr(feri_importer *im, feri_spans attrs, feri_span name, attr_proto *proto
 
 /* Reads an attribute and follows references from call to call, up to a proto with contents: its
  * name is empty where a call leaves the attribute out. */
-static fer_status read_resolved(const feri_scope *scope, feri_span message, attr_proto *proto) {
+static fer_status
+read_resolved(const feri_scope *scope, const feri_span *message, attr_proto *proto) {
     feri_importer *im = scope->im;
     FER_TRY(read_proto(im, message, proto));
     feri_span name = proto->base.name;
@@ -107,9 +108,9 @@ static fer_status read_resolved(const feri_scope *scope, feri_span message, attr
                              FERI_SPAN_SHOWN(name),
                              FERI_SPAN_SHOWN(wanted));
         }
-        FER_TRY(find_attr(im, frame->call->attrs, wanted, proto));
+        FER_TRY(find_attr(im, &frame->call->attrs, &wanted, proto));
         if (proto->base.name.length == 0) {
-            FER_TRY(find_attr(im, frame->function->defaults, wanted, proto));
+            FER_TRY(find_attr(im, &frame->function->defaults, &wanted, proto));
             proto->reference.length = 0; /* a default is itself */
         }
         if (proto->base.name.length == 0) {
@@ -128,9 +129,9 @@ static fer_status read_resolved(const feri_scope *scope, feri_span message, attr
 
 /* ---- contents ---- */
 
-static fer_status read_string(feri_importer *im, feri_span bytes, fer_string *out_string) {
+static fer_status read_string(feri_importer *im, const feri_span *bytes, fer_string *out_string) {
     out_string->data = feri_importer_text(im, bytes);
-    out_string->length = bytes.length;
+    out_string->length = bytes->length;
     return out_string->data != NULL ? FER_OK : feri_error_status();
 }
 
@@ -152,7 +153,7 @@ static fer_status read_list(feri_importer *im, const attr_proto *proto, fer_attr
     if (proto->kind == KIND_STRINGS) {
         attr->type = FER_ATTR_STRINGS;
         for (uint32_t s = 0; s < count; s++) {
-            FER_TRY(read_string(im, proto->strings.list[s], (fer_string *)list + s));
+            FER_TRY(read_string(im, &proto->strings.list[s], (fer_string *)list + s));
         }
     } else if (proto->kind == KIND_INTS) {
         attr->type = FER_ATTR_INTS;
@@ -177,12 +178,8 @@ fer_status feri_importer_keep(feri_importer *im, fer_tensor *tensor) {
 
 static fer_status make_tensor(feri_importer *im, const attr_proto *proto, fer_tensor **out_tensor) {
     feri_span name;
-    feri_tensor_proto tensor;
-    if (proto->kind == KIND_SPARSE) {
-        return feri_import_sparse(im->source, proto->bytes, &name, out_tensor);
-    }
-    FER_TRY(feri_tensor_proto_read(im->source, proto->bytes, &tensor));
-    return feri_import_tensor(im->source, &tensor, out_tensor);
+    return feri_import_tensor(
+        im->source, &proto->bytes, proto->kind == KIND_SPARSE, &name, out_tensor);
 }
 
 /* As the op table keeps types: kind, then element dtype. */
@@ -192,7 +189,7 @@ static fer_status read_type(feri_importer *im, const attr_proto *proto, fer_attr
     if (ints == NULL) {
         return feri_error_status();
     }
-    FER_TRY(feri_import_type(im, proto->bytes, /*with_symbols=*/0, &fact));
+    FER_TRY(feri_import_type(im, &proto->bytes, /*with_symbols=*/0, &fact));
     ints[0] = fact.kind;
     ints[1] = fact.dtype;
     attr->type = FER_ATTR_INTS;
@@ -204,7 +201,7 @@ static fer_status read_type(feri_importer *im, const attr_proto *proto, fer_attr
 /* ---- bodies ---- */
 
 static fer_status
-fill_body(feri_scope *around, feri_draft *draft, fer_graph *body, feri_span text) {
+fill_body(feri_scope *around, feri_draft *draft, fer_graph *body, const feri_span *text) {
     feri_scope scope;
     feri_importer *im = around->im;
     FER_TRY(feri_importer_enter(im, "a subgraph is"));
@@ -228,7 +225,7 @@ read_body(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_att
     draft->node.bodies[draft->node.body_count] = body;
     attr->type = FER_ATTR_GRAPH;
     attr->value.graph = draft->node.body_count++;
-    return fill_body(scope, draft, body, proto->bytes);
+    return fill_body(scope, draft, body, &proto->bytes);
 }
 
 /* ---- the whole ---- */
@@ -238,7 +235,7 @@ read_attr(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_att
     feri_importer *im = scope->im;
     memset(attr, 0, sizeof(*attr));
     attr->count = 1;
-    attr->name = feri_importer_text(im, proto->base.name);
+    attr->name = feri_importer_text(im, &proto->base.name);
     if (attr->name == NULL) {
         return feri_error_status();
     }
@@ -253,7 +250,7 @@ read_attr(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_att
         return FER_OK;
     case KIND_STRING:
         attr->type = FER_ATTR_STRING;
-        return read_string(im, proto->bytes, &attr->value.s);
+        return read_string(im, &proto->bytes, &attr->value.s);
     case KIND_TENSOR:
     case KIND_SPARSE:
         attr->type = FER_ATTR_TENSOR;
@@ -275,7 +272,7 @@ read_attr(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_att
     }
 }
 
-fer_status feri_import_attr(feri_scope *scope, feri_draft *draft, feri_span message) {
+fer_status feri_import_attr(feri_scope *scope, feri_draft *draft, const feri_span *message) {
     attr_proto proto;
     fer_attr attr;
     FER_TRY(read_resolved(scope, message, &proto));
@@ -288,8 +285,8 @@ fer_status feri_import_attr(feri_scope *scope, feri_draft *draft, feri_span mess
 
 /* ---- Constant ---- */
 
-static int is_value(feri_span name) {
-    return (name.length >= 5 && memcmp(name.data, "value", 5) == 0) ||
+static int is_value(const feri_span *name) {
+    return (name->length >= 5 && memcmp(name->data, "value", 5) == 0) ||
            feri_span_is(name, "sparse_value");
 }
 
@@ -298,8 +295,8 @@ feri_import_constant(feri_scope *scope, const feri_node_view *node, fer_tensor *
     for (uint64_t a = 0; a < node->attrs.count; a++) {
         attr_proto proto;
         fer_attr attr;
-        FER_TRY(read_resolved(scope, node->attrs.list[a], &proto));
-        if (!is_value(proto.base.name)) {
+        FER_TRY(read_resolved(scope, &node->attrs.list[a], &proto));
+        if (!is_value(&proto.base.name)) {
             continue;
         }
         if (proto.kind == KIND_TENSOR || proto.kind == KIND_SPARSE) {

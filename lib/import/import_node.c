@@ -101,56 +101,50 @@ fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *d
 
 /* ---- reading ---- */
 
-static fer_status read_view(feri_importer *im, feri_span message, feri_node_view *view) {
-    static const uint8_t table[] = FERI_TABLE(feri_node_view,
-                                              FERI_ROW(feri_node_view, 1, FERI_SPANS, inputs),
-                                              FERI_ROW(feri_node_view, 2, FERI_SPANS, outputs),
-                                              FERI_ROW(feri_node_view, 3, FERI_SPAN, base.name),
-                                              FERI_ROW(feri_node_view, 4, FERI_SPAN, op),
-                                              FERI_ROW(feri_node_view, 5, FERI_SPANS, attrs),
-                                              FERI_ROW(feri_node_view, 7, FERI_SPAN, domain),
-                                              FERI_ROW(feri_node_view, 8, FERI_SPAN, overload));
+static fer_status read_view(feri_importer *im, const feri_span *message, feri_node_view *view) {
+    static const uint8_t table[] =
+        FERI_TABLE(feri_node_view,
+                   FERI_ROW(feri_node_view, 1, FERI_SPANS, inputs),
+                   FERI_ROW(feri_node_view, 2, FERI_SPANS, outputs),
+                   FERI_ROW(feri_node_view, 3, FERI_SPAN, base.name),
+                   FERI_ROW(feri_node_view, 4, FERI_SPAN, callee.op),
+                   FERI_ROW(feri_node_view, 5, FERI_SPANS, attrs),
+                   FERI_ROW(feri_node_view, 7, FERI_SPAN, callee.domain),
+                   FERI_ROW(feri_node_view, 8, FERI_SPAN, callee.overload));
     FER_TRY(feri_message_read(im->scratch, "node", message, table, view));
-    if (feri_span_is(view->domain, "ai.onnx")) {
-        view->domain.length = 0;
-    }
-    if (view->op.length == 0 || view->attrs.count > MOST_ATTRS) {
+    if (view->callee.op.length == 0 || view->attrs.count > MOST_ATTRS) {
         return feri_fail(FER_INVALID_MODEL,
                          "node '%.*s' has no op or more than %d attributes",
                          FERI_SPAN_SHOWN(view->base.name),
                          MOST_ATTRS);
     }
-    return FER_OK;
+    feri_domain_short(&view->callee.domain);
+    return feri_find_function(im, view);
 }
 
-static int is_constant(feri_importer *im, const feri_node_view *view) {
-    return view->domain.length == 0 && feri_span_is(view->op, "Constant") &&
-           feri_find_function(im, view) == NULL;
+static int is_constant(const feri_node_view *view) {
+    return view->callee.domain.length == 0 && feri_span_is(&view->callee.op, "Constant") &&
+           view->function == NULL;
 }
 
 /* ---- first walk: outputs ---- */
 
-static fer_status declare_output(feri_scope *scope, feri_span name) {
+static fer_status declare_output(feri_scope *scope, const feri_span *name) {
     fer_value_id value = FER_NO_VALUE;
-    const char *key = (const char *)name.data;
-    if (scope->results == NULL || !feri_name_map_get(scope->results, key, name.length, &value) ||
+    const char *key = (const char *)name->data;
+    if (scope->results == NULL || !feri_name_map_get(scope->results, key, name->length, &value) ||
         value == FER_NO_VALUE) {
-        const char *text = feri_scope_value_name(scope, name);
-        if (text == NULL) {
-            return feri_error_status();
-        }
-        FER_TRY(feri_graph_new_value(scope->graph, text, FERI_ORIGIN_NODE, &value));
+        FER_TRY(feri_graph_new_value(scope->graph, /*name=*/NULL, FERI_ORIGIN_NODE, &value));
     }
     return feri_scope_bind(scope, name, value);
 }
 
 static fer_status declare(feri_scope *scope, const feri_node_view *view) {
-    int constant = is_constant(scope->im, view);
-    FER_TRY(scope->im->status);
+    int constant = is_constant(view);
     for (uint64_t o = 0; o < view->outputs.count; o++) {
-        feri_span name = view->outputs.list[o];
+        const feri_span *name = &view->outputs.list[o];
         fer_tensor *tensor = NULL;
-        if (name.length == 0) {
+        if (name->length == 0) {
             continue;
         }
         if (constant) {
@@ -167,45 +161,42 @@ static fer_status declare(feri_scope *scope, const feri_node_view *view) {
 
 static fer_status draft_names(feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
     feri_importer *im = scope->im;
-    draft->op = feri_importer_text(im, view->op);
-    draft->domain = feri_importer_text(im, view->domain);
+    draft->op = feri_importer_text(im, &view->callee.op);
+    draft->domain = feri_importer_text(im, &view->callee.domain);
     if (draft->op == NULL || draft->domain == NULL) {
         return feri_error_status();
     }
     if (scope->frame != NULL) {
-        draft->node.name = scope->frame->source_name;
-        draft->node.source = scope->frame->source;
+        draft->node.name = scope->frame->draft->node.name;
+        draft->node.source = scope->frame->draft->node.source;
         return FER_OK;
     }
     draft->node.source = im->root->source_count++;
     draft->node.name = view->base.name.length > 0
-                           ? feri_importer_text(im, view->base.name)
+                           ? feri_importer_text(im, &view->base.name)
                            : feri_bump_printf(im->scratch, "%s_%u", draft->op, draft->node.source);
     return draft->node.name != NULL ? FER_OK : feri_error_status();
 }
 
-static fer_status draft_input(feri_scope *scope, feri_draft *draft, feri_span name) {
-    fer_value_id value = FER_NO_VALUE;
-    int found = feri_scope_resolve(scope, name, &value);
-    if (found < 0) {
-        return feri_error_status();
-    }
-    if (found == 0) {
+static fer_status draft_input(feri_scope *scope, feri_draft *draft, const feri_span *name) {
+    fer_value_id value = feri_scope_resolve(scope, name);
+    FER_TRY(scope->im->status);
+    if (value == FERI_NAME_UNKNOWN) {
         return feri_fail(FER_INVALID_MODEL,
                          "node '%s' (%s): input %u, '%.*s', is made by no node, input or "
                          "initializer",
                          draft->node.name,
                          draft->op,
                          draft->node.input_count,
-                         FERI_SPAN_SHOWN(name));
+                         FERI_SPAN_SHOWN(*name));
     }
     return feri_draft_add_input(scope->im, draft, value);
 }
 
-static fer_status draft_output(feri_scope *scope, feri_draft *draft, feri_span name) {
+static fer_status draft_output(feri_scope *scope, feri_draft *draft, const feri_span *name) {
     fer_value_id value = FER_NO_VALUE;
-    if (name.length > 0) {
-        (void)feri_name_map_get(&scope->names, (const char *)name.data, name.length, &value);
+    if (name->length > 0) {
+        (void)feri_name_map_get(&scope->names, (const char *)name->data, name->length, &value);
     }
     return feri_draft_add_output(scope->im, draft, value);
 }
@@ -226,10 +217,10 @@ static fer_status settle_inputs(feri_scope *scope, feri_draft *draft) {
 
 static fer_status draft_operands(feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
     for (uint64_t i = 0; i < view->inputs.count; i++) {
-        FER_TRY(draft_input(scope, draft, view->inputs.list[i]));
+        FER_TRY(draft_input(scope, draft, &view->inputs.list[i]));
     }
     for (uint64_t o = 0; o < view->outputs.count; o++) {
-        FER_TRY(draft_output(scope, draft, view->outputs.list[o]));
+        FER_TRY(draft_output(scope, draft, &view->outputs.list[o]));
     }
     return settle_inputs(scope, draft);
 }
@@ -237,8 +228,9 @@ static fer_status draft_operands(feri_scope *scope, const feri_node_view *view, 
 static fer_status
 find_version(const feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
     for (uint32_t i = 0; i < scope->opsets->count; i++) {
-        if (feri_span_equal(scope->opsets->list[i].base.name, view->domain)) {
-            draft->version = scope->opsets->list[i].version;
+        const feri_opset *opset = &scope->opsets->list[i];
+        if (feri_span_equal(&opset->base.name, &view->callee.domain)) {
+            draft->version = opset->version;
             return FER_OK;
         }
     }
@@ -255,13 +247,11 @@ find_version(const feri_scope *scope, const feri_node_view *view, feri_draft *dr
 
 static fer_status make_node(feri_scope *scope, const feri_node_view *view, feri_draft *draft) {
     FER_TRY(draft_operands(scope, view, draft));
-    feri_function *function = feri_find_function(scope->im, view);
-    if (function != NULL) {
-        return feri_inline_function(scope, function, view, draft);
+    if (view->function != NULL) {
+        return feri_inline_function(scope, view, draft);
     }
-    FER_TRY(scope->im->status);
     for (uint64_t a = 0; a < view->attrs.count; a++) {
-        FER_TRY(feri_import_attr(scope, draft, view->attrs.list[a]));
+        FER_TRY(feri_import_attr(scope, draft, &view->attrs.list[a]));
     }
     FER_TRY(find_version(scope, view, draft));
     return feri_upgrade_and_append(scope->im, scope->graph, draft);
@@ -271,7 +261,7 @@ static fer_status import_node(feri_scope *scope, const feri_node_view *view) {
     feri_draft draft;
     memset(&draft, 0, sizeof(draft));
     FER_TRY(draft_names(scope, view, &draft));
-    if (is_constant(scope->im, view)) {
+    if (is_constant(view)) {
         return FER_OK;
     }
     fer_status status = make_node(scope, view, &draft);
@@ -282,16 +272,16 @@ static fer_status import_node(feri_scope *scope, const feri_node_view *view) {
     return status;
 }
 
-fer_status feri_import_nodes(feri_scope *scope, feri_spans nodes) {
-    feri_node_view *views = FERI_BUMP_ARRAY(scope->im->scratch, feri_node_view, nodes.count);
+fer_status feri_import_nodes(feri_scope *scope, const feri_spans *nodes) {
+    feri_node_view *views = FERI_BUMP_ARRAY(scope->im->scratch, feri_node_view, nodes->count);
     if (views == NULL) {
         return feri_error_status();
     }
-    for (uint64_t n = 0; n < nodes.count; n++) {
-        FER_TRY(read_view(scope->im, nodes.list[n], &views[n]));
+    for (uint64_t n = 0; n < nodes->count; n++) {
+        FER_TRY(read_view(scope->im, &nodes->list[n], &views[n]));
         FER_TRY(declare(scope, &views[n]));
     }
-    for (uint64_t n = 0; n < nodes.count; n++) {
+    for (uint64_t n = 0; n < nodes->count; n++) {
         FER_TRY(import_node(scope, &views[n]));
     }
     return FER_OK;

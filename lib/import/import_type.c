@@ -32,7 +32,7 @@ typedef struct type_view {
 } type_view;
 
 /* Numbers below 0 are unknown; an unknown dim of the main graph is a symbol of its own. */
-static fer_status read_dim(feri_importer *im, feri_span message, feri_sym *out_dim) {
+static fer_status read_dim(feri_importer *im, const feri_span *message, feri_sym *out_dim) {
     static const uint8_t table[] = FERI_TABLE(dim_view,
                                               FERI_ROW(dim_view, 1, FERI_INT, value),
                                               FERI_ROW(dim_view, 2, FERI_SPAN, base.name));
@@ -44,7 +44,7 @@ static fer_status read_dim(feri_importer *im, feri_span message, feri_sym *out_d
     }
     const char *name = NULL;
     if (dim.base.name.length > 0) {
-        name = feri_importer_text(im, dim.base.name);
+        name = feri_importer_text(im, &dim.base.name);
         if (name == NULL) {
             return feri_error_status();
         }
@@ -53,7 +53,7 @@ static fer_status read_dim(feri_importer *im, feri_span message, feri_sym *out_d
     return feri_terms_status(im->root->terms);
 }
 
-static fer_status read_shape(feri_importer *im, feri_span message, feri_fact *fact) {
+static fer_status read_shape(feri_importer *im, const feri_span *message, feri_fact *fact) {
     static const uint8_t table[] =
         FERI_TABLE(shape_view, FERI_ROW(shape_view, 1, FERI_SPANS, dims));
     shape_view shape;
@@ -63,13 +63,13 @@ static fer_status read_shape(feri_importer *im, feri_span message, feri_fact *fa
         return feri_fail(FER_LIMIT, "a shape has a rank above %d", FER_MAX_RANK);
     }
     for (uint32_t d = 0; d < shape.dims.count; d++) {
-        FER_TRY(read_dim(im, shape.dims.list[d], &dims[d]));
+        FER_TRY(read_dim(im, &shape.dims.list[d], &dims[d]));
     }
     return feri_fact_set_dims(fact, &im->root->bump, (int32_t)shape.dims.count, dims);
 }
 
 static fer_status
-read_tensor_type(feri_importer *im, feri_span message, int with_symbols, feri_fact *fact) {
+read_tensor_type(feri_importer *im, const feri_span *message, int with_symbols, feri_fact *fact) {
     static const uint8_t table[] = FERI_TABLE(tensor_view,
                                               FERI_ROW(tensor_view, 1, FERI_INT, dtype),
                                               FERI_ROW(tensor_view, 2, FERI_SPAN, shape));
@@ -81,11 +81,13 @@ read_tensor_type(feri_importer *im, feri_span message, int with_symbols, feri_fa
                          "a tensor type has an element type that does not exist (%d)",
                          fact->dtype);
     }
-    return with_symbols && tensor.shape.data != NULL ? read_shape(im, tensor.shape, fact) : FER_OK;
+    return with_symbols && tensor.shape.data != NULL ? read_shape(im, &tensor.shape, fact) : FER_OK;
 }
 
-fer_status
-feri_import_type(feri_importer *im, feri_span message, int with_symbols, feri_fact *out_fact) {
+fer_status feri_import_type(feri_importer *im,
+                            const feri_span *message,
+                            int with_symbols,
+                            feri_fact *out_fact) {
     /* tensor, sequence, map, opaque, sparse tensor, optional */
     static const uint8_t table[] = FERI_TABLE(type_view,
                                               FERI_ROW(type_view, 1, FERI_SPAN, body),
@@ -98,10 +100,10 @@ feri_import_type(feri_importer *im, feri_span message, int with_symbols, feri_fa
         FER_KIND_TENSOR, FER_KIND_SEQUENCE, FER_KIND_OPTIONAL, FER_KIND_MAP};
     static const uint8_t element[] = FERI_TABLE(type_view, FERI_ROW(type_view, 1, FERI_SPAN, body));
     static const uint8_t mapped[] = FERI_TABLE(type_view, FERI_ROW(type_view, 2, FERI_SPAN, body));
+    type_view type;
     memset(out_fact, 0, sizeof(*out_fact));
     out_fact->rank = -1;
     for (uint32_t depth = 0;; depth++) {
-        type_view type;
         FER_TRY(feri_check_nesting(im->env, depth, "a type is"));
         FER_TRY(feri_message_read(im->scratch, "type", message, table, &type));
         if (type.base.seen == 0) {
@@ -118,16 +120,16 @@ feri_import_type(feri_importer *im, feri_span message, int with_symbols, feri_fa
             kind == FER_KIND_SEQUENCE && out_fact->kind == FER_KIND_OPTIONAL;
         out_fact->kind = out_fact->kind != 0 ? out_fact->kind : kind;
         if (kind == FER_KIND_TENSOR) {
-            return read_tensor_type(im, type.body, with_symbols && depth == 0, out_fact);
+            return read_tensor_type(im, &type.body, with_symbols && depth == 0, out_fact);
         }
         FER_TRY(feri_message_read(
-            im->scratch, "type", type.body, kind == FER_KIND_MAP ? mapped : element, &type));
-        message = type.body;
+            im->scratch, "type", &type.body, kind == FER_KIND_MAP ? mapped : element, &type));
+        message = &type.body;
     }
 }
 
 fer_status feri_import_value_info(feri_importer *im,
-                                  feri_span message,
+                                  const feri_span *message,
                                   int with_symbols,
                                   feri_span *out_name,
                                   feri_fact *out_fact) {
@@ -137,7 +139,7 @@ fer_status feri_import_value_info(feri_importer *im,
     type_view value;
     FER_TRY(feri_message_read(im->scratch, "value", message, table, &value));
     *out_name = value.base.name;
-    fer_status status = feri_import_type(im, value.body, with_symbols, out_fact);
+    fer_status status = feri_import_type(im, &value.body, with_symbols, out_fact);
     if (status != FER_OK) {
         feri_error_prefix("value '%.*s'", FERI_SPAN_SHOWN(*out_name));
     }

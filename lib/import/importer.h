@@ -27,15 +27,21 @@ typedef struct feri_opsets {
     uint32_t count;
 } feri_opsets;
 
+/* What a node calls and a function is: an op of a domain. */
+typedef struct feri_callee {
+    feri_span domain;
+    feri_span op;
+    feri_span overload;
+} feri_callee;
+
 /* NodeProto. */
 typedef struct feri_node_view {
     feri_message base;
     feri_spans inputs;
     feri_spans outputs;
     feri_spans attrs; /* AttributeProto */
-    feri_span op;
-    feri_span domain;
-    feri_span overload;
+    feri_callee callee;
+    struct feri_function *function; /* the model-local one that it calls, NULL: none */
 } feri_node_view;
 
 /* FunctionProto. */
@@ -46,8 +52,7 @@ typedef struct feri_function {
     feri_spans nodes;
     feri_spans opset_imports;
     feri_spans defaults; /* AttributeProto */
-    feri_span domain;
-    feri_span overload;
+    feri_callee callee;  /* its op is the function's name */
     feri_opsets opsets;
     uint64_t is_active; /* being inlined: meeting it again is recursion */
 } feri_function;
@@ -58,7 +63,7 @@ typedef struct feri_importer {
     fer_graph *root;
     feri_bump *scratch; /* the source's */
     int64_t ir_version;
-    fer_status status;  /* of what answers without one: no memory for a function's key */
+    fer_status status;  /* of feri_scope_resolve, which answers without one */
     feri_opsets opsets; /* the model's */
     feri_function *functions;
     uint32_t function_count;
@@ -78,8 +83,7 @@ typedef struct feri_frame {
     feri_function *function;
     feri_scope *caller;         /* attributes of the call are read there */
     const feri_node_view *call; /* the node that calls */
-    const char *source_name;    /* what nodes made from the call are called */
-    uint32_t source;
+    const feri_draft *draft;    /* of it: nodes made from the call have its name and number */
 } feri_frame;
 
 struct feri_scope {
@@ -110,18 +114,18 @@ struct feri_draft {
 
 void feri_scope_init(feri_scope *scope, feri_importer *im, feri_scope *outer, fer_graph *graph);
 void feri_scope_finish(feri_scope *scope);
-/* The value a name stands for, captured from around if need be: 1, 0 when nobody knows it, -1 when
- * it failed. "" is FER_NO_VALUE. */
-int feri_scope_resolve(feri_scope *scope, feri_span name, fer_value_id *out_value);
-fer_status feri_scope_bind(feri_scope *scope, feri_span name, fer_value_id value);
-/* What a new value of the scope is called in its graph: "" inside functions. */
-const char *feri_scope_value_name(feri_scope *scope, feri_span name);
+/* The value a name stands for, captured from around if need be. "" is FER_NO_VALUE. The importer's
+ * status tells whether it failed. */
+enum { FERI_NAME_UNKNOWN = INT32_MAX }; /* beyond all values: nobody knows the name */
+fer_value_id feri_scope_resolve(feri_scope *scope, const feri_span *name);
+/* value, which is new unless this is inside a function, gets the name; inside it stays without. */
+fer_status feri_scope_bind(feri_scope *scope, const feri_span *name, fer_value_id value);
 /* A constant called name. tensor's reference is taken over, also on failure. */
-fer_status feri_scope_constant(feri_scope *scope, feri_span name, fer_tensor *tensor);
+fer_status feri_scope_constant(feri_scope *scope, const feri_span *name, fer_tensor *tensor);
 /* A NUL-terminated copy; NULL when there is no memory. */
-const char *feri_importer_text(feri_importer *im, feri_span span);
+const char *feri_importer_text(feri_importer *im, const feri_span *span);
 /* Fills scope->graph from a GraphProto. */
-fer_status feri_import_graph(feri_scope *scope, feri_span message);
+fer_status feri_import_graph(feri_scope *scope, const feri_span *message);
 /* One deeper, LIMIT when too deep; feri_importer_leave undoes it. */
 fer_status feri_importer_enter(feri_importer *im, const char *what);
 void feri_importer_leave(feri_importer *im);
@@ -131,18 +135,20 @@ void feri_importer_leave(feri_importer *im);
 /* ValueInfoProto: name and type. with_symbols: dims become the root's symbols, else they are
  * forgotten. */
 fer_status feri_import_value_info(feri_importer *im,
-                                  feri_span message,
+                                  const feri_span *message,
                                   int with_symbols,
                                   feri_span *out_name,
                                   feri_fact *out_fact);
 /* TypeProto: kind and dtype (and dims). */
-fer_status
-feri_import_type(feri_importer *im, feri_span message, int with_symbols, feri_fact *out_fact);
+fer_status feri_import_type(feri_importer *im,
+                            const feri_span *message,
+                            int with_symbols,
+                            feri_fact *out_fact);
 
 /* ---- import_node.c ---- */
 
 /* The nodes of a graph or function: declares all outputs, then makes the nodes. */
-fer_status feri_import_nodes(feri_scope *scope, feri_spans nodes);
+fer_status feri_import_nodes(feri_scope *scope, const feri_spans *nodes);
 /* Appends a draft whose op is of the newest opset, and infers its outputs (in bodies: kind and
  * dtype). */
 fer_status feri_import_append(feri_importer *im, fer_graph *graph, feri_draft *draft);
@@ -153,7 +159,7 @@ fer_status feri_draft_add_attr(feri_importer *im, feri_draft *draft, const fer_a
 /* ---- import_attr.c ---- */
 
 /* Adds the attribute of an AttributeProto (none when it refers to one that is absent). */
-fer_status feri_import_attr(feri_scope *scope, feri_draft *draft, feri_span message);
+fer_status feri_import_attr(feri_scope *scope, feri_draft *draft, const feri_span *message);
 /* The tensor of a Constant. */
 fer_status
 feri_import_constant(feri_scope *scope, const feri_node_view *node, fer_tensor **out_tensor);
@@ -162,17 +168,19 @@ fer_status feri_importer_keep(feri_importer *im, fer_tensor *tensor);
 
 /* ---- function.c ---- */
 
-fer_status feri_import_functions(feri_importer *im, feri_spans messages);
-/* NULL when node calls no model-local function. */
-feri_function *feri_find_function(feri_importer *im, const feri_node_view *node);
-fer_status feri_inline_function(feri_scope *scope,
-                                feri_function *function,
-                                const feri_node_view *node,
-                                const feri_draft *call);
+fer_status feri_import_functions(feri_importer *im, const feri_spans *messages);
+/* Sets node's function. */
+fer_status feri_find_function(feri_importer *im, feri_node_view *node);
+/* node has one. */
+fer_status
+feri_inline_function(feri_scope *scope, const feri_node_view *node, const feri_draft *call);
 
 /* ---- import.c ---- */
 
-fer_status feri_import_opsets(feri_importer *im, feri_spans messages, feri_opsets *out_opsets);
+/* "ai.onnx" is "". */
+void feri_domain_short(feri_span *domain);
+fer_status
+feri_import_opsets(feri_importer *im, const feri_spans *messages, feri_opsets *out_opsets);
 
 /* ---- upgrade.c ---- */
 

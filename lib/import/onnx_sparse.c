@@ -66,7 +66,7 @@ static fer_status scatter(const fer_tensor *values, const fer_tensor *indices, f
 }
 
 fer_status feri_import_sparse(feri_source *source,
-                              feri_span message,
+                              const feri_span *message,
                               feri_span *out_name,
                               fer_tensor **out_tensor) {
     static const uint8_t table[] = FERI_TABLE(sparse_parts,
@@ -74,16 +74,13 @@ fer_status feri_import_sparse(feri_source *source,
                                               FERI_ROW(sparse_parts, 2, FERI_SPAN, indices),
                                               FERI_ROW(sparse_parts, 3, FERI_VARINTS, shape));
     sparse_parts parts;
-    feri_tensor_proto values_proto, indices_proto;
+    feri_span indices_name;
     fer_tensor *values = NULL, *indices = NULL, *dense = NULL;
     int64_t dims[FER_MAX_RANK];
     FER_TRY(feri_message_read(&source->scratch, "sparse tensor", message, table, &parts));
-    FER_TRY(feri_tensor_proto_read(source, parts.values, &values_proto));
-    FER_TRY(feri_tensor_proto_read(source, parts.indices, &indices_proto));
-    fer_status status = feri_import_tensor(source, &values_proto, &values);
-    if (status == FER_OK) {
-        status = feri_import_tensor(source, &indices_proto, &indices);
-    }
+    FER_TRY(feri_import_tensor(source, &parts.values, /*is_sparse=*/0, out_name, &values));
+    fer_status status =
+        feri_import_tensor(source, &parts.indices, /*is_sparse=*/0, &indices_name, &indices);
     feri_numbers_read(&parts.base, 3, FERI_VARINTS, 8, FER_MAX_RANK, dims);
     if (status == FER_OK) {
         status = fer_tensor_create((fer_context *)(void *)source->env,
@@ -92,9 +89,6 @@ fer_status feri_import_sparse(feri_source *source,
                                                                   : UINT32_MAX,
                                    dims,
                                    &dense);
-        status = status == FER_INVALID_ARGUMENT
-                     ? feri_fail(FER_INVALID_MODEL, "the dims of a sparse tensor are not valid")
-                     : status;
     }
     if (status == FER_OK) {
         status = scatter(values, indices, dense);
@@ -105,7 +99,6 @@ fer_status feri_import_sparse(feri_source *source,
         fer_tensor_release(dense);
         return status;
     }
-    *out_name = values_proto.base.name;
     *out_tensor = dense;
     return FER_OK;
 }

@@ -15,53 +15,48 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "ONNX stores contents 
 
 #define SHOWN(span) FERI_SPAN_SHOWN(span)
 
+/* The typed fields of TensorProto. */
+enum { DATA_FLOAT, DATA_INT32, DATA_INT64, DATA_DOUBLE, DATA_UINT64, DATA_COUNT };
+
 /* Field number and kind of each typed field. */
-static const uint8_t data_fields[FERI_DATA_COUNT][2] = {
-    [FERI_DATA_FLOAT] = {4,  FERI_FIXED32S},
-    [FERI_DATA_INT32] = {5,  FERI_VARINTS },
-    [FERI_DATA_INT64] = {7,  FERI_VARINTS },
-    [FERI_DATA_DOUBLE] = {10, FERI_FIXED64S},
-    [FERI_DATA_UINT64] = {11, FERI_VARINTS },
+static const uint8_t data_fields[DATA_COUNT][2] = {
+    [DATA_FLOAT] = {4,  FERI_FIXED32S},
+    [DATA_INT32] = {5,  FERI_VARINTS },
+    [DATA_INT64] = {7,  FERI_VARINTS },
+    [DATA_DOUBLE] = {10, FERI_FIXED64S},
+    [DATA_UINT64] = {11, FERI_VARINTS },
 };
 
 static int field_of_dtype(fer_dtype dtype) {
     switch (dtype) {
     case FER_F32:
     case FER_C64:
-        return FERI_DATA_FLOAT;
+        return DATA_FLOAT;
     case FER_F64:
     case FER_C128:
-        return FERI_DATA_DOUBLE;
+        return DATA_DOUBLE;
     case FER_I64:
-        return FERI_DATA_INT64;
+        return DATA_INT64;
     case FER_U32:
     case FER_U64:
-        return FERI_DATA_UINT64;
+        return DATA_UINT64;
     default:
-        return FERI_DATA_INT32;
+        return DATA_INT32;
     }
 }
 
-fer_status
-feri_tensor_proto_read(feri_source *source, feri_span message, feri_tensor_proto *out_proto) {
-#define DATA(kind, number, entries) FERI_ROW(feri_tensor_proto, number, entries, data[kind])
-    static const uint8_t table[] = FERI_TABLE(feri_tensor_proto,
-                                              FERI_ROW(feri_tensor_proto, 1, FERI_VARINTS, shape),
-                                              FERI_ROW(feri_tensor_proto, 2, FERI_INT, dtype),
-                                              FERI_ROW(feri_tensor_proto, 6, FERI_SPANS, strings),
-                                              FERI_ROW(feri_tensor_proto, 8, FERI_SPAN, base.name),
-                                              FERI_ROW(feri_tensor_proto, 9, FERI_SPAN, raw),
-                                              FERI_ROW(feri_tensor_proto, 13, FERI_SPANS, external),
-                                              FERI_ROW(feri_tensor_proto, 14, FERI_INT, location),
-                                              DATA(FERI_DATA_FLOAT, 4, FERI_FIXED32S),
-                                              DATA(FERI_DATA_INT32, 5, FERI_VARINTS),
-                                              DATA(FERI_DATA_INT64, 7, FERI_VARINTS),
-                                              DATA(FERI_DATA_DOUBLE, 10, FERI_FIXED64S),
-                                              DATA(FERI_DATA_UINT64, 11, FERI_VARINTS));
-    FER_TRY(feri_message_read(&source->scratch, "tensor", message, table, out_proto));
-    feri_numbers_read(&out_proto->base, 1, FERI_VARINTS, 8, FER_MAX_RANK, out_proto->dims);
-    return FER_OK;
-}
+/* A TensorProto read once: everything but the contents. */
+typedef struct tensor_proto {
+    feri_message base;
+    feri_numbers shape;
+    int64_t dtype;
+    feri_span raw;
+    feri_spans external;
+    int64_t location; /* 1: external */
+    feri_spans strings;
+    feri_numbers data[DATA_COUNT];
+    int64_t dims[FER_MAX_RANK]; /* the first ones of shape */
+} tensor_proto;
 
 /* ---- contents ---- */
 
@@ -70,7 +65,7 @@ feri_tensor_proto_read(feri_source *source, feri_span message, feri_tensor_proto
 static fer_status place(feri_source *source,
                         feri_buffer *buffer,
                         const uint8_t *data,
-                        const feri_tensor_proto *proto,
+                        const tensor_proto *proto,
                         fer_tensor **out_tensor) {
     if (buffer != NULL && data != NULL) {
         return feri_tensor_on_buffer(buffer,
@@ -91,23 +86,25 @@ static fer_status place(feri_source *source,
     return FER_OK;
 }
 
-static int parse_decimal(feri_span text, uint64_t *out_value) {
+/* 0 when text is no number; nothing at all changes nothing. */
+static int parse_decimal(const feri_span *text, uint64_t *out_value) {
     uint64_t value = 0;
-    if (text.length == 0 || text.length > 19) {
-        return 0;
+    if (text->length == 0 || text->length > 19) {
+        return text->length == 0;
     }
-    for (uint64_t c = 0; c < text.length; c++) {
-        if (text.data[c] < '0' || text.data[c] > '9') {
+    for (uint64_t c = 0; c < text->length; c++) {
+        uint32_t digit = (uint32_t)text->data[c] - '0';
+        if (digit > 9) {
             return 0;
         }
-        value = value * 10 + (uint64_t)(text.data[c] - '0');
+        value = value * 10 + digit;
     }
     *out_value = value;
     return 1;
 }
 
 /* Contents of a length that is not the one shape and dtype ask for. */
-static fer_status wrong_length(const feri_tensor_proto *proto,
+static fer_status wrong_length(const tensor_proto *proto,
                                const char *what,
                                uint64_t needed,
                                const char *holder,
@@ -129,36 +126,37 @@ typedef struct entry_view {
 } entry_view;
 
 static fer_status from_external(feri_source *source,
-                                const feri_tensor_proto *proto,
+                                const tensor_proto *proto,
                                 uint64_t bytes,
                                 fer_tensor **out_tensor) {
     static const uint8_t table[] = FERI_TABLE(entry_view,
                                               FERI_ROW(entry_view, 1, FERI_SPAN, base.name),
                                               FERI_ROW(entry_view, 2, FERI_SPAN, value));
+    static const char keys[] = "offset\0length\0location\0";
+    feri_span told[3] = {{0}};
     uint64_t offset = 0;
     uint64_t length = bytes;
-    feri_span location = {NULL, 0};
     for (uint64_t e = 0; e < proto->external.count; e++) {
         entry_view entry;
         FER_TRY(feri_message_read(
-            &source->scratch, "external_data", proto->external.list[e], table, &entry));
-        if (feri_span_is(entry.base.name, "location")) {
-            location = entry.value;
-            continue;
+            &source->scratch, "external_data", &proto->external.list[e], table, &entry));
+        const char *key = keys;
+        for (int k = 0; k < 3; k++, key += strlen(key) + 1) {
+            if (feri_span_is(&entry.base.name, key)) {
+                told[k] = entry.value;
+            }
         }
-        int is_length = feri_span_is(entry.base.name, "length");
-        if ((is_length || feri_span_is(entry.base.name, "offset")) && entry.value.length > 0 &&
-            !parse_decimal(entry.value, is_length ? &length : &offset)) {
-            return feri_fail(FER_INVALID_MODEL,
-                             "tensor '%.*s': offset or length of its external data is not a number",
-                             SHOWN(proto->base.name));
-        }
+    }
+    if (!parse_decimal(&told[0], &offset) || !parse_decimal(&told[1], &length)) {
+        return feri_fail(FER_INVALID_MODEL,
+                         "tensor '%.*s': offset or length of its external data is not a number",
+                         SHOWN(proto->base.name));
     }
     if (length != bytes) {
         return wrong_length(proto, "bytes", bytes, "its external data", length);
     }
     feri_buffer *file = NULL;
-    FER_TRY(feri_source_external(source, location, proto->base.name, &file));
+    FER_TRY(feri_source_external(source, &told[2], &proto->base.name, &file));
     if (offset > file->bytes || length > file->bytes - offset) {
         return feri_fail(FER_INVALID_MODEL,
                          "tensor '%.*s': bytes %llu to %llu lie beyond the %llu bytes of '%.*s'",
@@ -166,13 +164,13 @@ static fer_status from_external(feri_source *source,
                          (unsigned long long)offset,
                          (unsigned long long)feri_add_sat(offset, length),
                          (unsigned long long)file->bytes,
-                         SHOWN(location));
+                         SHOWN(told[2]));
     }
     return place(source, file, file->host + offset, proto, out_tensor);
 }
 
 static fer_status from_typed(feri_source *source,
-                             const feri_tensor_proto *proto,
+                             const tensor_proto *proto,
                              uint64_t bytes,
                              fer_tensor **out_tensor) {
     int kind = field_of_dtype((fer_dtype)proto->dtype);
@@ -200,7 +198,7 @@ static fer_status from_typed(feri_source *source,
 }
 
 static fer_status from_strings(feri_source *source,
-                               const feri_tensor_proto *proto,
+                               const tensor_proto *proto,
                                uint64_t count,
                                fer_tensor **out_tensor) {
     if (proto->strings.count != count) {
@@ -224,7 +222,7 @@ static fer_status from_strings(feri_source *source,
 }
 
 static fer_status
-tensor_contents(feri_source *source, const feri_tensor_proto *proto, fer_tensor **out_tensor) {
+tensor_contents(feri_source *source, const tensor_proto *proto, fer_tensor **out_tensor) {
     fer_dtype dtype = (fer_dtype)proto->dtype;
     if (dtype != proto->dtype || !feri_dtype_is_valid(dtype)) {
         return feri_fail(FER_INVALID_MODEL,
@@ -266,11 +264,42 @@ fer_status feri_restate(fer_status status) {
     return status;
 }
 
-fer_status
-feri_import_tensor(feri_source *source, const feri_tensor_proto *proto, fer_tensor **out_tensor) {
-    fer_status status = tensor_contents(source, proto, out_tensor);
-    if (status == FER_INVALID_ARGUMENT) { /* what is the caller's fault elsewhere is the file's */
-        feri_error_prefix("tensor '%.*s'", SHOWN(proto->base.name));
+/* What is the caller's fault elsewhere is the file's. */
+static fer_status import_dense(feri_source *source,
+                               const feri_span *message,
+                               feri_span *out_name,
+                               fer_tensor **out_tensor) {
+#define ROW(number, kind, member) FERI_ROW(tensor_proto, number, kind, member)
+    static const uint8_t table[] = FERI_TABLE(tensor_proto,
+                                              ROW(1, FERI_VARINTS, shape),
+                                              ROW(2, FERI_INT, dtype),
+                                              ROW(6, FERI_SPANS, strings),
+                                              ROW(8, FERI_SPAN, base.name),
+                                              ROW(9, FERI_SPAN, raw),
+                                              ROW(13, FERI_SPANS, external),
+                                              ROW(14, FERI_INT, location),
+                                              ROW(4, FERI_FIXED32S, data[DATA_FLOAT]),
+                                              ROW(5, FERI_VARINTS, data[DATA_INT32]),
+                                              ROW(7, FERI_VARINTS, data[DATA_INT64]),
+                                              ROW(10, FERI_FIXED64S, data[DATA_DOUBLE]),
+                                              ROW(11, FERI_VARINTS, data[DATA_UINT64]));
+#undef ROW
+    tensor_proto proto;
+    FER_TRY(feri_message_read(&source->scratch, "tensor", message, table, &proto));
+    feri_numbers_read(&proto.base, 1, FERI_VARINTS, 8, FER_MAX_RANK, proto.dims);
+    *out_name = proto.base.name;
+    return tensor_contents(source, &proto, out_tensor);
+}
+
+fer_status feri_import_tensor(feri_source *source,
+                              const feri_span *message,
+                              int is_sparse,
+                              feri_span *out_name,
+                              fer_tensor **out_tensor) {
+    fer_status status =
+        (is_sparse ? feri_import_sparse : import_dense)(source, message, out_name, out_tensor);
+    if (status == FER_INVALID_ARGUMENT) {
+        feri_error_prefix("tensor '%.*s'", SHOWN(*out_name));
         return feri_restate(FER_INVALID_MODEL);
     }
     return status;

@@ -8,37 +8,16 @@
 
 #include "import/source.h"
 
-/* The typed fields of TensorProto. */
-enum {
-    FERI_DATA_FLOAT,
-    FERI_DATA_INT32,
-    FERI_DATA_INT64,
-    FERI_DATA_DOUBLE,
-    FERI_DATA_UINT64,
-    FERI_DATA_COUNT
-};
-
-/* A TensorProto read once: everything but the contents. */
-typedef struct feri_tensor_proto {
-    feri_message base;
-    feri_numbers shape;
-    int64_t dtype;
-    feri_span raw;
-    feri_spans external;
-    int64_t location; /* 1: external */
-    feri_spans strings;
-    feri_numbers data[FERI_DATA_COUNT];
-    int64_t dims[FER_MAX_RANK]; /* the first ones of shape */
-} feri_tensor_proto;
-
-fer_status
-feri_tensor_proto_read(feri_source *source, feri_span message, feri_tensor_proto *out_proto);
-/* The tensor of a TensorProto. INVALID_MODEL when contents and shape do not fit. */
-fer_status
-feri_import_tensor(feri_source *source, const feri_tensor_proto *proto, fer_tensor **out_tensor);
-/* out_name: of the values tensor, which names the initializer. */
+/* The tensor of a TensorProto, or of a SparseTensorProto, whose values name it. INVALID_MODEL when
+ * contents and shape do not fit. */
+fer_status feri_import_tensor(feri_source *source,
+                              const feri_span *message,
+                              int is_sparse,
+                              feri_span *out_name,
+                              fer_tensor **out_tensor);
+/* onnx_sparse.c's part of it. */
 fer_status feri_import_sparse(feri_source *source,
-                              feri_span message,
+                              const feri_span *message,
                               feri_span *out_name,
                               fer_tensor **out_tensor);
 

@@ -15,19 +15,14 @@ typedef struct value_reader {
 } value_reader;
 
 static fer_status
-read_value(value_reader *reader, feri_span message, int32_t kind, fer_value **out_value);
+read_value(value_reader *reader, const feri_span *message, int32_t kind, fer_value **out_value);
 
 /* A TensorProto or SparseTensorProto. */
 static fer_status
-read_tensor(value_reader *reader, feri_span message, int is_sparse, fer_value **out_value) {
-    feri_tensor_proto proto;
+read_tensor(value_reader *reader, const feri_span *message, int is_sparse, fer_value **out_value) {
+    feri_span name;
     fer_tensor *tensor = NULL;
-    if (is_sparse) {
-        FER_TRY(feri_import_sparse(&reader->source, message, &proto.base.name, &tensor));
-    } else {
-        FER_TRY(feri_tensor_proto_read(&reader->source, message, &proto));
-        FER_TRY(feri_import_tensor(&reader->source, &proto, &tensor));
-    }
+    FER_TRY(feri_import_tensor(&reader->source, message, is_sparse, &name, &tensor));
     fer_status status = fer_value_from_tensor(tensor, out_value);
     fer_tensor_release(tensor);
     return status;
@@ -49,15 +44,17 @@ read_items(value_reader *reader, const items_view *view, fer_value **items, uint
                          "values that are maps, or items of several kinds, are not yet supported");
     }
     for (; *out_count < view->items.count; ++*out_count) {
-        feri_span message = view->items.list[*out_count];
+        const feri_span *message = &view->items.list[*out_count];
         FER_TRY(row == 4 ? read_tensor(reader, message, /*is_sparse=*/1, &items[*out_count])
                          : read_value(reader, message, kinds[row], &items[*out_count]));
     }
     return FER_OK;
 }
 
-static fer_status
-read_container(value_reader *reader, feri_span message, int32_t kind, fer_value **out_value) {
+static fer_status read_container(value_reader *reader,
+                                 const feri_span *message,
+                                 int32_t kind,
+                                 fer_value **out_value) {
     static const uint8_t table[] = FERI_TABLE(items_view,
                                               FERI_ROW(items_view, 3, FERI_SPANS, items),
                                               FERI_ROW(items_view, 5, FERI_SPANS, items),
@@ -88,7 +85,7 @@ read_container(value_reader *reader, feri_span message, int32_t kind, fer_value 
 }
 
 static fer_status
-read_value(value_reader *reader, feri_span message, int32_t kind, fer_value **out_value) {
+read_value(value_reader *reader, const feri_span *message, int32_t kind, fer_value **out_value) {
     if (kind == FER_KIND_TENSOR) {
         return read_tensor(reader, message, /*is_sparse=*/0, out_value);
     }
@@ -110,7 +107,8 @@ fer_status fer_value_from_onnx(
     memset(&reader, 0, sizeof(reader));
     feri_source_init(&reader.source, feri_env_of(context));
     fer_value *value = NULL;
-    fer_status status = read_value(&reader, (feri_span){data, bytes}, kind, &value);
+    const feri_span whole = {data, bytes};
+    fer_status status = read_value(&reader, &whole, kind, &value);
     feri_source_finish(&reader.source);
     if (status == FER_INVALID_MODEL) {
         return feri_restate(FER_INVALID_INPUT);

@@ -138,15 +138,19 @@ take_field(feri_wire *wire, const feri_field *field, const uint8_t *row, int fil
     }
 }
 
-fer_status feri_message_read(
-    feri_bump *bump, const char *noun, feri_span bytes, const uint8_t *table, void *out_message) {
+fer_status feri_message_read(feri_bump *bump,
+                             const char *noun,
+                             const feri_span *bytes,
+                             const uint8_t *table,
+                             void *out_message) {
     feri_message *message = out_message;
+    feri_span all = *bytes; /* which may lie in what is read into */
     memset(out_message, 0, 8 * (size_t)table[0]);
-    message->bytes = bytes;
+    message->bytes = all;
     message->name.data = (const uint8_t *)"";
     int has_lists = 0;
     for (int fills = 0; fills <= has_lists; fills++) {
-        feri_wire wire = feri_wire_start(bytes);
+        feri_wire wire = feri_wire_start(message->bytes);
         feri_field field;
         while (feri_wire_next(&wire, &field)) {
             const uint8_t *row = table + 1;
@@ -204,11 +208,11 @@ void feri_numbers_read(const feri_message *message,
     }
 }
 
-int feri_span_is(feri_span span, const char *text) {
-    size_t length = strlen(text);
-    return span.length == length && (length == 0 || memcmp(span.data, text, length) == 0);
+int feri_span_equal(const feri_span *a, const feri_span *b) {
+    return a->length == b->length && (a->length == 0 || memcmp(a->data, b->data, a->length) == 0);
 }
 
-int feri_span_equal(feri_span a, feri_span b) {
-    return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
+int feri_span_is(const feri_span *span, const char *text) {
+    feri_span other = {(const uint8_t *)text, strlen(text)};
+    return feri_span_equal(span, &other);
 }

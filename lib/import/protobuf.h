@@ -72,8 +72,11 @@ enum {
 #define FERI_ROW(type, number, kind, member) number, kind, offsetof(type, member) / 8
 
 /* INVALID_MODEL "noun 'name' is malformed or cut off"; OUT_OF_MEMORY. */
-fer_status feri_message_read(
-    feri_bump *bump, const char *noun, feri_span bytes, const uint8_t *table, void *out_message);
+fer_status feri_message_read(feri_bump *bump,
+                             const char *noun,
+                             const feri_span *bytes,
+                             const uint8_t *table,
+                             void *out_message);
 /* The first count entries of a repeated number of a message that was read, store bytes each. */
 void feri_numbers_read(const feri_message *message,
                        uint32_t number,
@@ -86,7 +89,7 @@ void feri_numbers_read(const feri_message *message,
 #define FERI_SPAN_SHOWN(span)                                                                      \
     (int)((span).length < 120 ? (span).length : 120), (const char *)(span).data
 
-int feri_span_is(feri_span span, const char *text);
-int feri_span_equal(feri_span a, feri_span b);
+int feri_span_is(const feri_span *span, const char *text);
+int feri_span_equal(const feri_span *a, const feri_span *b);
 
 #endif

@@ -165,12 +165,12 @@ fer_status feri_source_open(feri_source *source, const char *path, int maps) {
 
 /* ---- external data ---- */
 
-static fer_status refuse(feri_span location, feri_span tensor_name, const char *why) {
+static fer_status refuse(const feri_span *location, const feri_span *tensor_name, const char *why) {
     return feri_fail(FER_INVALID_MODEL,
                      "tensor '%.*s' has its data in '%.*s': %s; external data must be regular "
                      "files below the model's own folder",
-                     FERI_SPAN_SHOWN(tensor_name),
-                     FERI_SPAN_SHOWN(location),
+                     FERI_SPAN_SHOWN(*tensor_name),
+                     FERI_SPAN_SHOWN(*location),
                      why);
 }
 
@@ -202,12 +202,13 @@ static const char *open_below(feri_source *source, char *text, int *out_file) {
 }
 
 static fer_status open_external(feri_source *source,
-                                feri_span location,
-                                feri_span tensor_name,
+                                const feri_span *location,
+                                const feri_span *tensor_name,
                                 feri_buffer **out_buffer) {
     int file = -1;
     struct stat info;
-    char *text = feri_bump_strndup(&source->scratch, (const char *)location.data, location.length);
+    char *text =
+        feri_bump_strndup(&source->scratch, (const char *)location->data, location->length);
     if (text == NULL) {
         return feri_error_status();
     }
@@ -224,19 +225,19 @@ static fer_status open_external(feri_source *source,
 }
 
 fer_status feri_source_external(feri_source *source,
-                                feri_span location,
-                                feri_span tensor_name,
+                                const feri_span *location,
+                                const feri_span *tensor_name,
                                 feri_buffer **out_buffer) {
     uint32_t index = 0;
-    const char *key = (const char *)location.data;
-    if (location.length == 0 || memchr(location.data, 0, location.length) != NULL) {
+    const char *key = (const char *)location->data;
+    if (location->length == 0 || memchr(location->data, 0, location->length) != NULL) {
         return refuse(location, tensor_name, "the location is empty or has a NUL in it");
     }
     if (source->folder < 0) {
         return refuse(
             location, tensor_name, "the model comes from memory and no base_folder was given");
     }
-    if (feri_name_map_get(&source->names, key, location.length, &index)) {
+    if (feri_name_map_get(&source->names, key, location->length, &index)) {
         *out_buffer = source->files[index];
         return FER_OK;
     }
@@ -249,5 +250,5 @@ fer_status feri_source_external(feri_source *source,
     FER_TRY(open_external(source, location, tensor_name, &buffer));
     source->files[source->file_count] = buffer;
     *out_buffer = buffer;
-    return feri_name_map_set(&source->names, key, location.length, source->file_count++);
+    return feri_name_map_set(&source->names, key, location->length, source->file_count++);
 }
