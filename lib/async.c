@@ -99,7 +99,7 @@ static fer_status event_fill(fer_event *event,
     event->donated = feri_alloc(env, feri_mul_sat(donated_count, sizeof(uint32_t)));
     event->request.options.donated_count = event->donated != NULL ? donated_count : 0;
     if (event->args == NULL || event->tags == NULL || event->donated == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     if (tag_count > 0) {
         memcpy(event->tags, options->tags, tag_count * sizeof(fer_tag));
@@ -129,12 +129,12 @@ fer_status fer_program_run_async(fer_program *program,
     FER_TRY(feri_request_fill(
         &request, program, given, inputs, input_count, /*outputs: may be NULL*/ "", output_count));
     if (out_event == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "out_event is NULL");
+        return feri_null_argument("out_event");
     }
     feri_env *env = program->build.env;
     fer_event *event = feri_alloc(env, sizeof(*event));
     if (event == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     atomic_init(&event->refs, 2); /* the caller's and the job's */
     event->job.run = job_run;
@@ -174,7 +174,7 @@ static fer_status outcome(fer_event *event) {
 
 fer_status fer_event_query(fer_event *event) {
     if (event == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "event is NULL");
+        return feri_null_argument("event");
     }
     pthread_mutex_lock(&event->lock);
     fer_status status = outcome(event);
@@ -184,7 +184,7 @@ fer_status fer_event_query(fer_event *event) {
 
 fer_status fer_event_wait(fer_event *event, uint64_t timeout_ns) {
     if (event == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "event is NULL");
+        return feri_null_argument("event");
     }
     uint64_t until_ns = feri_add_sat(feri_clock_ns(), timeout_ns);
     struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
@@ -204,7 +204,7 @@ fer_status fer_event_wait(fer_event *event, uint64_t timeout_ns) {
 
 fer_status fer_event_on_ready(fer_event *event, fer_ready_fn ready, void *ready_self) {
     if (event == NULL || ready == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "event or ready is NULL");
+        return feri_null_argument("event or ready");
     }
     pthread_mutex_lock(&event->lock);
     fer_status status = event->status;

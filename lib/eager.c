@@ -14,11 +14,9 @@
 enum { CACHED_PROGRAMS = 64, MAX_OPERANDS = 256 };
 
 typedef struct eager_entry {
-    uint64_t hash;
-    uint64_t key_bytes;
-    char *key;
+    feri_text key; /* empty: free */
     fer_program *program;
-    uint64_t tick;
+    uint64_t tick; /* of its last use */
 } eager_entry;
 
 typedef struct eager_cache {
@@ -33,7 +31,6 @@ typedef struct eager_call {
     fer_device *device;
     const feri_gnode *node;
     fer_tensor *const *inputs;
-    uint32_t input_count, output_count;
 } eager_call;
 
 /* ---- the one-node graph ---- */
@@ -62,38 +59,32 @@ static int is_wanted(const feri_gnode *node, uint32_t output) {
 static fer_status graph_fill(fer_graph *graph, const eager_call *call, int open_dims) {
     feri_gnode copy = *call->node;
     fer_value_id in[MAX_OPERANDS], out[MAX_OPERANDS];
-    if (call->input_count > MAX_OPERANDS || call->output_count > MAX_OPERANDS) {
+    if (copy.input_count > MAX_OPERANDS || copy.output_count > MAX_OPERANDS) {
         return feri_fail(
             FER_LIMIT, "more than %d operands of '%s'", MAX_OPERANDS, feri_op_name(copy.op));
     }
-    for (uint32_t i = 0; i < call->input_count; i++) {
+    for (uint32_t i = 0; i < copy.input_count; i++) {
         FER_TRY(operand_add(graph, call->inputs[i], open_dims, &in[i]));
     }
-    for (uint32_t i = 0; i < call->output_count; i++) {
+    for (uint32_t i = 0; i < copy.output_count; i++) {
         out[i] = FER_NO_VALUE;
         if (is_wanted(call->node, i)) {
             FER_TRY(feri_graph_new_value(graph, NULL, FERI_ORIGIN_NODE, &out[i]));
         }
     }
-    copy.input_count = copy.formal_count = call->input_count;
-    copy.output_count = call->output_count;
+    copy.formal_count = copy.input_count;
     copy.inputs = in;
     copy.outputs = out;
     copy.source = 0;
     copy.host_only = 0; /* that was the caller's placement */
     graph->source_count = 1;
     FER_TRY(feri_graph_append_node(graph, &copy, NULL));
-    for (uint32_t i = 0; i < call->output_count; i++) {
+    for (uint32_t i = 0; i < copy.output_count; i++) {
         if (out[i] != FER_NO_VALUE) {
             FER_TRY(feri_graph_append_output(graph, "", out[i]));
         }
     }
-    feri_graph_reindex(graph);
-    FER_TRY(feri_graph_verify(graph));
-    FER_TRY(feri_graph_infer(graph));
-    FER_TRY(feri_graph_describe(graph));
-    graph->is_finished = 1;
-    return FER_OK;
+    return fer_graph_finish(graph);
 }
 
 static fer_status program_make(const eager_call *call, int open_dims, fer_program **out_program) {
@@ -118,19 +109,19 @@ static fer_status program_make(const eager_call *call, int open_dims, fer_progra
 static fer_status program_call(fer_program *program, const eager_call *call, fer_tensor **outputs) {
     fer_tensor *given[MAX_OPERANDS], *results[MAX_OPERANDS];
     uint32_t in = 0, out = 0;
-    for (uint32_t i = 0; i < call->input_count; i++) {
+    for (uint32_t i = 0; i < call->node->input_count; i++) {
         if (call->inputs[i] != NULL) {
             given[in++] = call->inputs[i];
         }
     }
-    for (uint32_t i = 0; i < call->output_count; i++) {
+    for (uint32_t i = 0; i < call->node->output_count; i++) {
         if (is_wanted(call->node, i)) {
             results[out++] = outputs[i];
         }
     }
     fer_status status = fer_program_run(program, NULL, given, in, results, out);
     out = 0;
-    for (uint32_t i = 0; i < call->output_count && status == FER_OK; i++) {
+    for (uint32_t i = 0; i < call->node->output_count && status == FER_OK; i++) {
         if (is_wanted(call->node, i)) {
             outputs[i] = results[out++];
         }
@@ -141,9 +132,11 @@ static fer_status program_call(fer_program *program, const eager_call *call, fer
 
 /* ---- the evaluator ---- */
 
-/* The first default device, or the last of those in host memory. */
-static fer_device *device_default(fer_context *context, int is_last) {
+/* The first default device, or the last of those in host memory: that is the reference backend, for
+ * the evaluator wants the oracle's numbers. */
+static fer_status device_default(fer_context *context, int is_last, fer_device **out_device) {
     fer_device *found = NULL;
+    FER_TRY(feri_devices_ready(context));
     pthread_mutex_lock(&context->lock); /* a wrapper may be made meanwhile */
     for (uint32_t i = 0; i < context->device_count && (found == NULL || is_last); i++) {
         fer_device *device = context->devices[i];
@@ -153,42 +146,34 @@ static fer_device *device_default(fer_context *context, int is_last) {
         }
     }
     pthread_mutex_unlock(&context->lock);
-    return found;
-}
-
-static fer_status host_device(fer_context *context, fer_device **out_device) {
-    FER_TRY(feri_devices_ready(context));
-    /* The last in order of preference is the reference backend: the evaluator wants the oracle's
-     * numbers. */
-    *out_device = device_default(context, /*is_last=*/1);
-    return *out_device != NULL
-               ? FER_OK
-               : feri_fail(FER_UNSUPPORTED, "no device in host memory evaluates constants");
+    *out_device = found;
+    return found != NULL ? FER_OK
+           : is_last ? feri_fail(FER_UNSUPPORTED, "no device in host memory evaluates constants")
+                     : feri_fail(FER_NO_DEVICE, "there is no default device: name one");
 }
 
 fer_status feri_eager_run(fer_context *context,
-                          fer_device *device,
                           const feri_gnode *node,
                           fer_tensor *const *inputs,
-                          uint32_t input_count,
-                          fer_tensor **outputs,
-                          uint32_t output_count) {
-    if (device == NULL) {
-        FER_TRY(host_device(context, &device));
-    }
-    eager_call call = {context, device, node, inputs, input_count, output_count};
+                          fer_tensor **outputs) {
+    eager_call call = {context, NULL, node, inputs};
     fer_program *program = NULL;
+    FER_TRY(device_default(context, /*is_last=*/1, &call.device));
     FER_TRY(program_make(&call, /*open_dims=*/0, &program));
     return program_call(program, &call, outputs);
 }
 
 /* ---- the cache ---- */
 
+static void entry_clear(eager_entry *entry) {
+    fer_program_release(entry->program);
+    feri_text_finish(&entry->key);
+}
+
 static void cache_destroy(feri_env *env, void *object) {
     eager_cache *cache = object;
     for (uint32_t i = 0; i < CACHED_PROGRAMS; i++) {
-        fer_program_release(cache->entries[i].program);
-        feri_free(env, cache->entries[i].key, cache->entries[i].key_bytes);
+        entry_clear(&cache->entries[i]);
     }
     pthread_mutex_destroy(&cache->lock);
     feri_free(env, cache, sizeof(*cache));
@@ -200,7 +185,7 @@ static fer_status cache_get(fer_context *context, eager_cache **out_cache) {
     if (context->eager == NULL) {
         eager_cache *cache = feri_alloc(&context->env, sizeof(*cache));
         if (cache == NULL) {
-            status = fer_error_last()->status;
+            status = feri_error_status();
         } else {
             pthread_mutex_init(&cache->lock, NULL);
             context->eager_destroy = cache_destroy;
@@ -212,34 +197,10 @@ static fer_status cache_get(fer_context *context, eager_cache **out_cache) {
     return status;
 }
 
-static void key_attr(feri_text *key, const fer_attr *attr) {
-    feri_text_add(key, "%s:%d:%u=", attr->name, attr->type, attr->count);
-    switch (attr->type) {
-    case FER_ATTR_STRING:
-        feri_text_add_bytes(key, attr->value.s.data, attr->value.s.length);
-        break;
-    case FER_ATTR_INTS:
-        feri_text_add_bytes(key, (const char *)attr->value.ints, attr->count * sizeof(int64_t));
-        break;
-    case FER_ATTR_FLOATS:
-        feri_text_add_bytes(key, (const char *)attr->value.floats, attr->count * sizeof(float));
-        break;
-    case FER_ATTR_STRINGS:
-        for (uint32_t i = 0; i < attr->count; i++) {
-            feri_text_add(key, "%llu:", (unsigned long long)attr->value.strings[i].length);
-            feri_text_add_bytes(key, attr->value.strings[i].data, attr->value.strings[i].length);
-        }
-        break;
-    default:
-        feri_text_add_bytes(key, (const char *)&attr->value, sizeof(attr->value));
-        break;
-    }
-}
-
 static void key_make(feri_text *key, const eager_call *call) {
     const feri_gnode *node = call->node;
-    feri_text_add(key, "%s %u %u:", call->device->name, node->op->number, call->output_count);
-    for (uint32_t i = 0; i < call->input_count; i++) {
+    feri_text_add(key, "%s %u %u:", call->device->name, node->op->number, call->node->output_count);
+    for (uint32_t i = 0; i < call->node->input_count; i++) {
         const fer_tensor *input = call->inputs[i];
         feri_text_add(key,
                       input == NULL ? "_," : "%d/%u,",
@@ -247,52 +208,30 @@ static void key_make(feri_text *key, const eager_call *call) {
                       input == NULL ? 0 : input->rank);
     }
     for (uint32_t i = 0; i < node->attr_count; i++) {
-        key_attr(key, &node->attrs[i]);
+        const fer_attr *attr = &node->attrs[i];
+        const char *part;
+        uint64_t bytes = 0;
+        feri_text_add(key, "%s:%d:", attr->name, attr->type);
+        for (uint32_t p = 0; (part = feri_attr_part(attr, p, &bytes)) != NULL; p++) {
+            feri_text_add(key, "%llu=", (unsigned long long)bytes);
+            feri_text_add_bytes(key, part, bytes);
+        }
     }
 }
 
-static eager_entry *entry_find(eager_cache *cache, const feri_text *key, uint64_t hash) {
-    for (uint32_t i = 0; i < CACHED_PROGRAMS; i++) {
+/* The entry of the key, or the one that was not used for longest. */
+static eager_entry *entry_find(eager_cache *cache, const feri_text *key, int *out_found) {
+    eager_entry *found = cache->entries;
+    *out_found = 0;
+    for (uint32_t i = 0; i < CACHED_PROGRAMS && !*out_found; i++) {
         eager_entry *entry = &cache->entries[i];
-        if (entry->program != NULL && entry->hash == hash && entry->key_bytes == key->length &&
-            memcmp(entry->key, key->data, key->length) == 0) {
-            return entry;
+        *out_found = entry->key.length == key->length &&
+                     memcmp(entry->key.data, key->data, key->length) == 0;
+        if (*out_found || entry->tick < found->tick) {
+            found = entry;
         }
     }
-    return NULL;
-}
-
-static eager_entry *entry_oldest(eager_cache *cache) {
-    eager_entry *oldest = &cache->entries[0];
-    for (uint32_t i = 1; i < CACHED_PROGRAMS; i++) {
-        if (cache->entries[i].tick < oldest->tick) {
-            oldest = &cache->entries[i];
-        }
-    }
-    return oldest;
-}
-
-/* A program made for the call takes the place of the one that was not used for longest. */
-static fer_status entry_make(eager_cache *cache,
-                             const eager_call *call,
-                             const feri_text *key,
-                             uint64_t hash,
-                             eager_entry **out_entry) {
-    feri_env *env = &call->context->env;
-    fer_program *program = NULL;
-    FER_TRY(program_make(call, /*open_dims=*/1, &program));
-    char *copy = feri_alloc(env, key->length);
-    if (copy == NULL) {
-        fer_program_release(program);
-        return fer_error_last()->status;
-    }
-    memcpy(copy, key->data, key->length);
-    eager_entry *entry = entry_oldest(cache);
-    fer_program_release(entry->program);
-    feri_free(env, entry->key, entry->key_bytes);
-    *entry = (eager_entry){hash, key->length, copy, program, 0};
-    *out_entry = entry;
-    return FER_OK;
+    return found;
 }
 
 static fer_status program_cached(const eager_call *call, fer_program **out_program) {
@@ -307,19 +246,23 @@ static fer_status program_cached(const eager_call *call, fer_program **out_progr
     feri_text_init(&key, &call->context->env);
     key_make(&key, call);
     fer_status status = key.status;
+    pthread_mutex_lock(&cache->lock);
     if (status == FER_OK) {
-        uint64_t hash = feri_hash(key.data, key.length, 0);
-        pthread_mutex_lock(&cache->lock);
-        eager_entry *entry = entry_find(cache, &key, hash);
-        if (entry == NULL) {
-            status = entry_make(cache, call, &key, hash, &entry);
+        int is_found = 0;
+        eager_entry *entry = entry_find(cache, &key, &is_found);
+        fer_program *made = NULL;
+        if (!is_found && (status = program_make(call, /*open_dims=*/1, &made)) == FER_OK) {
+            entry_clear(entry);
+            entry->program = made;
+            entry->key = key; /* moves */
+            feri_text_init(&key, key.env);
         }
         if (status == FER_OK) {
             entry->tick = ++cache->tick;
             *out_program = fer_program_retain(entry->program);
         }
-        pthread_mutex_unlock(&cache->lock);
     }
+    pthread_mutex_unlock(&cache->lock);
     feri_text_finish(&key);
     return status;
 }
@@ -328,13 +271,6 @@ static fer_status program_cached(const eager_call *call, fer_program **out_progr
 
 static int by_attr_name(const void *a, const void *b) {
     return strcmp(((const fer_attr *)a)->name, ((const fer_attr *)b)->name);
-}
-
-static fer_status default_device(fer_context *context, fer_device **out_device) {
-    FER_TRY(feri_devices_ready(context));
-    *out_device = device_default(context, /*is_last=*/0);
-    return *out_device != NULL ? FER_OK
-                               : feri_fail(FER_NO_DEVICE, "there is no default device: name one");
 }
 
 fer_status fer_op_run(fer_context *context,
@@ -357,7 +293,7 @@ fer_status fer_op_run(fer_context *context,
     const feri_op *op = NULL;
     FER_TRY(feri_op_find_for(domain == NULL ? "" : domain, op_name, "fer_op_run", &op));
     if (device == NULL) {
-        FER_TRY(default_device(context, &device));
+        FER_TRY(device_default(context, /*is_last=*/0, &device));
     }
     fer_attr sorted[MAX_ATTRS];
     if (attr_count > 0) {
@@ -371,7 +307,7 @@ fer_status fer_op_run(fer_context *context,
                        .attr_count = attr_count,
                        .input_count = input_count,
                        .output_count = output_count};
-    eager_call call = {context, device, &node, inputs, input_count, output_count};
+    eager_call call = {context, device, &node, inputs};
     fer_program *program = NULL;
     feri_later_begin();
     fer_status status = program_cached(&call, &program);

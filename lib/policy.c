@@ -24,7 +24,7 @@ static fer_status devices_named(fer_program *program, const char *names) {
         }
         char *name = feri_bump_strndup(&program->bump, at, length);
         if (name == NULL) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
         fer_device *device = NULL;
         FER_TRY(fer_device_find(program->build.context, name, &device));
@@ -91,7 +91,7 @@ fer_status feri_policy_fill(fer_program *program, const fer_compile_options *opt
              bump, options->dims, options->dim_count, sizeof(fer_dim_value), 1)) == NULL ||
         (build->passes.off = rows_copy(
              bump, options->passes_off, options->passes_off_count, sizeof(char *), 1)) == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     FER_TRY(options->devices != NULL ? devices_named(program, options->devices)
                                      : devices_default(program));

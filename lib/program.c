@@ -18,22 +18,8 @@ enum { DEFAULT_STATES = 8, MAX_STATES = 1024 };
 /* ---- callbacks handed down ---- */
 
 static fer_status
-evaluate(void *self, const feri_gnode *node, fer_tensor *const *inputs, fer_tensor **out_outputs) {
-    feri_build *build = self;
-    return feri_eager_run(
-        build->context, NULL, node, inputs, node->input_count, out_outputs, node->output_count);
-}
-
-static fer_status run_op(void *self,
-                         feri_run *run,
-                         const feri_gnode *node,
-                         fer_tensor *const *inputs,
-                         uint32_t input_count,
-                         fer_tensor **outputs,
-                         uint32_t output_count) {
-    feri_build *build = self;
-    (void)run;
-    return feri_eager_run(build->context, NULL, node, inputs, input_count, outputs, output_count);
+evaluate(void *self, const feri_gnode *node, fer_tensor *const *inputs, fer_tensor **outputs) {
+    return feri_eager_run(((feri_build *)self)->context, node, inputs, outputs);
 }
 
 /* ---- compilation ---- */
@@ -114,7 +100,7 @@ fer_status fer_program_compile(fer_context *context,
     fer_compile_options options;
     FER_TRY(feri_struct_in(&options, sizeof(options), given, "fer_compile_options"));
     if (context == NULL || graph == NULL || out_program == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "context, graph or out_program is NULL");
+        return feri_null_argument("context, graph or out_program");
     }
     if (!graph->is_finished) {
         return feri_fail(FER_INVALID_ARGUMENT,
@@ -128,7 +114,7 @@ fer_status fer_program_compile(fer_context *context,
     feri_env *env = feri_env_of(context);
     fer_program *program = feri_alloc(env, sizeof(*program));
     if (program == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     atomic_init(&program->refs, 1);
     feri_build *build = &program->build;
@@ -137,8 +123,6 @@ fer_status fer_program_compile(fer_context *context,
     build->state_count = options.state_count == 0 ? DEFAULT_STATES : options.state_count;
     build->deadline_at =
         options.deadline_ns == 0 ? 0 : feri_add_sat(feri_clock_ns(), options.deadline_ns);
-    build->run_op = run_op;
-    build->run_op_self = build;
     pthread_mutex_init(&build->lock, NULL);
     feri_bump_init(&build->report_bump, env);
     feri_text_init(&build->pass_report, env);

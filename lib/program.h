@@ -122,14 +122,11 @@ void feri_state_end(fer_state *state,
                     const fer_program *program,
                     fer_status status);
 
-/* eager.c: runs one node on tensors, on a device of host memory; the evaluator of passes and host
- * ops. */
+/* eager.c: runs one node on tensors, on the last default device in host memory; the evaluator of
+ * passes and host ops. */
 fer_status feri_eager_run(fer_context *context,
-                          fer_device *device,
                           const feri_gnode *node,
                           fer_tensor *const *inputs,
-                          uint32_t input_count,
-                          fer_tensor **outputs,
-                          uint32_t output_count);
+                          fer_tensor **outputs);
 
 #endif

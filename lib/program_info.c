@@ -45,7 +45,7 @@ uint32_t fer_program_output_index(const fer_program *program, const char *name) 
 
 fer_status fer_program_placement_count(fer_program *program, uint64_t *out_count) {
     if (program == NULL || out_count == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "program or out_count is NULL");
+        return feri_null_argument("program or out_count");
     }
     pthread_mutex_lock(&program->build.lock);
     *out_count = program->build.line_count;
@@ -56,7 +56,7 @@ fer_status fer_program_placement_count(fer_program *program, uint64_t *out_count
 fer_status
 fer_program_placement(fer_program *program, uint64_t index, fer_placement *out_placement) {
     if (program == NULL || out_placement == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "program or out_placement is NULL");
+        return feri_null_argument("program or out_placement");
     }
     fer_placement placement = {.struct_size = sizeof(placement)};
     pthread_mutex_lock(&program->build.lock);
@@ -100,7 +100,7 @@ fer_status fer_program_trim(fer_program *program, int32_t level, uint64_t *out_f
 
 fer_status fer_program_get_stats(fer_program *program, fer_program_stats *out_stats) {
     if (program == NULL || out_stats == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "program or out_stats is NULL");
+        return feri_null_argument("program or out_stats");
     }
     pthread_mutex_lock(&program->build.lock);
     fer_program_stats stats = program->build.stats;
@@ -115,7 +115,7 @@ fer_status fer_program_get_stats(fer_program *program, fer_program_stats *out_st
 
 fer_status fer_program_print_passes(fer_program *program, fer_text_fn write, void *write_self) {
     if (program == NULL || write == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "program or write is NULL");
+        return feri_null_argument("program or write");
     }
     feri_text copy;
     feri_text_init(&copy, program->build.env);

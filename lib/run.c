@@ -78,8 +78,8 @@ static fer_status run_filled(fer_program *program,
                     .cancel = request->options.cancel,
                     .record = record_begin(program, request, &local),
                     .run_body = feri_run_body,
-                    .run_op = program->build.run_op,
-                    .self = program->build.run_op_self};
+                    .run_op = program->build.passes.evaluate,
+                    .self = program->build.passes.self};
     run.poll = (fer_poll){feri_run_check, &run};
     feri_fpmode mode = feri_fpmode_enter();
     fer_status status = FER_OK;
@@ -116,7 +116,7 @@ static fer_status run_args(fer_program *program,
     uint64_t bytes = feri_mul_sat(total, sizeof(feri_arg) + 1);
     feri_arg *inputs = total <= FEW_ARGS ? few : feri_alloc(program->build.env, bytes);
     if (inputs == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     feri_arg *outputs = inputs + input_total;
     uint8_t *is_copy = inputs == few ? few_copies : (uint8_t *)(inputs + total);
@@ -165,7 +165,7 @@ fer_status fer_program_run(fer_program *program,
     uint64_t bytes = feri_mul_sat(total, sizeof(feri_arg));
     feri_arg *args = total <= FEW_ARGS ? few : feri_alloc(program->build.env, bytes);
     if (args == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     feri_arg *results = args + input_count;
     for (uint32_t i = 0; i < input_count; i++) {

@@ -31,7 +31,7 @@ static fer_status value_own(feri_env *env, fer_value *value, int shared, fer_val
     uint64_t bytes = feri_mul_sat(value->count, sizeof(fer_value *)), done = 0;
     fer_value **items = feri_alloc(env, bytes);
     if (items == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_status status = FER_OK;
     for (; done < value->count && status == FER_OK; done++) {

@@ -22,7 +22,7 @@ fer_status feri_request_fill(feri_request *request,
     request->queue_ns = 0;
     request->needs_tensors = 1;
     if (program == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "program is NULL");
+        return feri_null_argument("program");
     }
     if (input_count != program->input_count || output_count != program->output_count) {
         return feri_fail(FER_INVALID_INPUT,
@@ -151,7 +151,7 @@ static fer_status values_run(const values_call *call,
     uint64_t bytes = feri_mul_sat((uint64_t)input_count + output_count, sizeof(feri_arg));
     feri_arg *args = feri_alloc(env, bytes);
     if (args == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     feri_arg *results = args + input_count;
     for (uint32_t i = 0; i < input_count; i++) {

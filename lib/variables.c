@@ -16,7 +16,7 @@ fer_status feri_variables_lower(fer_program *program, fer_graph *graph) {
     }
     program->variables = FERI_BUMP_ARRAY(&program->bump, feri_variable, count);
     if (program->variables == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < graph->value_count; i++) {
         feri_gvalue *value = &graph->values[i];
@@ -26,7 +26,7 @@ fer_status feri_variables_lower(fer_program *program, fer_graph *graph) {
         feri_variable *variable = &program->variables[program->variable_count];
         variable->name = feri_bump_strndup(&program->bump, value->name, strlen(value->name));
         if (variable->name == NULL) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
         FER_TRY(feri_grow(graph->env,
                           &graph->inputs,
@@ -68,17 +68,17 @@ static void state_destroy(fer_state *state) {
 
 fer_status fer_state_create(fer_program *program, fer_state **out_state) {
     if (program == NULL || out_state == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "program or out_state is NULL");
+        return feri_null_argument("program or out_state");
     }
     feri_env *env = program->build.env;
     fer_state *state = feri_alloc(env, sizeof(*state));
     if (state == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     state->tensors = feri_alloc(env, feri_mul_sat(program->variable_count, sizeof(fer_tensor *)));
     if (state->tensors == NULL) {
         feri_free(env, state, sizeof(*state));
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     atomic_init(&state->refs, 1);
     state->program = fer_program_retain(program);
@@ -134,7 +134,7 @@ fer_status fer_state_get(fer_state *state, const char *name, fer_tensor **out_te
     uint32_t index = 0;
     FER_TRY(variable_find(state, name, &index));
     if (out_tensor == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "out_tensor is NULL");
+        return feri_null_argument("out_tensor");
     }
     FER_TRY(state_lock(state));
     fer_status status =

@@ -39,12 +39,9 @@ typedef struct feri_run {
                            fer_value **outputs,
                            uint32_t output_count);
     fer_status (*run_op)(void *self,
-                         struct feri_run *run,
                          const feri_gnode *node,
                          fer_tensor *const *inputs,
-                         uint32_t input_count,
-                         fer_tensor **outputs,
-                         uint32_t output_count);
+                         fer_tensor **outputs);
     void *self;      /* of run_op */
     void *body_self; /* of run_body: the specialisation that runs now */
 } feri_run;

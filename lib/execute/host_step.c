@@ -32,12 +32,9 @@ static fer_status bridge_body(void *self,
 static fer_status bridge_op(void *self,
                             const feri_gnode *node,
                             fer_tensor *const *inputs,
-                            uint32_t input_count,
-                            fer_tensor **outputs,
-                            uint32_t output_count) {
+                            fer_tensor **outputs) {
     host_bridge *bridge = self;
-    return bridge->run->run_op(
-        bridge->run->self, bridge->run, node, inputs, input_count, outputs, output_count);
+    return bridge->run->run_op(bridge->run->self, node, inputs, outputs);
 }
 
 static fer_status bridge_check(void *self) { return feri_run_check(((host_bridge *)self)->run); }

@@ -94,7 +94,7 @@ static fer_status lookup_open(lookup *l, feri_host_call *call, const column *key
     l->word_count = keys->dtype == FER_STRING ? 0 : keys->count;
     l->words = feri_alloc(call->env, feri_mul_sat(l->word_count, sizeof(*l->words)));
     if (!l->words) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint64_t i = 0; i < keys->count; i++) {
         const char *text = NULL;
@@ -180,7 +180,7 @@ static fer_status map_strings(mapping *m, fer_tensor **out_tensor) {
     uint64_t count = m->x->element_count;
     const char **texts = feri_alloc(env, feri_mul_sat(count, sizeof(*texts)));
     size_t *lengths = feri_alloc(env, feri_mul_sat(count, sizeof(*lengths)));
-    fer_status status = texts && lengths ? FER_OK : fer_error_last()->status;
+    fer_status status = texts && lengths ? FER_OK : feri_error_status();
     for (uint64_t i = 0; status == FER_OK && i < count; i++) {
         uint32_t number = 0;
         int is_found = 0;
@@ -265,7 +265,7 @@ static fer_status map_classes(mapping *m, const fer_tensor *x) {
     uint64_t bytes = feri_mul_sat(classes.count, sizeof(int64_t));
     int64_t *positions = feri_alloc(call->env, bytes);
     if (!positions) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint64_t i = 0; i < classes.count; i++) {
         positions[i] = (int64_t)i;

@@ -30,9 +30,7 @@ typedef struct feri_host_call {
     fer_status (*run_op)(void *self,
                          const feri_gnode *node,
                          fer_tensor *const *inputs,
-                         uint32_t input_count,
-                         fer_tensor **outputs,
-                         uint32_t output_count);
+                         fer_tensor **outputs);
     fer_status (*check)(void *self); /* deadline and cancel */
     void *self;
 } feri_host_call;

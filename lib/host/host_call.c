@@ -151,7 +151,7 @@ fer_status feri_host_body_open(feri_host_call *call, const char *attr, feri_host
     body->in = feri_alloc(call->env, feri_mul_sat(body->in_count, sizeof *body->in));
     body->out = feri_alloc(call->env, feri_mul_sat(body->out_count, sizeof *body->out));
     if (!body->in || !body->out) {
-        fer_status status = fer_error_last()->status;
+        fer_status status = feri_error_status();
         feri_host_body_close(body);
         return status;
     }

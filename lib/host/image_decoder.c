@@ -41,7 +41,7 @@ fer_status feri_image_start(feri_image *image, uint64_t width, uint64_t height) 
     image->height = (uint32_t)height;
     image->rgb_bytes = bytes;
     image->rgb = feri_alloc(image->call->env, bytes);
-    return image->rgb ? FER_OK : fer_error_last()->status;
+    return image->rgb ? FER_OK : feri_error_status();
 }
 
 typedef struct format {

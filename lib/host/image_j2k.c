@@ -33,7 +33,7 @@ static fer_status make_tree(feri_j2k *j, uint32_t width, uint32_t height, feri_j
     out->nodes = feri_bump_array(&j->bump, count + 1, sizeof(*out->nodes));
     if (!out->nodes || count >= UINT32_MAX) {
         return out->nodes ? feri_image_broken(j->image, "too many code blocks")
-                          : fer_error_last()->status;
+                          : feri_error_status();
     }
     uint32_t level = 0;
     for (w = width, h = height; w > 0 && h > 0;) {
@@ -231,7 +231,7 @@ static fer_status read_packets(feri_j2k *j) {
     }
     uint32_t *lengths = FERI_BUMP_ARRAY(&j->bump, uint32_t, most);
     if (!lengths) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     uint32_t ends[3], index[3];
     for (int d = 0; d < 3; d++) {
@@ -285,7 +285,7 @@ static fer_status make_band(feri_j2k *j, feri_j2k_band *band, uint32_t level, ui
     }
     band->blocks = FERI_BUMP_ARRAY(&j->bump, feri_j2k_block, (uint64_t)band->columns * band->rows);
     if (!band->blocks) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < band->columns * band->rows; i++) {
         uint32_t x = (first_x + i % band->columns) << w, y = (first_y + i / band->columns) << h;
@@ -303,7 +303,7 @@ static fer_status make_component(feri_j2k *j, feri_j2k_component *c) {
     uint64_t count = (uint64_t)feri_j2k_width(&j->at) * feri_j2k_height(&j->at);
     c->data = FERI_BUMP_ARRAY(&j->bump, int32_t, count);
     if (!c->data) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t r = 0; r <= j->levels; r++) {
         feri_j2k_resolution *at = &c->resolutions[r];
@@ -511,7 +511,7 @@ fer_status feri_image_j2k(feri_image *image) {
     FER_TRY(find_codestream(image, &data, &bytes));
     feri_j2k *j = feri_alloc(env, sizeof(*j));
     if (!j) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     j->image = image;
     feri_bump_init(&j->bump, env);

@@ -179,7 +179,7 @@ static fer_status make_planes(feri_jpeg *j) {
         c->bytes = (uint64_t)c->stride * c->rows;
         c->plane = feri_alloc(j->image->call->env, c->bytes);
         if (!c->plane) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
     }
     return FER_OK;
@@ -294,7 +294,7 @@ fer_status feri_image_jpeg(feri_image *image) {
     feri_env *env = image->call->env;
     feri_jpeg *j = feri_alloc(env, sizeof(*j));
     if (!j) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     j->image = image;
     fer_status status = read_file(j);

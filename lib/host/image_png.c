@@ -130,7 +130,7 @@ static fer_status unpack(png *p) {
     p->rows_bytes = feri_mul_sat(p->row_bytes + 1, p->image->height);
     p->rows = p->packed ? feri_alloc(env, p->rows_bytes) : NULL;
     if (!p->rows) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     uint64_t packed_bytes = p->packed_bytes;
     FER_TRY(read_chunks(p));
@@ -144,7 +144,7 @@ fer_status feri_image_png(feri_image *image) {
     feri_env *env = image->call->env;
     png *p = feri_alloc(env, sizeof(*p));
     if (!p) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     p->image = image;
     fer_status status = read_chunks(p);

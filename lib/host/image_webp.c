@@ -404,7 +404,7 @@ static fer_status make_planes(frame *f) {
         plane->bytes = (uint64_t)plane->stride * (v->rows * size + 1);
         plane->memory = feri_alloc(v->image->call->env, plane->bytes);
         if (!plane->memory) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
         plane->at = plane->memory + plane->stride + 16;
         memset(plane->memory, 127, plane->stride);
@@ -415,7 +415,7 @@ static fer_status make_planes(frame *f) {
     v->filters = feri_alloc(v->image->call->env,
                             feri_mul_sat((uint64_t)v->columns * v->rows, sizeof(*v->filters)));
     f->above = feri_alloc(v->image->call->env, feri_mul_sat(v->columns, sizeof(*f->above)));
-    return v->filters && f->above ? FER_OK : fer_error_last()->status;
+    return v->filters && f->above ? FER_OK : feri_error_status();
 }
 
 static void drop_planes(frame *f) {
@@ -457,7 +457,7 @@ fer_status feri_image_webp(feri_image *image) {
         if (memcmp(chunk, "VP8 ", 4) == 0) {
             frame *f = feri_alloc(image->call->env, sizeof(*f));
             if (!f) {
-                return fer_error_last()->status;
+                return feri_error_status();
             }
             f->v.image = image;
             fer_status status = decode_frame(f, chunk + 8, length);

@@ -313,7 +313,7 @@ fer_status feri_j2k_decode_block(feri_j2k *j,
     uint64_t flag_bytes = (uint64_t)p.step * (p.height + 2);
     p.flags = feri_alloc(j->image->call->env, flag_bytes);
     if (!p.flags) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     mq_start(&p.m, block->data, block->bytes);
     for (uint32_t i = 0; i < block->passes; i++) {

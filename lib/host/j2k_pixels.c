@@ -84,7 +84,7 @@ fer_status feri_j2k_draw(feri_j2k *j) {
     uint32_t width = feri_j2k_width(&j->at), height = feri_j2k_height(&j->at);
     int32_t *work = FERI_BUMP_ARRAY(&j->bump, int32_t, width > height ? width : height);
     if (!work) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t c = 0; c < j->count; c++) {
         FER_TRY(join_levels(j, &j->components[c], work));

@@ -30,7 +30,7 @@ static fer_status make_keys(feri_host_call *call, fer_tensor **out_keys) {
     }
     const char **strings = feri_alloc(call->env, feri_mul_sat(count, sizeof(*strings)));
     size_t *lengths = feri_alloc(call->env, feri_mul_sat(count, sizeof(*lengths)));
-    fer_status status = strings && lengths ? FER_OK : fer_error_last()->status;
+    fer_status status = strings && lengths ? FER_OK : feri_error_status();
     for (uint32_t i = 0; status == FER_OK && i < count; i++) {
         strings[i] = texts->value.strings[i].data ? texts->value.strings[i].data : "";
         lengths[i] = texts->value.strings[i].length;
@@ -76,7 +76,7 @@ fer_status feri_host_zip_map(feri_host_call *call) {
                                 (long long)x->dims[x->rank - 1]);
     }
     fer_value **items = status == FER_OK ? feri_alloc(call->env, bytes) : NULL;
-    status = status == FER_OK && !items ? fer_error_last()->status : status;
+    status = status == FER_OK && !items ? feri_error_status() : status;
     while (status == FER_OK && made < rows) {
         status = made % 1024 ? FER_OK : feri_host_check(call);
         status = status ? status : make_row(call, keys, x, made, &items[made]);
@@ -225,7 +225,7 @@ vectorize_texts(feri_host_call *call, const map *m, const fer_attr *words, fer_t
     const char **texts = feri_alloc(call->env, bytes);
     size_t *lengths = feri_alloc(call->env, bytes);
     int64_t dims[2] = {1, words->count};
-    fer_status status = texts && lengths ? FER_OK : fer_error_last()->status;
+    fer_status status = texts && lengths ? FER_OK : feri_error_status();
     for (uint32_t i = 0; status == FER_OK && i < words->count; i++) {
         texts[i] = "";
         lengths[i] = 0;

@@ -180,7 +180,7 @@ static fer_status reserve(ngrams *g) {
     g->pool_ids = feri_alloc(env, feri_mul_sat(g->pool->count, sizeof(uint32_t)));
     g->row_ids = feri_alloc(env, feri_mul_sat(g->columns, sizeof(uint32_t)));
     g->run = feri_alloc(env, feri_mul_sat((uint64_t)g->most, sizeof(uint32_t)));
-    return g->pool_ids && g->row_ids && g->run ? FER_OK : fer_error_last()->status;
+    return g->pool_ids && g->row_ids && g->run ? FER_OK : feri_error_status();
 }
 
 static fer_status vectorize(ngrams *g, fer_tensor **out_tensor) {

@@ -53,7 +53,7 @@ fer_status feri_assembly_begin(
     assembly->strings = feri_alloc(env, feri_mul_sat(count, sizeof *assembly->strings));
     assembly->lengths = feri_alloc(env, feri_mul_sat(count, sizeof *assembly->lengths));
     if (!assembly->strings || !assembly->lengths) {
-        fer_status status = fer_error_last()->status;
+        fer_status status = feri_error_status();
         feri_assembly_drop(assembly);
         return status;
     }

@@ -588,7 +588,7 @@ fer_status feri_regex_open(feri_regex *regex, feri_env *env, const char *pattern
     }
     regex->threads = feri_alloc(env, feri_mul_sat(regex->step_count, 3 * sizeof(uint32_t)));
     regex->marks = feri_alloc(env, feri_mul_sat(regex->step_count, sizeof(uint32_t)));
-    return regex->threads && regex->marks ? FER_OK : fer_error_last()->status;
+    return regex->threads && regex->marks ? FER_OK : feri_error_status();
 }
 
 void feri_regex_close(feri_regex *regex) {

@@ -94,7 +94,7 @@ static fer_status give_spliced(feri_host_call *call,
     uint64_t count = position + (item ? 1 : 0) + tail;
     fer_value **items = feri_alloc(call->env, feri_mul_sat(count, sizeof *items));
     if (!items) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     if (position) {
         memcpy(items, sequence->items, position * sizeof *items);
@@ -235,7 +235,7 @@ fer_status feri_host_split_to_sequence(feri_host_call *call) {
     }
     fer_value **items = feri_alloc(call->env, feri_mul_sat(s.count, sizeof *items));
     if (!items) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_status status = FER_OK;
     for (uint64_t i = 0; i < s.count && status == FER_OK; i++) {
@@ -260,7 +260,7 @@ fer_status feri_host_concat_from_sequence(feri_host_call *call) {
     }
     fer_tensor **pieces = feri_alloc(call->env, feri_mul_sat(count, sizeof *pieces));
     if (!pieces) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_status status = FER_OK;
     for (uint64_t i = 0; i < count && status == FER_OK; i++) {

@@ -37,7 +37,7 @@ static fer_status open_mapping(mapping *m) {
         }
     }
     m->items = feri_alloc(m->call->env, items_bytes(m));
-    return m->items ? FER_OK : fer_error_last()->status;
+    return m->items ? FER_OK : feri_error_status();
 }
 
 static fer_status map_item(mapping *m, uint64_t index) {

@@ -191,7 +191,7 @@ fer_status feri_rounds_open(feri_rounds *r) {
         feri_host_body_set(&r->body, r->state_in + s, fer_value_retain(initial));
     }
     r->stacks = feri_alloc(r->call->env, feri_mul_sat(r->stack_count, sizeof *r->stacks));
-    return r->stacks ? FER_OK : fer_error_last()->status;
+    return r->stacks ? FER_OK : feri_error_status();
 }
 
 fer_status feri_rounds_next(feri_rounds *r, uint64_t expected) {

@@ -75,7 +75,7 @@ static fer_status cast_to_strings(feri_host_call *call, fer_tensor *source) {
     char *texts = feri_alloc(call->env, text_bytes);
     const char **strings = feri_alloc(call->env, feri_mul_sat(count, sizeof *strings));
     size_t *lengths = feri_alloc(call->env, feri_mul_sat(count, sizeof *lengths));
-    fer_status status = texts && strings && lengths ? FER_OK : fer_error_last()->status;
+    fer_status status = texts && strings && lengths ? FER_OK : feri_error_status();
     for (uint64_t i = 0; i < count && status == FER_OK; i++) {
         char *text = texts + i * FERI_NUMBER_TEXT_BYTES;
         strings[i] = text;

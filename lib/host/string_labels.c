@@ -51,7 +51,7 @@ static fer_status as_strings(feri_host_call *call,
     uint64_t count = numbers->element_count;
     const char **texts = feri_alloc(call->env, feri_mul_sat(count, sizeof(*texts)));
     size_t *lengths = feri_alloc(call->env, feri_mul_sat(count, sizeof(*lengths)));
-    fer_status status = texts && lengths ? FER_OK : fer_error_last()->status;
+    fer_status status = texts && lengths ? FER_OK : feri_error_status();
     const int64_t *data = fer_tensor_data(numbers);
     for (uint64_t i = 0; status == FER_OK && i < count; i++) {
         if (data[i] < 0 || (uint64_t)data[i] >= label_count) {
@@ -85,7 +85,8 @@ static fer_status run_numbered(feri_host_call *call,
     }
     feri_gnode plain = *node;
     plain.host_only = 0; /* or the evaluator would come back here */
-    fer_status status = call->run_op(call->self, &plain, &in, 1, out, count);
+    plain.input_count = 1;
+    fer_status status = call->run_op(call->self, &plain, &in, out);
     if (status == FER_OK && out[0]) {
         status = out[0]->dtype == FER_I64
                      ? feri_piece_on_host(out[0], &here)
@@ -131,7 +132,7 @@ fer_status feri_host_string_unique(feri_host_call *call) {
     uint64_t bytes = feri_mul_sat(x->element_count, sizeof(label));
     FER_TRY(fer_tensor_create(feri_host_context(call), FER_I64, x->rank, x->dims, &ranks));
     label *labels = feri_alloc(call->env, bytes), *spare = feri_alloc(call->env, bytes);
-    fer_status status = labels && spare ? FER_OK : fer_error_last()->status;
+    fer_status status = labels && spare ? FER_OK : feri_error_status();
     status = status ? status : rank_strings(call, x, labels, spare, fer_tensor_data(ranks));
     status = status ? status : run_numbered(call, call->node, ranks, labels, x->element_count);
     feri_free(call->env, labels, bytes);
@@ -182,7 +183,7 @@ fer_status feri_host_string_classifier(feri_host_call *call) {
     fer_attr *attrs = feri_alloc(env, attr_bytes);
     label *labels = feri_alloc(env, label_bytes);
     int64_t *positions = feri_alloc(env, position_bytes);
-    fer_status status = attrs && labels && positions ? FER_OK : fer_error_last()->status;
+    fer_status status = attrs && labels && positions ? FER_OK : feri_error_status();
     if (status == FER_OK) {
         feri_gnode numbered = *call->node;
         numbered.attrs = attrs;

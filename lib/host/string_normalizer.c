@@ -107,7 +107,7 @@ static fer_status reserve(normalizing *n) {
     n->folded = feri_alloc(env, n->folded_bytes);
     n->strings = feri_alloc(env, feri_mul_sat(count, sizeof *n->strings));
     n->lengths = feri_alloc(env, feri_mul_sat(count, sizeof *n->lengths));
-    return n->text && n->folded && n->strings && n->lengths ? FER_OK : fer_error_last()->status;
+    return n->text && n->folded && n->strings && n->lengths ? FER_OK : feri_error_status();
 }
 
 static int is_stop_word(const normalizing *n, const char *text, size_t length) {

@@ -158,7 +158,7 @@ static fer_status open_moving(moving *m) {
     m->strings = feri_alloc(env, feri_mul_sat(texts, sizeof *m->strings));
     m->lengths = feri_alloc(env, feri_mul_sat(texts, sizeof *m->lengths));
     if (!m->in || !m->out || !m->strings || !m->lengths) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     m->strings[0] = "";
     return FER_OK;
@@ -213,7 +213,7 @@ static fer_status read_strings(moving *m, fer_tensor *numbers, fer_tensor **out_
     uint64_t count = numbers->element_count;
     const char **strings = feri_alloc(env, feri_mul_sat(count, sizeof *strings));
     size_t *lengths = feri_alloc(env, feri_mul_sat(count, sizeof *lengths));
-    fer_status status = strings && lengths ? FER_OK : fer_error_last()->status;
+    fer_status status = strings && lengths ? FER_OK : feri_error_status();
     const int64_t *data = fer_tensor_data(numbers);
     for (uint64_t i = 0; i < count && status == FER_OK; i++) {
         if (data[i] < 0 || (uint64_t)data[i] > m->string_count) {
@@ -257,7 +257,8 @@ static fer_status move(moving *m, int are_strings) {
     FER_TRY(feed_operands(m));
     feri_gnode plain = *call->node;
     plain.host_only = 0; /* or the evaluator would come back here */
-    FER_TRY(call->run_op(call->self, &plain, m->in, m->in_count, m->out, call->node->output_count));
+    plain.input_count = m->in_count;
+    FER_TRY(call->run_op(call->self, &plain, m->in, m->out));
     for (uint32_t o = 0; o < call->node->output_count; o++) {
         if (feri_host_wants(call, o) && m->out[o]) {
             FER_TRY(give_moved(m, o, are_strings));

@@ -67,7 +67,7 @@ static fer_status concat(joining *j, fer_tensor **out_tensor) {
     j->strings = feri_alloc(env, feri_mul_sat(count, sizeof *j->strings));
     j->lengths = feri_alloc(env, feri_mul_sat(count, sizeof *j->lengths));
     if (!j->strings || !j->lengths) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_status status = measure(j);
     if (status != FER_OK) {
@@ -76,7 +76,7 @@ static fer_status concat(joining *j, fer_tensor **out_tensor) {
     }
     j->text = feri_alloc(env, j->bytes);
     if (!j->text) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     join(j);
     return fer_tensor_create_strings(feri_host_context(j->call),
@@ -215,7 +215,7 @@ static fer_status cut_strings(splitting *s, fer_tensor **out_tensor) {
     s->strings = feri_alloc(env, feri_mul_sat(s->cells, sizeof *s->strings));
     s->lengths = feri_alloc(env, feri_mul_sat(s->cells, sizeof *s->lengths));
     if (!s->strings || !s->lengths) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint64_t i = 0; i < s->source->element_count; i++) {
         cutting cut;

@@ -32,3 +32,25 @@ feri_attr_string(const fer_attr *attrs, uint32_t count, const char *name, const 
     return attr && attr->type == FER_ATTR_STRING && attr->value.s.data ? attr->value.s.data
                                                                        : absent;
 }
+
+const void *feri_attr_part(const fer_attr *attr, uint32_t index, uint64_t *out_bytes) {
+    static const uint8_t sizes[] = {[FER_ATTR_INT] = 8,
+                                    [FER_ATTR_FLOAT] = sizeof(float),
+                                    [FER_ATTR_INTS] = 8,
+                                    [FER_ATTR_FLOATS] = sizeof(float)};
+    int is_list = attr->type == FER_ATTR_STRINGS;
+    if (is_list || attr->type == FER_ATTR_STRING) {
+        const fer_string *string = is_list ? attr->value.strings + index : &attr->value.s;
+        if (index >= (is_list ? attr->count : 1)) {
+            return NULL;
+        }
+        *out_bytes = string->length;
+        return string->data != NULL ? string->data : "";
+    }
+    if (index > 0 || (uint32_t)attr->type >= sizeof sizes || !sizes[attr->type]) {
+        return NULL;
+    }
+    is_list = attr->type == FER_ATTR_INTS || attr->type == FER_ATTR_FLOATS;
+    *out_bytes = (uint64_t)sizes[attr->type] * (is_list ? attr->count : 1);
+    return is_list ? (const void *)attr->value.ints : (const void *)&attr->value;
+}

@@ -156,6 +156,9 @@ int64_t feri_attr_int(const fer_attr *attrs, uint32_t count, const char *name, i
 float feri_attr_float(const fer_attr *attrs, uint32_t count, const char *name, float absent);
 const char *
 feri_attr_string(const fer_attr *attrs, uint32_t count, const char *name, const char *absent);
+/* Part number index of an attribute's contents: where it is, and its bytes; NULL past the last, and
+ * for tensors and graphs. By bits, so that NaN equals itself, and -0 is not 0. */
+const void *feri_attr_part(const fer_attr *attr, uint32_t index, uint64_t *out_bytes);
 
 /* The elements of a fact, loaded from data when it is a small constant: element_count entries or
  * NULL when unknown (or not at most FERI_MAX_ELEMENTS, or not a dtype of shape arithmetic). */

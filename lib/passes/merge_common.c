@@ -108,35 +108,11 @@ static int same_bytes(const void *a, const void *b, uint64_t bytes) {
     return !bytes || memcmp(a, b, bytes) == 0;
 }
 
-/* Part number index of an attribute's contents: where it is, and its bytes; NULL past the last. By
- * bits, so that NaN equals itself, and -0 is not 0. */
-static const void *part_of(const fer_attr *attr, uint32_t index, uint64_t *out_bytes) {
-    static const uint8_t sizes[] = {[FER_ATTR_INT] = 8,
-                                    [FER_ATTR_FLOAT] = sizeof(float),
-                                    [FER_ATTR_INTS] = 8,
-                                    [FER_ATTR_FLOATS] = sizeof(float)};
-    int is_list = attr->type == FER_ATTR_STRINGS;
-    if (is_list || attr->type == FER_ATTR_STRING) {
-        const fer_string *string = is_list ? attr->value.strings + index : &attr->value.s;
-        if (index >= (is_list ? attr->count : 1)) {
-            return NULL;
-        }
-        *out_bytes = string->length;
-        return string->data;
-    }
-    if (index > 0 || (uint32_t)attr->type >= sizeof sizes || !sizes[attr->type]) {
-        return NULL;
-    }
-    is_list = attr->type == FER_ATTR_INTS || attr->type == FER_ATTR_FLOATS;
-    *out_bytes = (uint64_t)sizes[attr->type] * (is_list ? attr->count : 1);
-    return is_list ? (const void *)attr->value.ints : (const void *)&attr->value;
-}
-
 static uint64_t hash_attr(const fer_attr *attr, uint64_t seed) {
     uint64_t bytes = 0;
     const void *part;
     seed = feri_hash(attr->name, strlen(attr->name), seed + (uint64_t)attr->type);
-    for (uint32_t i = 0; (part = part_of(attr, i, &bytes)) != NULL; i++) {
+    for (uint32_t i = 0; (part = feri_attr_part(attr, i, &bytes)) != NULL; i++) {
         seed = feri_hash(part, bytes, seed);
     }
     return attr->type == FER_ATTR_TENSOR ? hash_tensor(attr->value.tensor, seed) : seed;
@@ -148,8 +124,8 @@ static int same_attr(const fer_attr *a, const fer_attr *b) {
     if (a->type != b->type || a->count != b->count || strcmp(a->name, b->name) != 0) {
         return 0;
     }
-    for (uint32_t i = 0; (part = part_of(a, i, &bytes)) != NULL; i++) {
-        const void *other = part_of(b, i, &other_bytes);
+    for (uint32_t i = 0; (part = feri_attr_part(a, i, &bytes)) != NULL; i++) {
+        const void *other = feri_attr_part(b, i, &other_bytes);
         if (bytes != other_bytes || !same_bytes(part, other, bytes)) {
             return 0;
         }

@@ -39,14 +39,6 @@ typedef struct feri_build {
     const fer_dim_value *dim_values;
     uint32_t dim_value_count;
     uint64_t deadline_at; /* of the compilation under way at first; 0 none */
-    fer_status (*run_op)(void *self,
-                         feri_run *run,
-                         const feri_gnode *node,
-                         fer_tensor *const *inputs,
-                         uint32_t input_count,
-                         fer_tensor **outputs,
-                         uint32_t output_count);
-    void *run_op_self;
     pthread_mutex_t lock; /* guards what follows */
     feri_bump report_bump;
     feri_report_line *lines;

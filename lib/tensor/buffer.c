@@ -43,12 +43,12 @@ static const feri_buffer_ops borrowed_ops = {
 fer_status feri_buffer_create(feri_env *env, uint64_t bytes, feri_buffer **out_buffer) {
     feri_buffer *buffer = feri_alloc(env, sizeof *buffer);
     if (!buffer) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     buffer->host = feri_alloc_aligned(env, bytes, HOST_ALIGNMENT, /*zeroed=*/1);
     if (!buffer->host) {
         feri_free(env, buffer, sizeof *buffer);
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     atomic_init(&buffer->refs, 1);
     buffer->env = feri_env_retain(env);
@@ -75,7 +75,7 @@ fer_status feri_buffer_import(feri_env *env,
                         (unsigned long long)bytes);
     }
     if (!buffer) {
-        fer_status status = fer_error_last()->status;
+        fer_status status = feri_error_status();
         if (release) {
             release(release_self, memory);
         }

@@ -303,7 +303,7 @@ fer_status fer_tensor_to_dlpack(fer_tensor *tensor,
     exported *export = feri_alloc(feri_tensor_env(tensor), sizeof *export);
     if (!export) {
         fer_tensor_release(held);
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     exported_fill(export, held, tensor, code);
     *out_managed = &export->managed;

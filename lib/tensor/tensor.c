@@ -74,7 +74,7 @@ fer_status feri_tensor_on_buffer(feri_buffer *buffer,
     }
     fer_tensor *tensor = feri_alloc(buffer->env, sizeof *tensor);
     if (!tensor) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     atomic_init(&tensor->refs, 1);
     tensor->dtype = dtype;

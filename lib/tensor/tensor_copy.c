@@ -79,7 +79,7 @@ fer_status fer_tensor_map(fer_tensor *tensor, void **out_data) {
     feri_env *env = feri_tensor_env(tensor);
     void *copy = feri_alloc(env, tensor->bytes);
     if (!copy) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_status status = fer_tensor_read(tensor, 0, copy, tensor->bytes);
     if (status != FER_OK) {
@@ -121,7 +121,7 @@ static fer_status copy_staged(const fer_tensor *source, fer_tensor *destination)
     uint64_t piece = source->bytes < STAGING_BYTES ? source->bytes : STAGING_BYTES;
     void *staging = feri_alloc_aligned(env, piece, 64, /*zeroed=*/0);
     if (!staging) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_status status = FER_OK;
     for (uint64_t at = 0; at < source->bytes && status == FER_OK; at += piece) {

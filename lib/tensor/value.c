@@ -10,13 +10,13 @@
 static fer_status value_create(feri_env *env, int32_t kind, uint64_t count, fer_value **out_value) {
     fer_value *value = feri_alloc(env, sizeof *value);
     if (!value) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     if (count) {
         value->items = feri_alloc(env, feri_mul_sat(count, sizeof *value->items));
         if (!value->items) {
             feri_free(env, value, sizeof *value);
-            return fer_error_last()->status;
+            return feri_error_status();
         }
     }
     atomic_init(&value->refs, 1);
