@@ -4,7 +4,7 @@
 
 LIST has an op a line, "domain:name" or a plain name; # starts a comment; `ferrule inspect --op-list` writes one. An op
 needs the ops that its expansion emits: they are read from the texts in ROOT/lib/op/expand_*.c, where a function owns its
-own texts and those of the functions it calls.
+own texts and those of the functions it calls, and in expand_plain.def.
 """
 import re
 import sys
@@ -41,10 +41,20 @@ def definitions(text):
         yield f"feri_expand_{found[1]}", found[2]
 
 
-def read_expansions(paths):
+def read_plain(root):
+    """{expansion: its text} of those that are the same for every node."""
+    found = definitions((root / "lib/op/expand_plain.def").read_text())
+    return {name.removeprefix("feri_expand_"): "".join(STRING.findall(body)).replace("\\n", "\n") for name, body in found}
+
+
+def expansion_files(root):
+    return [root / "lib/op/expand_plain.def", *sorted((root / "lib/op").glob("expand_*.c"))]
+
+
+def read_expansions(root):
     """{expansion: names of the ops its texts call}"""
     emitted = {}
-    for path in paths:
+    for path in expansion_files(root):
         bodies = dict(definitions(path.read_text()))
         for name in bodies:
             reached, waiting = set(), {name}
@@ -66,7 +76,7 @@ def close(chosen, table, expansions):
         chosen.add(op)
         expansion = table[op][1]
         if expansion != "none" and expansion not in expansions:
-            sys.exit(f"select_ops.py: no text of expansion '{expansion}' of {op} in lib/op/expand_*.c")
+            sys.exit(f"select_ops.py: no text of expansion '{expansion}' of {op} in lib/op/expand_*")
         waiting |= expansions.get(expansion, set()) - chosen
     return chosen
 
@@ -74,9 +84,8 @@ def close(chosen, table, expansions):
 def read_chosen(list_path, root):
     """The ops of a list and what they need; the files that say so."""
     table_path = root / "include/ferrule/op_table.def"
-    texts = sorted((root / "lib/op").glob("expand_*.c"))
     table = read_table(table_path)
-    return close(read_list(list_path, table), table, read_expansions(texts)), [list_path, table_path, *texts]
+    return close(read_list(list_path, table), table, read_expansions(root)), [list_path, table_path, *expansion_files(root)]
 
 
 def main():

@@ -622,9 +622,11 @@ static fer_status expand(fer_graph *graph,
 }
 
 fer_status feri_expand_text(fer_graph *graph, const feri_gnode *node, const char *body) {
+    feri_op_columns columns;
+    feri_op_read(node->op, &columns);
     const feri_expand_row row = {feri_op_name(node->op),
-                                 feri_op_line(node->op, FERI_LINE_INPUTS),
-                                 feri_op_line(node->op, FERI_LINE_OUTPUTS)};
+                                 columns.line[FERI_LINE_INPUTS],
+                                 columns.line[FERI_LINE_OUTPUTS]};
     return expand(graph, node, &row, body, NULL);
 }
 
@@ -653,8 +655,7 @@ static fer_status write_text(fer_graph *graph, const feri_gnode *node, feri_text
         return feri_error_status();
     }
     feri_infer asked = feri_node_call(graph, node, facts, &graph->bump);
-    FER_TRY(feri_op_expansion(node->op)(&asked, body));
-    return body->status;
+    return feri_op_expand(&asked, body);
 }
 
 static void restore(fer_graph *graph, uint32_t node_count, uint32_t value_count) {

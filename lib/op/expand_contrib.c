@@ -7,23 +7,12 @@
 
 #include <string.h>
 
-#define PLAIN(name, text)                                                                          \
-    fer_status feri_expand_##name(feri_infer *call, feri_text *out_body) {                         \
-        (void)call;                                                                                \
-        feri_text_add(out_body, "%s", text);                                                       \
-        return out_body->status;                                                                   \
-    }
-
 static fer_status refuse(feri_infer *call, const char *what) {
     fer_status status = feri_fail(
         FER_UNSUPPORTED, "%s '%s': %s", feri_op_name(call->op), call->node ? call->node : "", what);
     feri_error_set_node(call->node);
     return status;
 }
-
-PLAIN(ms_gelu, "Y = Gelu(X)\n")
-PLAIN(bias_gelu, "C = Gelu(Add(A, B))\n")
-PLAIN(quick_gelu, "Y = Mul(X, Sigmoid(Mul({@alpha|1.702: X}, X)))\n")
 
 fer_status feri_expand_fast_gelu(feri_infer *call, feri_text *out_body) {
     feri_text_add(out_body,
@@ -170,14 +159,6 @@ fer_status feri_expand_qlinear_mul(feri_infer *call, feri_text *out_body) {
     return add_pair(out_body, "Mul");
 }
 
-PLAIN(qlinear_sigmoid,
-      "x = DequantizeLinear(X, X_scale, X_zero_point)\n"
-      "Y = QuantizeLinear(Sigmoid(x), Y_scale, Y_zero_point, output_dtype=X)\n")
-PLAIN(qlinear_leaky_relu,
-      "x = DequantizeLinear(X, X_scale, X_zero_point)\n"
-      "Y = QuantizeLinear(LeakyRelu(x, alpha=@alpha|0.01), Y_scale, Y_zero_point, "
-      "output_dtype=X)\n")
-
 fer_status feri_expand_qlinear_pool(feri_infer *call, feri_text *out_body) {
     int32_t rank = call->in[0]->rank;
     int is_last = feri_infer_int(call, "channels_last", 0) != 0;
@@ -315,9 +296,3 @@ fer_status feri_expand_matmul_nbits(feri_infer *call, feri_text *out_body) {
                   feri_infer_in(call, 5) ? "Add(p, bias)" : "Identity(p)");
     return out_body->status;
 }
-
-PLAIN(nhwc_pool,
-      "exact\n"
-      "p = MaxPool(Transpose(x, perm=[0, 3, 1, 2]), auto_pad=@auto_pad, ceil_mode=@ceil_mode, "
-      "dilations=@dilations, kernel_shape=@kernel_shape, pads=@pads, strides=@strides)\n"
-      "y = Transpose(p, perm=[0, 2, 3, 1])\n")

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Expansions of element-wise composites and reductions, as texts of graph/expand.h. Formulas are
- * ONNX's, rearranged where the plain form would overflow.
+ * Expansions of element-wise composites and reductions that look at their node, as texts of
+ * graph/expand.h; the others are in expand_plain.def. Formulas are ONNX's, rearranged where the
+ * plain form would overflow.
  */
 #include "op/infer.h"
 #include "tensor/dtype.h"
@@ -12,35 +13,6 @@ static fer_status add(feri_text *out_body, const char *text) {
     feri_text_add(out_body, "%s", text);
     return out_body->status;
 }
-
-/* An expansion that is the same for every node. */
-#define PLAIN(name, text)                                                                          \
-    fer_status feri_expand_##name(feri_infer *call, feri_text *out_body) {                         \
-        (void)call;                                                                                \
-        return add(out_body, text);                                                                \
-    }
-
-PLAIN(relu, "Y = Max(X, {0: X})\n")
-PLAIN(leaky_relu, "Y = Where(Less(X, {0: X}), Mul({@alpha|0.01: X}, X), X)\n")
-PLAIN(prelu, "Y = Where(Less(X, {0: X}), Mul(slope, X), X)\n")
-PLAIN(thresholded_relu, "Y = Where(Less({@alpha|1: X}, X), X, {0: X})\n")
-PLAIN(elu, "Y = Where(Less(X, {0: X}), Mul({@alpha|1: X}, Sub(Exp(X), {1: X})), X)\n")
-PLAIN(celu, "Y = Mul({@alpha|1: X}, Elu(Div(X, {@alpha|1: X}), alpha=1.0))\n")
-PLAIN(selu,
-      "e = Mul({@alpha|1.67326319: X}, Sub(Exp(X), {1: X}))\n"
-      "Y = Mul({@gamma|1.05070102: X}, Where(Less(X, {0: X}), e, X))\n")
-PLAIN(softsign, "output = Div(input, Add({1: input}, Abs(input)))\n")
-/* log(1 + e^x) without overflow: max(x, 0) + log(1 + e^-|x|) */
-PLAIN(softplus, "Y = Add(Max(X, {0: X}), Log(Add({1: X}, Exp(Neg(Abs(X))))))\n")
-PLAIN(mish, "Y = Mul(X, Tanh(Softplus(X)))\n")
-PLAIN(swish, "Y = Mul(X, Sigmoid(Mul({@alpha|1: X}, X)))\n")
-PLAIN(hard_sigmoid, "Y = Max({0: X}, Min({1: X}, Add(Mul({@alpha|0.2: X}, X), {@beta|0.5: X})))\n")
-PLAIN(hard_swish, "Y = Mul(X, HardSigmoid(X, alpha=0.166666667, beta=0.5))\n")
-PLAIN(greater_or_equal, "exact\nC = Or(Greater(A, B), Equal(A, B))\n")
-PLAIN(less_or_equal, "exact\nC = Or(Less(A, B), Equal(A, B))\n")
-PLAIN(cast_like,
-      "exact\n"
-      "output = Cast(input, to=target_type, saturate=@saturate, round_mode=@round_mode)\n")
 
 fer_status feri_expand_gelu(feri_infer *call, feri_text *out_body) {
     if (feri_infer_string(call, "approximate", "none")[0] == 't') {
@@ -100,9 +72,6 @@ fer_status feri_expand_shrink(feri_infer *call, feri_text *out_body) {
 /* ---- reductions ---- */
 
 #define REDUCE_ATTRS "keepdims=@keepdims, noop_with_empty_axes=@noop_with_empty_axes"
-
-PLAIN(reduce_l1, "reduced = ReduceSum(Abs(data), axes, " REDUCE_ATTRS ")\n")
-PLAIN(reduce_sum_square, "reduced = ReduceSum(Mul(data, data), axes, " REDUCE_ATTRS ")\n")
 
 /* Whether operand 0 has a float dtype; the others go through f64. */
 static int is_float_call(feri_infer *call) { return feri_infer_is_float(call->in[0]->dtype); }

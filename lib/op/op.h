@@ -69,7 +69,7 @@ typedef fer_status (*feri_expand_fn)(feri_infer *call, feri_text *out_body);
  */
 struct feri_op {
     uint16_t name_at;
-    uint16_t line_at[4]; /* inputs, outputs, types and attrs of the table */
+    uint16_t columns_at; /* see feri_op_read */
     uint16_t number;     /* FER_OP_... */
     uint8_t rule;        /* of inference; 0: not yet */
     uint8_t expansion;   /* 0: none */
@@ -110,12 +110,16 @@ enum {
 const char *feri_op_domain(const feri_op *op);
 static inline const char *feri_op_name(const feri_op *op) { return (const char *)op + op->name_at; }
 /* The row's columns as text, without blanks and the defaults of attributes. */
-enum { FERI_LINE_INPUTS, FERI_LINE_OUTPUTS, FERI_LINE_TYPES, FERI_LINE_ATTRS };
-static inline const char *feri_op_line(const feri_op *op, uint32_t line) {
-    return (const char *)op + op->line_at[line];
-}
-feri_infer_fn feri_op_rule(const feri_op *op);       /* NULL: not yet */
-feri_expand_fn feri_op_expansion(const feri_op *op); /* NULL: none */
+enum { FERI_LINE_INPUTS, FERI_LINE_OUTPUTS, FERI_LINE_TYPES, FERI_LINE_ATTRS, FERI_LINE_COUNT };
+#define FERI_OP_TEXT_BYTES 512
+typedef struct feri_op_columns {
+    const char *line[FERI_LINE_COUNT]; /* into text */
+    char text[FERI_OP_TEXT_BYTES];
+} feri_op_columns;
+void feri_op_read(const feri_op *op, feri_op_columns *out);
+feri_infer_fn feri_op_rule(const feri_op *op); /* NULL: not yet */
+/* Writes the op's expansion, which it must have. */
+fer_status feri_op_expand(feri_infer *call, feri_text *out_body);
 
 /* NULL when there is none. "ai.onnx" is "". */
 const feri_op *feri_op_find(const char *domain, const char *name);
@@ -126,7 +130,7 @@ feri_op_find_for(const char *domain, const char *name, const char *node, const f
 uint32_t feri_op_table_count(void);
 const feri_op *feri_op_at(uint32_t index);
 
-/* Signature facts, parsed from the row. */
+/* Signature facts, parsed from the row: each of these reads it anew. */
 uint32_t feri_op_min_inputs(const feri_op *op);
 uint32_t feri_op_max_inputs(const feri_op *op); /* UINT32_MAX: variadic */
 uint32_t feri_op_min_outputs(const feri_op *op);

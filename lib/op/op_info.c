@@ -11,7 +11,7 @@ fer_status fer_op_get(uint32_t index, fer_op_info *out_info) {
     if (out_info == NULL || index >= feri_op_table_count()) {
         return feri_fail(FER_INVALID_ARGUMENT, "no op %u", index);
     }
-    static const char *const families[] = {
+    static const char families[][10] = {
 #define FERI_FAMILY(name) #name,
         FERI_OP_FAMILIES(FERI_FAMILY)
 #undef FERI_FAMILY

@@ -18,11 +18,13 @@
 
 static const struct op_table {
     feri_op rows[ROW_COUNT];
-    char texts[TEXT_BYTES];
+    uint8_t texts[TEXT_BYTES];
 } table = {{ROWS}, {TEXTS}};
 
-static_assert(sizeof(feri_op) == 18 && offsetof(struct op_table, texts) == ROW_COUNT * 18,
+static_assert(sizeof(feri_op) == 12 && offsetof(struct op_table, texts) == ROW_COUNT * 12,
               "tools/pack_ops.py counts the bytes from a row to its texts");
+
+static const uint8_t pairs[][2] = {PAIRS};
 
 static const struct {
     uint32_t first; /* number */
@@ -45,7 +47,43 @@ const char *feri_op_domain(const feri_op *op) {
 
 feri_infer_fn feri_op_rule(const feri_op *op) { return rules[op->rule]; }
 
-feri_expand_fn feri_op_expansion(const feri_op *op) { return expansions[op->expansion]; }
+/* A byte from 128 on stands for the two of its pair. */
+static char *unpack_byte(char *out, uint8_t byte) {
+    if (byte < 128) {
+        *out = (char)byte;
+        return out + 1;
+    }
+    out = unpack_byte(out, pairs[byte - 128][0]);
+    return unpack_byte(out, pairs[byte - 128][1]);
+}
+
+static void unpack(char *out, const uint8_t *packed) {
+    do {
+        out = unpack_byte(out, *packed);
+    } while (*packed++);
+}
+
+void feri_op_read(const feri_op *op, feri_op_columns *out) {
+    char *at = out->text;
+    unpack(at, (const uint8_t *)op + op->columns_at);
+    for (uint32_t i = 0; i < FERI_LINE_COUNT; i++) {
+        out->line[i] = at;
+        at += strcspn(at, "\n");
+        *at++ = '\0';
+    }
+}
+
+fer_status feri_op_expand(feri_infer *call, feri_text *out_body) {
+    uint32_t expansion = call->op->expansion;
+    if (expansion < FUNCTION_COUNT) {
+        FER_TRY(functions[expansion](call, out_body));
+    } else {
+        char text[FERI_OP_TEXT_BYTES];
+        unpack(text, table.texts + plain_at[expansion - FUNCTION_COUNT]);
+        feri_text_add(out_body, "%s", text);
+    }
+    return out_body->status;
+}
 
 const feri_op *feri_op_find(const char *domain, const char *name) {
     if (strcmp(domain, "ai.onnx") == 0) {

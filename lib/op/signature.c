@@ -2,8 +2,8 @@
  *
  * The row's text as facts: arity, which operands are optional or decide shapes, attribute names and
  * kinds, dtypes. feri_op_check holds a node against its row before inference looks at it; the
- * importer, the builder and graph/verify go through it. The text is read in place, nothing is
- * cached: a check costs about a microsecond.
+ * importer, the builder and graph/verify go through it. The text is unpacked for each check and read
+ * in place, nothing is cached: a check costs about a microsecond.
  */
 #include "base/error.h"
 #include "op/infer.h"
@@ -52,20 +52,22 @@ static const char *next_operand(const char *text, operand *out) {
 
 /* The operand at index (the variadic one for all that follow it); 0 when there is none. */
 static int find_operand(const feri_op *op, uint32_t index, operand *out) {
-    const char *text = feri_op_line(op, FERI_LINE_INPUTS);
+    feri_op_columns columns;
+    feri_op_read(op, &columns);
+    const char *text = columns.line[FERI_LINE_INPUTS];
     for (uint32_t i = 0; (text = next_operand(text, out)) != NULL; i++) {
         if (i == index || out->stars) {
-            return 1;
+            return 1; /* with the marks; name and type are gone */
         }
     }
     return 0;
 }
 
-static uint32_t arity(const feri_op *op, uint32_t line, int wants_most) {
-    const char *text = feri_op_line(op, line);
+/* The fewest operands of a line, or the most. */
+static uint32_t arity(const char *line, int wants_most) {
     operand at;
     uint32_t count = 0;
-    for (uint32_t i = 1; (text = next_operand(text, &at)) != NULL; i++) {
+    for (uint32_t i = 1; (line = next_operand(line, &at)) != NULL; i++) {
         if (at.stars) {
             return wants_most ? UINT32_MAX : count;
         }
@@ -74,10 +76,16 @@ static uint32_t arity(const feri_op *op, uint32_t line, int wants_most) {
     return count;
 }
 
-uint32_t feri_op_min_inputs(const feri_op *op) { return arity(op, FERI_LINE_INPUTS, 0); }
-uint32_t feri_op_max_inputs(const feri_op *op) { return arity(op, FERI_LINE_INPUTS, 1); }
-uint32_t feri_op_min_outputs(const feri_op *op) { return arity(op, FERI_LINE_OUTPUTS, 0); }
-uint32_t feri_op_max_outputs(const feri_op *op) { return arity(op, FERI_LINE_OUTPUTS, 1); }
+static uint32_t arity_of(const feri_op *op, uint32_t line, int wants_most) {
+    feri_op_columns columns;
+    feri_op_read(op, &columns);
+    return arity(columns.line[line], wants_most);
+}
+
+uint32_t feri_op_min_inputs(const feri_op *op) { return arity_of(op, FERI_LINE_INPUTS, 0); }
+uint32_t feri_op_max_inputs(const feri_op *op) { return arity_of(op, FERI_LINE_INPUTS, 1); }
+uint32_t feri_op_min_outputs(const feri_op *op) { return arity_of(op, FERI_LINE_OUTPUTS, 0); }
+uint32_t feri_op_max_outputs(const feri_op *op) { return arity_of(op, FERI_LINE_OUTPUTS, 1); }
 
 int feri_op_input_is_optional(const feri_op *op, uint32_t index) {
     operand at;
@@ -137,22 +145,20 @@ static type_set class_of(word name) {
 }
 
 /* The class list bound to a letter in types ("T=float|int;U=i64"), or the type itself. */
-static word class_list(const feri_op *op, word type) {
-    const char *text = feri_op_line(op, FERI_LINE_TYPES);
-    while (*text != '\0') {
-        const char *equals = strchr(text, '=');
+static word class_list(const char *types, word type) {
+    while (*types != '\0') {
+        const char *equals = strchr(types, '=');
         word list = {equals + 1, (uint32_t)strcspn(equals + 1, ";")};
-        if (is_same((word){text, (uint32_t)(equals - text)}, type)) {
+        if (is_same((word){types, (uint32_t)(equals - types)}, type)) {
             return list;
         }
-        text = list.text + list.length;
-        text += *text == ';';
+        types = list.text + list.length;
+        types += *types == ';';
     }
     return type;
 }
 
-static type_set allowed(const feri_op *op, word type) {
-    word rest = class_list(op, type);
+static type_set allowed(word rest) {
     type_set all = 0;
     while (rest.length > 0) {
         uint32_t length = (uint32_t)strcspn(rest.text, "|;?#*,");
@@ -177,7 +183,7 @@ static const char *kind_name(const feri_fact *fact) {
     return names[fact->kind > 0 && fact->kind < 4 ? fact->kind : 0];
 }
 
-/* Type letters as the inputs bind them. */
+/* A type letter as an input binds it. */
 typedef struct binding {
     word type;
     uint32_t input;
@@ -185,16 +191,22 @@ typedef struct binding {
 } binding;
 
 #define MAX_BINDINGS 8
-typedef struct bindings {
-    uint32_t count;
-    binding list[MAX_BINDINGS];
-} bindings;
+/* A node that is held against its row. */
+typedef struct check {
+    feri_infer *call;
+    uint32_t bound_count;
+    operand at; /* the operand or result looked at, its class list and that as bits */
+    word classes;
+    type_set set;
+    binding bound[MAX_BINDINGS];
+    feri_op_columns columns;
+} check;
 
 /* NULL where none is, as for operands of several types. */
-static binding *find_binding(bindings *bound, const operand *at) {
-    for (uint32_t i = 0; i < bound->count && at->stars < 2; i++) {
-        if (is_same(bound->list[i].type, at->type)) {
-            return &bound->list[i];
+static binding *find_binding(check *c) {
+    for (uint32_t i = 0; i < c->bound_count && c->at.stars < 2; i++) {
+        if (is_same(c->bound[i].type, c->at.type)) {
+            return &c->bound[i];
         }
     }
     return NULL;
@@ -202,34 +214,36 @@ static binding *find_binding(bindings *bound, const operand *at) {
 
 static int differ(int32_t a, int32_t b) { return a != 0 && b != 0 && a != b; }
 
-static void check_input(feri_infer *call, uint32_t index, const operand *at, bindings *bound) {
+static void check_input(check *c, uint32_t index) {
+    feri_infer *call = c->call;
+    const operand *at = &c->at;
     const feri_fact *fact = call->in[index];
+    int name_length = (int)at->name.length;
     if (!fact) {
         if (!at->is_optional && !(at->stars && call->op->flags & FERI_OP_CONTROL)) {
             feri_infer_fail(call,
                             "operand %.*s (number %u) is left out, but it is required",
-                            (int)at->name.length,
+                            name_length,
                             at->name.text,
                             index);
         }
         return;
     }
-    if (!(allowed(call->op, at->type) & bits_of(fact))) {
-        word list = class_list(call->op, at->type);
+    if (!(c->set & bits_of(fact))) {
         feri_infer_fail(call,
                         "operand %.*s is a %s of %s, %s takes %.*s there",
-                        (int)at->name.length,
+                        name_length,
                         at->name.text,
                         kind_name(fact),
                         fer_dtype_name(fact->dtype),
                         feri_op_name(call->op),
-                        (int)list.length,
-                        list.text);
+                        (int)c->classes.length,
+                        c->classes.text);
     }
-    binding *first = find_binding(bound, at);
+    binding *first = find_binding(c);
     if (!first) {
-        if (bound->count < MAX_BINDINGS && at->stars < 2 && (fact->kind || fact->dtype)) {
-            bound->list[bound->count++] = (binding){at->type, index, fact};
+        if (c->bound_count < MAX_BINDINGS && at->stars < 2 && (fact->kind || fact->dtype)) {
+            c->bound[c->bound_count++] = (binding){at->type, index, fact};
         }
         return;
     }
@@ -237,7 +251,7 @@ static void check_input(feri_infer *call, uint32_t index, const operand *at, bin
         feri_infer_fail(call,
                         "operand %.*s (number %u) is a %s of %s, but operand %u is a %s of %s, and "
                         "%s wants one type for both",
-                        (int)at->name.length,
+                        name_length,
                         at->name.text,
                         index,
                         kind_name(fact),
@@ -252,10 +266,10 @@ static void check_input(feri_infer *call, uint32_t index, const operand *at, bin
     }
 }
 
-static void set_output(feri_infer *call, uint32_t index, const operand *at, bindings *bound) {
-    feri_fact *fact = call->out[index];
-    const binding *from = find_binding(bound, at);
-    type_set set = allowed(call->op, at->type);
+static void set_output(check *c, uint32_t index) {
+    feri_fact *fact = c->call->out[index];
+    const binding *from = find_binding(c);
+    type_set set = c->set;
     if (!fact) {
         return;
     }
@@ -276,13 +290,13 @@ static void set_output(feri_infer *call, uint32_t index, const operand *at, bind
 }
 
 /* Every operand, or every result, against its column. */
-static void check_column(feri_infer *call, uint32_t line, bindings *bound) {
+static void check_column(check *c, uint32_t line) {
+    feri_infer *call = c->call;
     int is_in = line == FERI_LINE_INPUTS;
     uint32_t count = is_in ? call->in_count : call->out_count;
-    uint32_t least = arity(call->op, line, 0);
-    uint32_t most = arity(call->op, line, 1);
-    const char *text = feri_op_line(call->op, line);
-    operand at = {.stars = 0};
+    const char *text = c->columns.line[line];
+    uint32_t least = arity(text, 0);
+    uint32_t most = arity(text, 1);
     if (count < least || count > most) {
         feri_infer_fail(call,
                         "it has %u %s, %s has at %s %u",
@@ -292,18 +306,22 @@ static void check_column(feri_infer *call, uint32_t line, bindings *bound) {
                         count < least ? "least" : "most",
                         count < least ? least : most);
     }
+    c->at.stars = 0;
     for (uint32_t i = 0; i < count && call->status == FER_OK; i++) {
-        text = at.stars ? text : next_operand(text, &at);
-        (is_in ? check_input : set_output)(call, i, &at, bound);
+        if (!c->at.stars) {
+            text = next_operand(text, &c->at);
+            c->classes = class_list(c->columns.line[FERI_LINE_TYPES], c->at.type);
+            c->set = allowed(c->classes);
+        }
+        (is_in ? check_input : set_output)(c, i);
     }
 }
 
 /* ---- attributes ---- */
 
 /* The kind letter (and '!' after it) of an attribute in the row, NULL when it has none. */
-static const char *find_attr_kind(const feri_op *op, const char *name) {
+static const char *find_attr_kind(const char *at, const char *name) {
     word own = {name, (uint32_t)strlen(name)};
-    const char *at = feri_op_line(op, FERI_LINE_ATTRS);
     while (*at) {
         word known = {at, (uint32_t)strcspn(at, ":")};
         at += known.length + 1;
@@ -316,12 +334,12 @@ static const char *find_attr_kind(const feri_op *op, const char *name) {
     return NULL;
 }
 
-static void check_given_attrs(feri_infer *call) {
+static void check_given_attrs(feri_infer *call, const char *line) {
     static const char letters[] = "?ifstIFSg"; /* by FER_ATTR_... */
     for (uint32_t i = 0; i < call->attr_count; i++) {
         const fer_attr *attr = &call->attrs[i];
         const char *name = attr->name ? attr->name : "";
-        const char *kind = find_attr_kind(call->op, name);
+        const char *kind = find_attr_kind(line, name);
         if (!kind) {
             feri_infer_fail(call,
                             "it has an attribute '%s', which %s does not know",
@@ -347,8 +365,7 @@ static void check_given_attrs(feri_infer *call) {
     }
 }
 
-static void check_required_attrs(feri_infer *call) {
-    const char *at = feri_op_line(call->op, FERI_LINE_ATTRS);
+static void check_required_attrs(feri_infer *call, const char *at) {
     for (; *at; at += *at == ',') {
         word name = {at, (uint32_t)strcspn(at, ":")};
         uint32_t i = 0;
@@ -368,13 +385,16 @@ static void check_required_attrs(feri_infer *call) {
 }
 
 fer_status feri_op_check(feri_infer *call) {
-    bindings bound = {.count = 0};
+    check c;
+    c.call = call;
+    c.bound_count = 0;
+    feri_op_read(call->op, &c.columns);
     call->status = FER_OK;
-    check_given_attrs(call);
+    check_given_attrs(call, c.columns.line[FERI_LINE_ATTRS]);
     FER_TRY(call->status); /* else names may be absent */
-    check_required_attrs(call);
-    check_column(call, FERI_LINE_INPUTS, &bound);
-    check_column(call, FERI_LINE_OUTPUTS, &bound);
+    check_required_attrs(call, c.columns.line[FERI_LINE_ATTRS]);
+    check_column(&c, FERI_LINE_INPUTS);
+    check_column(&c, FERI_LINE_OUTPUTS);
     return call->status;
 }
 
