@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A growing text and a string-keyed map, both on the heap of an env.
+ * A growing text and a string-keyed map, both on the heap of an env; small files as text.
  */
 #ifndef FERI_BASE_TEXT_H
 #define FERI_BASE_TEXT_H
@@ -40,6 +40,10 @@ int feri_name_map_get(const feri_name_map *map,
                       const char *key,
                       uint64_t length,
                       uint32_t *out_value);
+
+/* A small file's text, ended by NUL: its length, at most capacity - 1; -1 when it cannot be read.
+ */
+int64_t feri_read_small(const char *path, char *text, size_t capacity);
 
 uint64_t feri_hash(const void *data, uint64_t bytes, uint64_t seed);
 

@@ -5,7 +5,9 @@
  * options. Lines that begin with # are comments. A manifest or module that is wrong is a line in
  * the load report, never a failure of the context.
  */
+#include "base/bump.h"
 #include "base/error.h"
+#include "base/text.h"
 #include "device/device.h"
 #include "feri_builtin.h"
 
@@ -14,48 +16,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { PATH_BYTES = 4096, FILE_BYTES = 4096 };
 
+enum { NAME, MODULE, OPTIONS, ABI_MIN, ABI_MAX, KEY_COUNT };
+static const char keys[KEY_COUNT][8] = {"name", "module", "options", "abi_min", "abi_max"};
+
 typedef struct manifest {
-    char name[48];
-    char module[1024];
-    char options[512];
+    const char *values[KEY_COUNT]; /* pieces of the text, NULL where it says nothing */
     unsigned long abi_min;
     unsigned long abi_max;
+    char text[FILE_BYTES];
 } manifest;
-
-static const struct manifest_key {
-    char key[8];
-    uint16_t at, capacity; /* in a manifest; capacity 0: a number */
-} manifest_keys[] = {
-    {"name",    offsetof(manifest, name),    sizeof(((manifest *)0)->name)   },
-    {"module",  offsetof(manifest, module),  sizeof(((manifest *)0)->module) },
-    {"options", offsetof(manifest, options), sizeof(((manifest *)0)->options)},
-    {"abi_min", offsetof(manifest, abi_min), 0                               },
-    {"abi_max", offsetof(manifest, abi_max), 0                               },
-};
 
 /* NULL, or what is wrong with a line whose key has ended at value - 1. */
 static const char *line_take(manifest *parsed, const char *key, const char *value) {
-    for (size_t i = 0; i < sizeof(manifest_keys) / sizeof(manifest_keys[0]); i++) {
-        char *into = (char *)parsed + manifest_keys[i].at;
-        size_t length = strlen(value);
-        if (strcmp(manifest_keys[i].key, key) != 0) {
-            continue;
-        }
-        if (manifest_keys[i].capacity == 0) {
+    for (size_t i = 0; i < KEY_COUNT; i++) {
+        if (strcmp(keys[i], key) == 0) {
+            if (i == NAME && strlen(value) >= sizeof(((feri_load_entry *)0)->backend)) {
+                return "has too long a value";
+            }
+            parsed->values[i] = value[0] != 0 ? value : NULL;
+            if (i < ABI_MIN) {
+                return NULL;
+            }
             char *end = NULL;
-            unsigned long number = strtoul(value, &end, 10);
-            memcpy(into, &number, sizeof(number));
+            *(i == ABI_MIN ? &parsed->abi_min : &parsed->abi_max) =
+                (unsigned long)strtol(value, &end, 10);
             return end == value || *end != 0 ? "must be a number" : NULL;
         }
-        if (length >= manifest_keys[i].capacity) {
-            return "has too long a value";
-        }
-        memcpy(into, value, length + 1);
-        return NULL;
     }
     return "is no key of a manifest";
 }
@@ -72,22 +61,17 @@ static fer_status manifest_line(manifest *parsed, char *line, uint32_t number, c
 }
 
 static fer_status manifest_read(const char *path, manifest *parsed) {
-    memset(parsed, 0, sizeof(*parsed));
-    FILE *file = fopen(path, "re");
-    if (file == NULL) {
+    int64_t length = feri_read_small(path, parsed->text, sizeof(parsed->text));
+    if (length < 0) {
         return feri_fail(FER_IO, "cannot read manifest '%s'", path);
     }
-    char text[FILE_BYTES];
-    size_t length = fread(text, 1, sizeof(text) - 1, file);
-    fclose(file);
-    if (length == sizeof(text) - 1) {
+    if (length == FILE_BYTES - 1) {
         return feri_fail(
             FER_BACKEND, "manifest '%s' is longer than %u bytes", path, FILE_BYTES - 2);
     }
-    text[length] = 0;
     uint32_t number = 1;
-    char *rest = text;
-    for (char *line = rest; line != NULL; number++) {
+    char *rest = parsed->text;
+    for (char *line = rest; line != NULL; line = rest, number++) {
         rest = strchr(line, '\n');
         if (rest != NULL) {
             *rest++ = 0;
@@ -99,16 +83,18 @@ static fer_status manifest_read(const char *path, manifest *parsed) {
         if (line[0] != 0 && line[0] != '#') {
             FER_TRY(manifest_line(parsed, line, number, path));
         }
-        line = rest;
     }
-    if (parsed->name[0] == 0 || parsed->module[0] == 0) {
+    if (parsed->values[NAME] == NULL || parsed->values[MODULE] == NULL) {
         return feri_fail(FER_BACKEND, "manifest '%s' needs the keys name and module", path);
     }
     return FER_OK;
 }
 
-static fer_status
-manifest_load(fer_context *context, const char *folder, const char *path, manifest *parsed) {
+static fer_status module_load(fer_context *context,
+                              feri_bump *bump,
+                              const char *folder,
+                              const char *path,
+                              const manifest *parsed) {
     if (parsed->abi_min > FER_BACKEND_ABI_MAX ||
         (parsed->abi_max != 0 && parsed->abi_max < FER_BACKEND_ABI_MIN)) {
         return feri_fail(FER_VERSION,
@@ -119,28 +105,44 @@ manifest_load(fer_context *context, const char *folder, const char *path, manife
                          FER_BACKEND_ABI_MIN,
                          FER_BACKEND_ABI_MAX);
     }
-    char module[PATH_BYTES];
-    int written = parsed->module[0] == '/'
-                      ? snprintf(module, sizeof(module), "%s", parsed->module)
-                      : snprintf(module, sizeof(module), "%s/../%s", folder, parsed->module);
-    if (written < 0 || (size_t)written >= sizeof(module)) {
-        return feri_fail(FER_IO, "the module path of manifest '%s' is too long", path);
+    const char *module = parsed->values[MODULE];
+    if (module[0] != '/') {
+        module = feri_bump_printf(bump, "%s/../%s", folder, module);
     }
-    uint32_t before = context->backend_count;
-    FER_TRY(feri_backend_open_library(context, module, parsed->options));
-    if (context->backend_count == before + 1 &&
-        strcmp(context->backends[before]->name, parsed->name) != 0) {
-        fer_status status = feri_fail(FER_BACKEND,
-                                      "manifest '%s' promises backend '%s' but the module is '%s'",
-                                      path,
-                                      parsed->name,
-                                      context->backends[before]->name);
-        context->backend_count--;
-        feri_load_report_drop(context);
-        feri_module_finish(context->backends[before]);
-        return status;
+    if (module == NULL) {
+        return fer_error_last()->status;
     }
-    return FER_OK;
+    FER_TRY(feri_backend_open_library(context, module, parsed->values[OPTIONS]));
+    feri_backend *loaded = context->backends[context->backend_count - 1];
+    if (strcmp(loaded->name, parsed->values[NAME]) == 0) {
+        return FER_OK;
+    }
+    fer_status status = feri_fail(FER_BACKEND,
+                                  "manifest '%s' promises backend '%s' but the module is '%s'",
+                                  path,
+                                  parsed->values[NAME],
+                                  loaded->name);
+    context->backend_count--;
+    feri_load_report_drop(context);
+    feri_module_finish(loaded);
+    return status;
+}
+
+/* What goes wrong is a line of the report: under the name that the manifest gives, or its own. */
+static void
+manifest_load(fer_context *context, feri_bump *bump, const char *folder, const char *file) {
+    manifest *parsed = FERI_BUMP_ARRAY(bump, manifest, 1);
+    const char *path = feri_bump_printf(bump, "%s/%s", folder, file);
+    fer_status status =
+        parsed != NULL && path != NULL ? manifest_read(path, parsed) : fer_error_last()->status;
+    if (status == FER_OK) {
+        status = module_load(context, bump, folder, path, parsed);
+    }
+    if (status != FER_OK) {
+        const char *name = parsed != NULL ? parsed->values[NAME] : NULL;
+        feri_load_report_add(
+            context, status, name != NULL ? name : file, fer_error_last()->message);
+    }
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b) {
@@ -152,58 +154,47 @@ static int is_manifest(const struct dirent *entry) {
     return length > 8 && strcmp(entry->d_name + length - 8, ".backend") == 0;
 }
 
-/* $libdir/ferrule/backends.d beside the library that holds this function, else the place chosen at
- * build time. */
-static void default_folder(char *folder, size_t capacity) {
-    Dl_info info;
+/* The manifests of a folder; below 0 when there is no such folder. */
+static int manifests_find(const char *folder, struct dirent ***out_entries) {
+    return scandir(folder, out_entries, is_manifest, by_name);
+}
+
+/* $libdir/ferrule/backends.d beside the library that holds this function. */
+static void own_folder(char *folder, size_t capacity) {
     static const char marker = 0;
-    if (dladdr(&marker, &info) != 0 && info.dli_fname != NULL) {
-        const char *slash = strrchr(info.dli_fname, '/');
-        if (slash != NULL) {
-            snprintf(folder,
-                     capacity,
-                     "%.*s/ferrule/backends.d",
-                     (int)(slash - info.dli_fname),
-                     info.dli_fname);
-            struct stat facts;
-            if (stat(folder, &facts) == 0 && S_ISDIR(facts.st_mode)) {
-                return;
-            }
-        }
+    Dl_info info;
+    const char *file = dladdr(&marker, &info) != 0 ? info.dli_fname : NULL;
+    const char *slash = file != NULL ? strrchr(file, '/') : NULL;
+    folder[0] = 0; /* no folder's name */
+    if (slash != NULL) {
+        snprintf(folder, capacity, "%.*s/ferrule/backends.d", (int)(slash - file), file);
     }
-    snprintf(folder, capacity, "%s", FERI_DEFAULT_BACKEND_PATH);
 }
 
 void feri_manifests_load(fer_context *context, const char *folder) {
     char chosen[PATH_BYTES];
+    struct dirent **entries = NULL;
+    int count = -1;
     if (folder == NULL || folder[0] == 0) {
         folder = secure_getenv("FERRULE_BACKEND_PATH");
     }
     if (folder == NULL || folder[0] == 0) {
-        default_folder(chosen, sizeof(chosen));
+        own_folder(chosen, sizeof(chosen));
         folder = chosen;
+        count = manifests_find(folder, &entries);
+        if (count < 0) {
+            folder = FERI_DEFAULT_BACKEND_PATH;
+        }
     }
-    struct dirent **entries = NULL;
-    int count = scandir(folder, &entries, is_manifest, by_name);
+    if (count < 0) {
+        count = manifests_find(folder, &entries);
+    }
+    feri_bump bump;
+    feri_bump_init(&bump, &context->env);
     for (int i = 0; i < count; i++) {
-        char path[PATH_BYTES];
-        manifest parsed;
-        parsed.name[0] = 0;
-        int length = snprintf(path, sizeof(path), "%s/%s", folder, entries[i]->d_name);
-        fer_status status =
-            length < 0 || (size_t)length >= sizeof(path)
-                ? feri_fail(FER_IO, "the path of manifest '%s' is too long", entries[i]->d_name)
-                : manifest_read(path, &parsed);
-        if (status == FER_OK) {
-            status = manifest_load(context, folder, path, &parsed);
-        }
-        if (status != FER_OK) {
-            feri_load_report_add(context,
-                                 status,
-                                 parsed.name[0] != 0 ? parsed.name : entries[i]->d_name,
-                                 fer_error_last()->message);
-        }
+        manifest_load(context, &bump, folder, entries[i]->d_name);
         free(entries[i]);
     }
     free(entries);
+    feri_bump_finish(&bump);
 }
