@@ -45,75 +45,95 @@ static fer_status set_limits(fer_limits *limits, const fer_limits *given) {
     return FER_OK;
 }
 
-/* The budget called "host", if there is one; entries may be of another size than ours. */
-static fer_status set_budget(feri_env *env, const fer_context_options *options) {
+/* The next of the caller's budgets, which may be of another size than ours. */
+static fer_status budget_next(const uint8_t **entry, fer_budget *out_budget) {
+    uint32_t stride = 0;
+    memcpy(&stride, *entry, sizeof stride);
+    FER_TRY(feri_struct_in(out_budget, sizeof *out_budget, *entry, "fer_budget"));
+    *entry += stride ? stride : sizeof *out_budget;
+    return FER_OK;
+}
+
+/* Adds what the budgets take behind the object. */
+static fer_status budgets_measure(const fer_context_options *options, uint64_t *bytes) {
     const uint8_t *entry = (const uint8_t *)options->budgets;
     if (options->budget_count && !entry) {
         return feri_fail(FER_INVALID_ARGUMENT, "budget_count is not 0, but budgets is NULL");
     }
     for (uint32_t i = 0; i < options->budget_count; i++) {
         fer_budget budget;
-        FER_TRY(feri_struct_in(&budget, sizeof budget, entry, "fer_budget"));
-        uint32_t stride = 0;
-        memcpy(&stride, entry, sizeof stride);
-        entry += stride ? stride : sizeof budget;
+        FER_TRY(budget_next(&entry, &budget));
         if (!budget.device) {
             return feri_fail(FER_INVALID_ARGUMENT, "budget %u names no device", i);
         }
-        if (strcmp(budget.device, "host") == 0 && budget.bytes) {
-            env->budget_bytes = budget.bytes;
-        }
+        *bytes += sizeof budget + strlen(budget.device) + 1;
     }
     return FER_OK;
 }
 
-fer_status
-feri_env_init(feri_env *env, const fer_context_options *given, void (*destroy)(feri_env *env)) {
+/* Copies the budgets, their names behind them; the one called "host" is the env's own. */
+static void set_budgets(feri_env *env, const fer_context_options *options, uint64_t object_bytes) {
+    const uint8_t *entry = (const uint8_t *)options->budgets;
+    env->budgets = (fer_budget *)((uint8_t *)env + object_bytes);
+    env->budget_count = options->budget_count;
+    env->budget_bytes = UINT64_MAX;
+    char *names = (char *)(env->budgets + env->budget_count);
+    for (uint32_t i = 0; i < env->budget_count; i++) {
+        fer_budget *budget = &env->budgets[i];
+        (void)budget_next(&entry, budget); /* budgets_measure saw that it is right */
+        if (strcmp(budget->device, "host") == 0 && budget->bytes) {
+            env->budget_bytes = budget->bytes;
+        }
+        size_t length = strlen(budget->device) + 1;
+        budget->device = memcpy(names, budget->device, length);
+        names += length;
+    }
+}
+
+fer_status feri_env_create_in(const fer_context_options *given,
+                              uint64_t object_bytes,
+                              void (*destroy)(feri_env *env),
+                              feri_env **out_env) {
     fer_context_options options;
-    memset(env, 0, sizeof *env);
+    fer_limits limits;
+    uint64_t bytes = object_bytes;
     FER_TRY(feri_struct_in(&options, sizeof options, given, "fer_context_options"));
+    FER_TRY(set_limits(&limits, options.limits));
+    FER_TRY(budgets_measure(&options, &bytes));
     if (!options.allocator.alloc != !options.allocator.free) {
         return feri_fail(FER_INVALID_ARGUMENT,
                          "allocator needs both alloc and free, or neither for malloc");
     }
-    env->allocator = options.allocator;
-    if (!env->allocator.alloc) {
-        env->allocator = (fer_allocator){heap_alloc, heap_free, NULL};
+    if (!options.allocator.alloc) {
+        options.allocator = (fer_allocator){heap_alloc, heap_free, NULL};
     }
-    env->budget_bytes = UINT64_MAX;
-    FER_TRY(set_limits(&env->limits, options.limits));
-    FER_TRY(set_budget(env, &options));
+    feri_env *env = options.allocator.alloc(options.allocator.self, bytes, HEAP_ALIGNMENT);
+    if (!env) {
+        return feri_out_of_memory(bytes);
+    }
+    memset(env, 0, bytes);
+    env->allocator = options.allocator;
+    env->block_bytes = bytes;
+    env->limits = limits;
     env->log = options.log;
     env->log_self = options.log_self;
     env->notice = options.notice;
     env->notice_self = options.notice_self;
     env->destroy = destroy;
     atomic_init(&env->refs, 1);
-    atomic_init(&env->now_bytes, 0);
-    atomic_init(&env->peak_bytes, 0);
     atomic_init(&env->next_id, 1);
+    set_budgets(env, &options, object_bytes);
+    *out_env = env;
     return FER_OK;
 }
 
-static void env_destroy(feri_env *env) {
+void feri_env_free(feri_env *env) {
     fer_allocator allocator = env->allocator;
-    allocator.free(allocator.self, env, sizeof *env, HEAP_ALIGNMENT);
+    allocator.free(allocator.self, env, env->block_bytes, HEAP_ALIGNMENT);
 }
 
 fer_status feri_env_create(const fer_context_options *options, feri_env **out_env) {
-    feri_env probe;
-    FER_TRY(feri_env_init(&probe, options, env_destroy));
-    feri_env *env = probe.allocator.alloc(probe.allocator.self, sizeof *env, HEAP_ALIGNMENT);
-    if (!env) {
-        return feri_out_of_memory(sizeof *env);
-    }
-    fer_status status = feri_env_init(env, options, env_destroy);
-    if (status != FER_OK) {
-        probe.allocator.free(probe.allocator.self, env, sizeof *env, HEAP_ALIGNMENT);
-        return status;
-    }
-    *out_env = env;
-    return FER_OK;
+    return feri_env_create_in(options, sizeof **out_env, feri_env_free, out_env);
 }
 
 feri_env *feri_env_retain(feri_env *env) {

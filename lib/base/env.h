@@ -15,9 +15,12 @@ typedef struct feri_workers feri_workers;
 
 typedef struct feri_env {
     atomic_uint refs;
-    void (*destroy)(struct feri_env *env); /* frees the object env is the start of */
+    void (*destroy)(struct feri_env *env); /* ends the object env is the start of */
     fer_allocator allocator;
     uint64_t budget_bytes; /* host budget, UINT64_MAX: none */
+    fer_budget *budgets;   /* all that were given, in the env's own block */
+    uint32_t budget_count;
+    uint64_t block_bytes; /* of the object that env is the start of, and its budgets */
     atomic_uint_fast64_t now_bytes;
     atomic_uint_fast64_t peak_bytes;
     fer_limits limits; /* all fields set */
@@ -29,9 +32,13 @@ typedef struct feri_env {
     atomic_uint_fast64_t next_id; /* run ids and other unique numbers of the context */
 } feri_env;
 
-/* Fills env from options (may be NULL) with one reference. */
-fer_status
-feri_env_init(feri_env *env, const fer_context_options *options, void (*destroy)(feri_env *env));
+/* An object of object_bytes that begins with its env, zeroed behind that, with one reference, from
+ * the allocator of options (may be NULL). destroy ends with feri_env_free. */
+fer_status feri_env_create_in(const fer_context_options *options,
+                              uint64_t object_bytes,
+                              void (*destroy)(feri_env *env),
+                              feri_env **out_env);
+void feri_env_free(feri_env *env);
 /* An env by itself, for the tests of lower layers; feri_env_release frees it. */
 fer_status feri_env_create(const fer_context_options *options, feri_env **out_env);
 feri_env *feri_env_retain(feri_env *env);

@@ -10,7 +10,6 @@
 #include "feri_builtin.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define X(entry)                                                                                   \
@@ -46,48 +45,11 @@ static void context_destroy(feri_env *env) {
         feri_module_finish(context->backends[i]);
     }
     feri_free(env, context->backends, context->backend_capacity * sizeof(feri_backend *));
-    for (uint32_t i = 0; i < context->load_count; i++) {
-        feri_free(env, context->load_entries[i], sizeof(feri_load_entry));
+    while (context->load_last != NULL) {
+        feri_load_report_drop(context);
     }
-    feri_free(env, context->load_entries, context->load_capacity * sizeof(feri_load_entry *));
-    for (uint32_t i = 0; i < context->budget_count && context->budgets != NULL; i++) {
-        char *name = (char *)(uintptr_t)context->budgets[i].device;
-        feri_free(env, name, name == NULL ? 0 : strlen(name) + 1);
-    }
-    feri_free(env, context->budgets, context->budget_count * sizeof(fer_budget));
     pthread_mutex_destroy(&context->lock);
-    fer_allocator allocator = env->allocator;
-    if (allocator.free != NULL) {
-        allocator.free(allocator.self, context, sizeof(*context), 64);
-    } else {
-        free(context);
-    }
-}
-
-static fer_status budgets_copy(fer_context *context, const fer_context_options *options) {
-    if (options->budget_count == 0) {
-        return FER_OK;
-    }
-    context->budgets =
-        feri_alloc(&context->env, feri_mul_sat(options->budget_count, sizeof(fer_budget)));
-    if (context->budgets == NULL) {
-        return fer_error_last()->status;
-    }
-    context->budget_count = options->budget_count;
-    const uint8_t *entry = (const uint8_t *)options->budgets; /* of the caller's struct_size */
-    for (uint32_t i = 0; i < options->budget_count; i++) {
-        fer_budget *budget = &context->budgets[i];
-        FER_TRY(feri_struct_in(budget, sizeof(*budget), entry, "fer_budget"));
-        uint32_t stride = 0;
-        memcpy(&stride, entry, sizeof(stride));
-        entry += stride != 0 ? stride : sizeof(*budget);
-        const char *device = budget->device; /* feri_env_init saw that it is there */
-        budget->device = feri_strndup(&context->env, device, strlen(device));
-        if (budget->device == NULL) {
-            return fer_error_last()->status;
-        }
-    }
-    return FER_OK;
+    feri_env_free(env);
 }
 
 /* A backend that cannot be had is a line of the report; no memory for it is no context. */
@@ -109,42 +71,27 @@ fer_status fer_context_create(const fer_context_options *given, fer_context **ou
     fer_context_options options;
     FER_TRY(feri_struct_in(&options, sizeof(options), given, "fer_context_options"));
     if (out_context == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "out_context is NULL");
+        return feri_null_argument("out_context");
     }
-    if ((options.allocator.alloc == NULL) != (options.allocator.free == NULL)) {
-        return feri_fail(FER_INVALID_ARGUMENT, "an allocator needs both alloc and free");
-    }
-    /* The context itself is the one block that comes before its own heap. */
-    fer_context *context =
-        options.allocator.alloc != NULL
-            ? options.allocator.alloc(options.allocator.self, sizeof(*context), 64)
-            : malloc(sizeof(*context));
-    if (context == NULL) {
-        return feri_out_of_memory(sizeof(*context));
-    }
-    memset(context, 0, sizeof(*context));
+    feri_env *env = NULL;
+    FER_TRY(feri_env_create_in(&options, sizeof(fer_context), context_destroy, &env));
+    fer_context *context = (fer_context *)env;
     atomic_init(&context->handles, 1);
     pthread_mutex_init(&context->lock, NULL);
-    fer_status status = feri_env_init(&context->env, &options, context_destroy);
-    if (status == FER_OK) {
-        context->thread_count = options.thread_count;
-        status = budgets_copy(context, &options);
-    }
-    if (status == FER_OK) {
-        status = feri_workers_create(&context->env, options.thread_count, &context->env.workers);
-    }
+    context->thread_count = options.thread_count;
+    fer_status status = feri_workers_create(env, options.thread_count, &env->workers);
     if (status == FER_OK) {
         status = builtins_register(context);
     }
-    if (status == FER_OK) {
-        if ((options.flags & FER_CONTEXT_NO_MANIFESTS) == 0) {
-            feri_manifests_load(context, options.backend_path);
-        }
-        *out_context = context;
-        return FER_OK;
+    if (status != FER_OK) {
+        context_destroy(env);
+        return status;
     }
-    context_destroy(&context->env);
-    return status;
+    if ((options.flags & FER_CONTEXT_NO_MANIFESTS) == 0) {
+        feri_manifests_load(context, options.backend_path);
+    }
+    *out_context = context;
+    return FER_OK;
 }
 
 fer_context *fer_context_retain(fer_context *context) {
@@ -183,18 +130,13 @@ void feri_load_report_add(fer_context *context,
                           fer_status load_status,
                           const char *backend,
                           const char *detail) {
-    if (feri_grow(&context->env,
-                  &context->load_entries,
-                  &context->load_capacity,
-                  context->load_count + 1,
-                  sizeof(feri_load_entry *)) != FER_OK) {
-        return; /* a report that cannot be written is not worth failing for */
-    }
     feri_load_entry *entry = feri_alloc(&context->env, sizeof(*entry));
     if (entry == NULL) {
-        return;
+        return; /* a report that cannot be written is not worth failing for */
     }
-    context->load_entries[context->load_count++] = entry;
+    entry->before = context->load_last;
+    context->load_last = entry;
+    context->load_count++;
     entry->status = load_status;
     snprintf(entry->backend, sizeof(entry->backend), "%s", backend);
     snprintf(entry->detail, sizeof(entry->detail), "%s", detail);
@@ -204,11 +146,10 @@ void feri_load_report_add(fer_context *context,
 }
 
 void feri_load_report_drop(fer_context *context) {
-    if (context->load_count > 0) {
-        context->load_count--;
-        feri_free(
-            &context->env, context->load_entries[context->load_count], sizeof(feri_load_entry));
-    }
+    feri_load_entry *entry = context->load_last;
+    context->load_last = entry->before;
+    context->load_count--;
+    feri_free(&context->env, entry, sizeof(*entry));
 }
 
 uint32_t fer_context_load_report_count(fer_context *context) {
@@ -219,7 +160,10 @@ fer_status fer_context_load_line(fer_context *context, uint32_t index, fer_load_
     if (context == NULL || out_line == NULL || index >= context->load_count) {
         return feri_fail(FER_INVALID_ARGUMENT, "no load report line %u", index);
     }
-    const feri_load_entry *entry = context->load_entries[index];
+    const feri_load_entry *entry = context->load_last;
+    for (uint32_t after = context->load_count - 1; after > index; after--) {
+        entry = entry->before;
+    }
     fer_load_line line = {sizeof(line), entry->status, entry->backend, entry->detail};
     feri_struct_out(out_line, &line, sizeof(line));
     return FER_OK;

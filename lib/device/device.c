@@ -170,12 +170,12 @@ fer_status fer_device_reopen(fer_device *device) {
 
 /* ---- enumeration ---- */
 
-static uint64_t
-budget_of(const fer_context *context, const char *name, const char *backend, uint32_t index) {
-    for (uint32_t i = 0; i < context->budget_count; i++) {
-        const char *given = context->budgets[i].device;
-        if (strcmp(given, name) == 0 || (index == 0 && strcmp(given, backend) == 0)) {
-            return context->budgets[i].bytes;
+static uint64_t budget_of(const fer_device *device) {
+    const feri_env *env = &device->context->env;
+    for (uint32_t i = 0; i < env->budget_count; i++) {
+        const char *given = env->budgets[i].device;
+        if (feri_device_is_called(device, given, strlen(given))) {
+            return env->budgets[i].bytes;
         }
     }
     return UINT64_MAX;
@@ -208,7 +208,7 @@ device_add(fer_context *context, feri_backend *backend, uint32_t index, const ch
     if (device->info.buffer_alignment < 64) {
         device->info.buffer_alignment = 64;
     }
-    device->budget_bytes = budget_of(context, name, backend->name, index);
+    device->budget_bytes = budget_of(device);
     atomic_init(&device->generation, 1);
     atomic_init(&device->state, FER_STATE_READY);
     /* A slot called under the lock may report loss through the host, which takes it again. */
@@ -325,18 +325,19 @@ static int is_called(const char *own, const char *name, size_t length) {
     return strncmp(own, name, length) == 0 && own[length] == 0;
 }
 
+int feri_device_is_called(const fer_device *device, const char *name, size_t length) {
+    return is_called(device->name, name, length) ||
+           (device->index == 0 && is_called(device->backend->name, name, length));
+}
+
+/* No device has a backend's name: there is a ':' in each. */
 static fer_device *device_named(fer_context *context, const char *name, size_t length) {
-    fer_device *first = NULL; /* a backend's name alone is its first device */
     for (uint32_t i = 0; i < context->device_count; i++) {
-        fer_device *device = context->devices[i];
-        if (is_called(device->name, name, length)) {
-            return device;
-        }
-        if (first == NULL && device->index == 0 && is_called(device->backend->name, name, length)) {
-            first = device;
+        if (feri_device_is_called(context->devices[i], name, length)) {
+            return context->devices[i];
         }
     }
-    return first;
+    return NULL;
 }
 
 static feri_backend *wrapper_named(fer_context *context, const char *name, size_t length) {

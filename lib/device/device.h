@@ -60,6 +60,7 @@ struct fer_device {
 };
 
 typedef struct feri_load_entry {
+    struct feri_load_entry *before;
     fer_status status;
     char backend[48];
     char detail[256];
@@ -73,10 +74,8 @@ struct fer_context {
     uint32_t backend_count, backend_capacity;
     fer_device **devices; /* in preference order */
     uint32_t device_count, device_capacity;
-    feri_load_entry **load_entries; /* each its own block: callers keep its strings */
-    uint32_t load_count, load_capacity;
-    fer_budget *budgets; /* names copied */
-    uint32_t budget_count;
+    feri_load_entry *load_last; /* each its own block: callers keep its strings */
+    uint32_t load_count;
     uint32_t thread_count;
     uint8_t devices_ready;
     /* Owned by later stages, destroyed with the context: plan/'s prepared weights and program.c's
@@ -117,7 +116,7 @@ void feri_load_report_add(fer_context *context,
                           fer_status status,
                           const char *backend,
                           const char *detail);
-/* Takes the last line back. */
+/* Takes the last line back; there is one. */
 void feri_load_report_drop(fer_context *context);
 void feri_host_services_init(feri_backend *backend);
 /* Makes the wrapper backend "outer(inner)" and its devices. Context lock held. */
@@ -128,6 +127,8 @@ fer_status feri_backend_wrap(fer_context *context,
 
 /* ---- devices (device.c) ---- */
 
+/* Whether name is the device's, or its backend's while it is that one's first. */
+int feri_device_is_called(const fer_device *device, const char *name, size_t length);
 fer_status feri_devices_ready(fer_context *context);
 /* The open session, opening the device at first. DEVICE_LOST when it is lost. Retained for the
  * caller. */

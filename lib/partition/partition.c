@@ -84,8 +84,7 @@ static int pin_matches(const char *pattern, const char *name) {
 }
 
 static int device_is_named(const fer_device *device, const char *name) {
-    return strcmp(device->name, name) == 0 ||
-           (device->index == 0 && strcmp(device->backend->name, name) == 0);
+    return feri_device_is_called(device, name, strlen(name));
 }
 
 static const fer_pin *pin_of(const feri_policy *policy, const char *node_name) {
