@@ -81,6 +81,23 @@ void *feri_bump_array(feri_bump *bump, uint64_t count, uint64_t element_bytes) {
     return feri_bump_alloc(bump, feri_mul_sat(count, element_bytes));
 }
 
+fer_status feri_bump_arrays(feri_bump *bump,
+                            void *object,
+                            const void *counts,
+                            const feri_array_row *rows,
+                            uint32_t row_count) {
+    for (const feri_array_row *row = rows; row < rows + row_count; row++) {
+        uint32_t count;
+        memcpy(&count, (const char *)counts + row->count, sizeof count);
+        void *array = feri_bump_array(bump, count, row->element_bytes);
+        if (!array) {
+            return fer_error_last()->status;
+        }
+        memcpy((char *)object + row->member, &array, sizeof array);
+    }
+    return FER_OK;
+}
+
 char *feri_bump_strndup(feri_bump *bump, const char *text, uint64_t length) {
     char *copy = feri_bump_alloc(bump, feri_add_sat(length, 1));
     if (copy && length) {

@@ -8,6 +8,8 @@
 
 #include "base/env.h"
 
+#include <stddef.h>
+
 typedef struct feri_bump_block feri_bump_block;
 typedef struct feri_bump {
     feri_env *env; /* borrowed */
@@ -22,6 +24,21 @@ void feri_bump_finish(feri_bump *bump);
 void *feri_bump_alloc(feri_bump *bump, uint64_t bytes);
 void *feri_bump_array(feri_bump *bump, uint64_t count, uint64_t element_bytes);
 #define FERI_BUMP_ARRAY(bump, type, count) ((type *)feri_bump_array((bump), (count), sizeof(type)))
+/* An array among an object's members: where its pointer is, the size of its elements, and where the
+ * uint32_t that counts them is in a struct of counts. */
+typedef struct feri_array_row {
+    uint16_t member;
+    uint16_t element_bytes;
+    uint16_t count;
+} feri_array_row;
+#define FERI_ARRAY_ROW(object, member, counts, count)                                              \
+    { offsetof(object, member), sizeof(*((object *)NULL)->member), offsetof(counts, count) }
+/* Makes all arrays of a table, in its order; those after a failure stay as they were. */
+fer_status feri_bump_arrays(feri_bump *bump,
+                            void *object,
+                            const void *counts,
+                            const feri_array_row *rows,
+                            uint32_t row_count);
 /* NUL-terminated copies. */
 char *feri_bump_strndup(feri_bump *bump, const char *text, uint64_t length);
 char *feri_bump_printf(feri_bump *bump, const char *format, ...)

@@ -93,19 +93,23 @@ fer_status feri_fail_at(const char *file, uint32_t line_status, const char *form
     return last.error.status;
 }
 
-void feri_error_set_node(const char *node) {
+fer_status feri_error_set_status(fer_status status) { return last.error.status = status; }
+
+fer_status feri_error_set_node(const char *node) {
     if (node && !last.error.node[0]) {
         copy_text(last.error.node, sizeof last.error.node, node);
     }
+    return last.error.status;
 }
 
-void feri_error_set_backend(const char *backend, int32_t native_code) {
+fer_status feri_error_set_backend(const char *backend, int32_t native_code) {
     if (backend && !last.error.backend[0]) {
         copy_text(last.error.backend, sizeof last.error.backend, backend);
     }
     if (!last.error.native_code) {
         last.error.native_code = native_code;
     }
+    return last.error.status;
 }
 
 void feri_error_expect(void) { last.is_fresh = 0; }

@@ -22,9 +22,11 @@ fer_status feri_fail_at(const char *file, uint32_t line_status, const char *form
 #define feri_fail(status, ...)                                                                     \
     feri_fail_at(FERI_FILE, (uint32_t)__LINE__ << 8 | (uint8_t)(status), __VA_ARGS__)
 
-/* Adds to the last error if the field is still empty; NULL is ignored. */
-void feri_error_set_node(const char *node);
-void feri_error_set_backend(const char *backend, int32_t native_code);
+/* The last error is one of this status after all, which is returned. */
+fer_status feri_error_set_status(fer_status status);
+/* Adds to the last error if the field is still empty; NULL is ignored. Returns its status. */
+fer_status feri_error_set_node(const char *node);
+fer_status feri_error_set_backend(const char *backend, int32_t native_code);
 int feri_status_is_known(fer_status status);
 /* Of the last failure: what to return where a callee had no memory and answered NULL. */
 fer_status feri_error_status(void);
