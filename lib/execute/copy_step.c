@@ -37,8 +37,7 @@ static fer_status space_wait(feri_run_state *state, feri_run *run, uint32_t spac
     fer_status status = feri_event_wait(session, run, event);
     /* After a deadline or a cancel the event stays pending: the device still works for us. */
     if (status != FER_DEADLINE && status != FER_CANCELLED) {
-        session->device->backend->async.event_destroy(session->handle, event);
-        state->pending[space] = NULL;
+        feri_pending_set(state, space, NULL);
     }
     return status;
 }

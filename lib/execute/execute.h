@@ -58,10 +58,9 @@ typedef struct feri_run_state feri_run_state;
 fer_status feri_run_state_create(const feri_plan *plan, feri_run_state **out_state);
 /* Waits for work in flight, as far as the devices answer. */
 void feri_run_state_destroy(feri_run_state *state);
-/* Sizes and addresses for a binding (retained). Arenas grow to the largest seen. BUDGET names the
- * peak tensors. */
-fer_status feri_run_state_bind(feri_run_state *state, feri_binding *binding);
-feri_binding *feri_run_state_binding(const feri_run_state *state);
+/* Sizes and addresses for a binding, which stays for as long as it is bound. Arenas grow to the
+ * largest seen. BUDGET names the peak tensors. */
+fer_status feri_run_state_bind(feri_run_state *state, const feri_binding *binding);
 uint64_t feri_run_state_bytes(const feri_run_state *state);
 /* 0 while a run that was given up (deadline, cancel, failure) still has work on a device. */
 int feri_run_state_is_settled(feri_run_state *state);

@@ -170,8 +170,8 @@ static fer_status export_value(feri_run_state *state,
 
 fer_status feri_run_state_export(feri_run_state *state, const feri_arg *inputs, feri_arg *outputs) {
     const feri_plan *plan = state->plan;
-    fer_tensor **stand_ins = state->temps + plan->graph->input_count;
-    for (uint32_t i = 0; i < plan->graph->output_count; i++) {
+    fer_tensor **stand_ins = state->temps + plan->input_count;
+    for (uint32_t i = 0; i < plan->output_count; i++) {
         uint32_t index = plan->output_slots[i];
         const feri_slot *slot = &plan->slots[index];
         fer_tensor *source = NULL;

@@ -46,7 +46,7 @@ feri_host_step(feri_run_state *state, feri_run *run, uint32_t index, const feri_
     uint64_t bytes = feri_mul_sat(count, sizeof(fer_value *));
     fer_value **values = feri_alloc(state->env, bytes);
     if (values == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_value **outputs = values + step->input_count;
     host_bridge bridge = {run, step};

@@ -10,7 +10,7 @@
 #include <string.h>
 
 static inline __attribute__((always_inline)) void
-place_set(feri_run_state *state, uint32_t slot, const fer_tensor *tensor, feri_patch *patch) {
+place_set(feri_run_state *state, uint32_t slot, const fer_tensor *tensor) {
     fer_mem mem = feri_tensor_mem(tensor);
     feri_session *session = NULL;
     if (mem.host == NULL) {
@@ -20,14 +20,14 @@ place_set(feri_run_state *state, uint32_t slot, const fer_tensor *tensor, feri_p
     }
     state->slot_mems[slot] = mem;
     state->slot_sessions[slot] = session;
-    for (uint32_t i = 0; i < patch->count; i++) {
-        *patch->places[i] = mem;
+    for (const feri_patch *patch = state->patches[slot]; patch != NULL; patch = patch->next) {
+        *patch->place = mem;
     }
 }
 
 fer_status feri_run_state_set_inputs(feri_run_state *state, feri_run *run, const feri_arg *inputs) {
     const feri_plan *plan = state->plan;
-    for (uint32_t i = 0; i < plan->graph->input_count; i++) {
+    for (uint32_t i = 0; i < plan->input_count; i++) {
         uint32_t slot = state->input_slots[i];
         fer_tensor *tensor = inputs[i].tensor;
         if (slot == FERI_NO_SLOT || tensor == NULL || tensor->dtype == FER_STRING) {
@@ -36,7 +36,7 @@ fer_status feri_run_state_set_inputs(feri_run_state *state, feri_run *run, const
         if (tensor->buffer->host == NULL && plan->slots[slot].is_read_by_step) {
             FER_TRY(feri_input_stand_in(state, run, i, &tensor));
         }
-        place_set(state, slot, tensor, &state->input_patches[i]);
+        place_set(state, slot, tensor);
     }
     return FER_OK;
 }
@@ -48,7 +48,7 @@ static int tensor_fits(const fer_tensor *tensor, const feri_fact *fact, const in
 
 fer_status feri_run_state_set_outputs(feri_run_state *state, feri_arg *outputs) {
     const feri_plan *plan = state->plan;
-    for (uint32_t i = 0; i < plan->graph->output_count; i++) {
+    for (uint32_t i = 0; i < plan->output_count; i++) {
         uint32_t slot = plan->output_slots[i];
         if (plan->slots[slot].at != FERI_AT_OUTPUT || plan->slots[slot].index != i) {
             continue;
@@ -73,12 +73,12 @@ fer_status feri_run_state_set_outputs(feri_run_state *state, feri_arg *outputs) 
                 outputs[i].tensor = made;
                 state->is_new[i] = 1;
             } else {
-                state->temps[plan->graph->input_count + i] = made;
+                state->temps[plan->input_count + i] = made;
                 state->has_temps = 1;
             }
             tensor = made;
         }
-        place_set(state, slot, tensor, &state->output_patches[i]);
+        place_set(state, slot, tensor);
     }
     return FER_OK;
 }

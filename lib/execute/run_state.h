@@ -9,16 +9,16 @@
 
 #include "execute/execute.h"
 
-/* The places in steps' argument arrays that a caller's tensor goes to. */
+/* A place in a step's arguments that a caller's tensor goes to. */
 typedef struct feri_patch {
-    fer_mem **places;
-    uint32_t count;
+    fer_mem *place;
+    struct feri_patch *next;
 } feri_patch;
 
 struct feri_run_state {
     feri_env *env;
     const feri_plan *plan;
-    feri_binding *binding;
+    const feri_binding *binding; /* borrowed */
     feri_bump bump;
     feri_buffer **arenas; /* per space, NULL while empty */
     void **streams;       /* per space */
@@ -29,8 +29,7 @@ struct feri_run_state {
     feri_session **slot_sessions;       /* per slot: where it lies, NULL host */
     int64_t (*late_dims)[FER_MAX_RANK]; /* per slot */
     fer_value **values;                 /* per slot */
-    feri_patch *input_patches;          /* per graph input */
-    feri_patch *output_patches;         /* per graph output */
+    feri_patch **patches;               /* per slot: of an input or an output */
     uint32_t *input_slots; /* per graph input: its host slot, FERI_NO_SLOT when unused */
     fer_tensor **temps;    /* per graph input, then output: stand-ins of this run */
     uint8_t *is_new;       /* per graph output: made by this run */

@@ -72,7 +72,7 @@ fer_status feri_run_state_execute(feri_run_state *state,
                                   const feri_arg *inputs,
                                   feri_arg *outputs) {
     feri_error_expect();
-    memset(state->is_new, 0, state->plan->graph->output_count);
+    memset(state->is_new, 0, state->plan->output_count);
     fer_status status = feri_run_state_set_inputs(state, run, inputs);
     if (status == FER_OK) {
         status = feri_run_state_set_outputs(state, outputs);

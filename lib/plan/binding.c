@@ -30,7 +30,7 @@ static fer_status fact_numbers(binding_work *w, const feri_fact *fact, feri_fact
     out_fact->dims =
         FERI_BUMP_ARRAY(&w->binding->bump, feri_sym, fact->rank < 0 ? 0 : (uint64_t)fact->rank);
     if (out_fact->dims == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (int32_t i = 0; i < fact->rank; i++) {
         int64_t number = 0;
@@ -48,7 +48,7 @@ static fer_status node_numbers(binding_work *w, const feri_gnode *node, feri_inf
     feri_fact *facts = FERI_BUMP_ARRAY(bump, feri_fact, count);
     feri_fact **pointers = FERI_BUMP_ARRAY(bump, feri_fact *, count);
     if (facts == NULL || pointers == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < node->input_count; i++) {
         if (node->inputs[i] != FER_NO_VALUE) {
@@ -113,10 +113,9 @@ static fer_status misfit(binding_work *w, fer_status status) {
         fer_status found = node_numbers(w, graph->nodes[i], &call);
         found = found == FER_OK && graph->nodes[i]->body_count == 0 ? feri_op_infer(&call) : found;
         if (found == FER_INVALID_MODEL || found == FER_INVALID_INPUT) {
-            feri_error_save(&error);
-            error.status = FER_INVALID_INPUT; /* the model was fine until these inputs came */
-            feri_error_restore(&error);
-            feri_error_set_node(graph->nodes[i]->name);
+            /* The model was fine until these inputs came. */
+            (void)feri_error_set_status(FER_INVALID_INPUT);
+            (void)feri_error_set_node(graph->nodes[i]->name);
             feri_error_save(&error);
             break;
         }
@@ -207,7 +206,7 @@ static fer_status shapes_fill(binding_work *w) {
     }
     binding->shape_data = feri_bump_alloc(&binding->bump, bytes);
     if (binding->shape_data == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < plan->shape_count; i++) {
         const feri_fact *fact = &plan->graph->values[plan->shapes[i]].fact;
@@ -240,7 +239,7 @@ static fer_status workspaces_size(binding_work *w) {
         uint32_t count = exec->view.graph.dim_slot_count;
         int64_t *values = FERI_BUMP_ARRAY(&w->binding->bump, int64_t, count);
         if (values == NULL) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
         for (uint32_t k = 0; k < count; k++) {
             values[k] = w->binding->dims[exec->dim_index[k]];
@@ -298,7 +297,7 @@ static fer_status arenas_plan(binding_work *w) {
         feri_mul_sat(count, sizeof(fer_lifetime) + sizeof(uint64_t) + sizeof(uint32_t));
     uint8_t *memory = feri_alloc(plan->env, bytes);
     if (memory == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_lifetime *lives = (fer_lifetime *)memory;
     uint64_t *offsets = (uint64_t *)(lives + count);
@@ -313,48 +312,39 @@ static fer_status arenas_plan(binding_work *w) {
 
 /* ---- the whole ---- */
 
-static fer_status arrays_make(binding_work *w) {
-    const feri_plan *plan = w->plan;
-    feri_binding *binding = w->binding;
-    feri_bump *bump = &binding->bump;
-    binding->dims = FERI_BUMP_ARRAY(bump, int64_t, plan->dim_count);
-    binding->slot_bytes = FERI_BUMP_ARRAY(bump, uint64_t, plan->slot_count);
-    binding->slot_offsets = FERI_BUMP_ARRAY(bump, uint64_t, plan->slot_count);
-    binding->arena_bytes = FERI_BUMP_ARRAY(bump, uint64_t, plan->space_count);
-    binding->work_offsets = FERI_BUMP_ARRAY(bump, uint64_t, plan->step_count);
-    binding->work_bytes = FERI_BUMP_ARRAY(bump, uint64_t, plan->step_count);
-    binding->step_dims = FERI_BUMP_ARRAY(bump, int64_t *, plan->step_count);
-    binding->shape_offsets = FERI_BUMP_ARRAY(bump, uint64_t, plan->shape_count);
-    binding->slot_dims =
-        feri_bump_alloc(bump, feri_mul_sat(plan->slot_count, sizeof(*binding->slot_dims)));
-    if (binding->dims == NULL || binding->slot_bytes == NULL || binding->slot_offsets == NULL ||
-        binding->arena_bytes == NULL || binding->work_offsets == NULL ||
-        binding->work_bytes == NULL || binding->step_dims == NULL ||
-        binding->shape_offsets == NULL || binding->slot_dims == NULL) {
-        return fer_error_last()->status;
-    }
-    return FER_OK;
-}
+#define ROW(member, count) FERI_ARRAY_ROW(feri_binding, member, feri_plan, count)
+static const feri_array_row arrays[] = {
+    ROW(dims, dim_count),
+    ROW(slot_bytes, slot_count),
+    ROW(slot_offsets, slot_count),
+    ROW(slot_dims, slot_count),
+    ROW(arena_bytes, space_count),
+    ROW(work_offsets, step_count),
+    ROW(work_bytes, step_count),
+    ROW(step_dims, step_count),
+    ROW(shape_offsets, shape_count),
+};
+#undef ROW
 
 fer_status feri_binding_create(const feri_plan *plan,
                                const int64_t *symbol_values,
                                feri_binding **out_binding) {
     feri_binding *binding = feri_alloc(plan->env, sizeof(*binding));
     if (binding == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
-    atomic_init(&binding->refs, 1);
     binding->plan = plan;
     feri_bump_init(&binding->bump, plan->env);
     binding->dims_id = atomic_fetch_add(&plan->env->next_id, 1) + 1;
     binding_work w = {plan, binding, symbol_values};
-    fer_status status = arrays_make(&w);
+    fer_status status =
+        feri_bump_arrays(&binding->bump, binding, plan, arrays, sizeof(arrays) / sizeof(arrays[0]));
     status = status == FER_OK ? dims_fill(&w) : status;
     status = status == FER_OK ? shapes_fill(&w) : status;
     status = status == FER_OK ? workspaces_size(&w) : status;
     status = status == FER_OK ? arenas_plan(&w) : status;
     if (status != FER_OK) {
-        feri_binding_release(binding);
+        feri_binding_destroy(binding);
         return status;
     }
     binding->total_bytes = sizeof(*binding) + binding->bump.total_bytes;
@@ -362,16 +352,7 @@ fer_status feri_binding_create(const feri_plan *plan,
     return FER_OK;
 }
 
-feri_binding *feri_binding_retain(feri_binding *binding) {
-    atomic_fetch_add_explicit(&binding->refs, 1, memory_order_relaxed);
-    return binding;
-}
-
-void feri_binding_release(feri_binding *binding) {
-    if (binding == NULL ||
-        atomic_fetch_sub_explicit(&binding->refs, 1, memory_order_acq_rel) != 1) {
-        return;
-    }
+void feri_binding_destroy(feri_binding *binding) {
     feri_env *env = binding->bump.env;
     feri_bump_finish(&binding->bump);
     feri_free(env, binding, sizeof(*binding));

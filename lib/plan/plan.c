@@ -38,24 +38,22 @@ slot_new(planning *p, fer_value_id value, uint32_t space, uint8_t at, uint32_t *
     return FER_OK;
 }
 
-static fer_status step_new(planning *p,
-                           uint8_t kind,
-                           uint32_t space,
-                           uint32_t inputs,
-                           uint32_t outputs,
-                           feri_step **out_step) {
+/* Room for the slots of a step that step_append puts at the end of the plan. */
+static fer_status slots_make(planning *p, feri_step *step) {
+    step->inputs =
+        FERI_BUMP_ARRAY(&p->plan->bump, uint32_t, (uint64_t)step->input_count + step->output_count);
+    if (step->inputs == NULL) {
+        return feri_error_status();
+    }
+    step->outputs = step->inputs + step->input_count;
+    return FER_OK;
+}
+
+static fer_status step_append(planning *p, const feri_step *step) {
     feri_plan *plan = p->plan;
     FER_TRY(feri_bump_grow(
         &plan->bump, &plan->steps, &plan->step_capacity, plan->step_count + 1, sizeof(feri_step)));
-    feri_step *step = &plan->steps[plan->step_count];
-    *step =
-        (feri_step){.kind = kind, .space = space, .input_count = inputs, .output_count = outputs};
-    step->inputs = FERI_BUMP_ARRAY(&plan->bump, uint32_t, inputs);
-    step->outputs = FERI_BUMP_ARRAY(&plan->bump, uint32_t, outputs);
-    if (step->inputs == NULL || step->outputs == NULL) {
-        return fer_error_last()->status;
-    }
-    *out_step = step;
+    plan->steps[plan->step_count++] = *step;
     return FER_OK;
 }
 
@@ -78,7 +76,7 @@ static fer_status origin_slot(planning *p, fer_value_id value, uint32_t *out_slo
         slot->index = plan->shape_count;
         plan->shapes[plan->shape_count++] = value;
     }
-    for (uint32_t i = 0; at == FERI_AT_INPUT && i < plan->graph->input_count; i++) {
+    for (uint32_t i = 0; at == FERI_AT_INPUT && i < plan->input_count; i++) {
         if (plan->graph->inputs[i] == value) {
             slot->index = i;
         }
@@ -99,15 +97,14 @@ slot_in(planning *p, fer_value_id value, uint32_t space, int by_step, uint32_t *
             FER_TRY(origin_slot(p, value, &source));
         }
         if (plan->slots[source].space != space) {
-            feri_step *copy = NULL;
-            uint32_t target = 0;
-            FER_TRY(step_new(p, FERI_STEP_COPY, space, 1, 1, &copy));
-            FER_TRY(slot_new(p, value, space, FERI_AT_ARENA, &target));
+            feri_step copy = {
+                .kind = FERI_STEP_COPY, .space = space, .input_count = 1, .output_count = 1};
+            FER_TRY(slots_make(p, &copy));
+            FER_TRY(slot_new(p, value, space, FERI_AT_ARENA, copy.outputs));
             plan->slots[source].last = plan->step_count;
-            plan->slots[target].is_late = plan->slots[source].is_late;
-            copy->inputs[0] = source;
-            copy->outputs[0] = target;
-            plan->step_count++;
+            plan->slots[copy.outputs[0]].is_late = plan->slots[source].is_late;
+            copy.inputs[0] = source;
+            FER_TRY(step_append(p, &copy));
         }
     }
     *out_slot = p->slot_of[(uint64_t)value * plan->space_count + space] - 1;
@@ -136,7 +133,7 @@ dim_index(planning *p, const feri_view *view, uint32_t slot, uint32_t *out_index
     if (!feri_sym_is_unknown(term)) {
         uint64_t *key = feri_bump_alloc(&plan->bump, sizeof(*key));
         if (key == NULL) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
         *key = term.term;
         FER_TRY(feri_name_map_set(&p->dim_of_term, (const char *)key, sizeof(*key), *out_index));
@@ -150,7 +147,7 @@ static fer_status exec_weights(planning *p, feri_exec *exec) {
     exec->weights = FERI_BUMP_ARRAY(&plan->bump, feri_weight *, count);
     exec->weight_mems = FERI_BUMP_ARRAY(&plan->bump, fer_mem, count);
     if (exec->weights == NULL || exec->weight_mems == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < count; i++) {
         fer_value_id value = exec->view.value_ids[exec->view.graph.constants[i]];
@@ -167,12 +164,13 @@ static fer_status exec_weights(planning *p, feri_exec *exec) {
 
 static fer_status exec_compile(planning *p, const feri_region *region, feri_exec *exec) {
     feri_plan *plan = p->plan;
+    exec->session = feri_session_retain(p->sessions[region->device]);
     feri_backend *backend = exec->session->device->backend;
     FER_TRY(feri_view_build(
         plan->graph, p->scratch, region->nodes, region->node_count, &plan->bump, &exec->view));
     exec->dim_index = FERI_BUMP_ARRAY(&plan->bump, uint32_t, exec->view.graph.dim_slot_count);
     if (exec->dim_index == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < exec->view.graph.dim_slot_count; i++) {
         FER_TRY(dim_index(p, &exec->view, i, &exec->dim_index[i]));
@@ -184,74 +182,53 @@ static fer_status exec_compile(planning *p, const feri_region *region, feri_exec
     return exec_weights(p, exec);
 }
 
-static fer_status region_run(planning *p, const feri_region *region) {
+/* The step of a compiled region or of a host node, after the copies that its inputs need. */
+static fer_status region_step(planning *p, const feri_region *region) {
     feri_plan *plan = p->plan;
-    uint32_t space = p->space_of_device[region->device];
-    feri_exec *exec = &plan->execs[plan->exec_count++];
-    exec->session = feri_session_retain(p->sessions[region->device]);
-    FER_TRY(exec_compile(p, region, exec));
-    const fer_subgraph *graph = &exec->view.graph;
-    uint32_t *inputs = FERI_BUMP_ARRAY(&plan->bump, uint32_t, graph->input_count);
-    if (inputs == NULL) {
-        return fer_error_last()->status;
+    feri_step step = {.kind = FERI_STEP_HOST, .node_index = region->nodes[0]};
+    const feri_gnode *node = step.node = plan->graph->nodes[step.node_index];
+    step.input_count = node->input_count;
+    step.output_count = node->output_count;
+    const feri_exec *exec = NULL;
+    if (region->device != FERI_ON_HOST) {
+        step.kind = FERI_STEP_RUN;
+        step.space = p->space_of_device[region->device];
+        step.exec = plan->exec_count++;
+        FER_TRY(exec_compile(p, region, &plan->execs[step.exec]));
+        exec = &plan->execs[step.exec];
+        step.input_count = exec->view.graph.input_count;
+        step.output_count = exec->view.graph.output_count;
     }
-    for (uint32_t i = 0; i < graph->input_count; i++) {
-        fer_value_id value = exec->view.value_ids[graph->inputs[i]];
-        int is_shape = plan->graph->values[value].origin == FERI_ORIGIN_SHAPE;
-        FER_TRY(slot_in(p, value, is_shape ? 0 : space, /*by_step=*/1, &inputs[i]));
-    }
-    feri_step *step = NULL;
-    FER_TRY(step_new(p, FERI_STEP_RUN, space, graph->input_count, graph->output_count, &step));
-    step->exec = plan->exec_count - 1;
-    for (uint32_t i = 0; i < graph->input_count; i++) {
-        step->inputs[i] = inputs[i];
-        plan->slots[inputs[i]].last = plan->step_count;
-    }
-    for (uint32_t i = 0; i < graph->output_count; i++) {
-        uint32_t index = graph->outputs[i];
-        uint32_t slot = 0;
-        FER_TRY(slot_new(p, exec->view.value_ids[index], space, FERI_AT_ARENA, &slot));
-        plan->slots[slot].is_late = (graph->values[index]->flags & FER_VALUE_DATA_DEPENDENT) != 0;
-        step->has_late |= plan->slots[slot].is_late;
-        step->outputs[i] = slot;
-    }
-    plan->step_count++;
-    return FER_OK;
-}
-
-static fer_status region_host(planning *p, const feri_region *region) {
-    feri_plan *plan = p->plan;
-    const feri_gnode *node = plan->graph->nodes[region->nodes[0]];
-    uint32_t *inputs = FERI_BUMP_ARRAY(&plan->bump, uint32_t, node->input_count);
-    if (inputs == NULL) {
-        return fer_error_last()->status;
-    }
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        inputs[i] = FERI_NO_SLOT;
-        if (node->inputs[i] != FER_NO_VALUE) {
-            FER_TRY(slot_in(p, node->inputs[i], 0, /*by_step=*/1, &inputs[i]));
+    FER_TRY(slots_make(p, &step));
+    for (uint32_t i = 0; i < step.input_count; i++) {
+        fer_value_id value =
+            exec == NULL ? node->inputs[i] : exec->view.value_ids[exec->view.graph.inputs[i]];
+        step.inputs[i] = FERI_NO_SLOT;
+        if (value != FER_NO_VALUE) {
+            int is_shape = plan->graph->values[value].origin == FERI_ORIGIN_SHAPE;
+            FER_TRY(slot_in(p, value, is_shape ? 0 : step.space, /*by_step=*/1, &step.inputs[i]));
         }
     }
-    feri_step *step = NULL;
-    FER_TRY(step_new(p, FERI_STEP_HOST, 0, node->input_count, node->output_count, &step));
-    step->node = node;
-    step->node_index = region->nodes[0];
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        step->inputs[i] = inputs[i];
-        if (inputs[i] != FERI_NO_SLOT) {
-            plan->slots[inputs[i]].last = plan->step_count;
+    for (uint32_t i = 0; i < step.input_count; i++) {
+        if (step.inputs[i] != FERI_NO_SLOT) {
+            plan->slots[step.inputs[i]].last = plan->step_count;
         }
     }
-    for (uint32_t i = 0; i < node->output_count; i++) {
-        uint32_t slot = FERI_NO_SLOT;
-        if (node->outputs[i] != FER_NO_VALUE) {
-            FER_TRY(slot_new(p, node->outputs[i], 0, FERI_AT_VALUE, &slot));
-            plan->slots[slot].is_late = 1;
+    for (uint32_t i = 0; i < step.output_count; i++) {
+        uint32_t *slot = &step.outputs[i];
+        fer_value_id value =
+            exec == NULL ? node->outputs[i] : exec->view.value_ids[exec->view.graph.outputs[i]];
+        *slot = FERI_NO_SLOT;
+        if (value == FER_NO_VALUE) {
+            continue;
         }
-        plan->steps[plan->step_count].outputs[i] = slot;
+        FER_TRY(slot_new(p, value, step.space, exec == NULL ? FERI_AT_VALUE : FERI_AT_ARENA, slot));
+        int is_late = exec == NULL || (exec->view.graph.values[exec->view.graph.outputs[i]]->flags &
+                                       FER_VALUE_DATA_DEPENDENT) != 0;
+        plan->slots[*slot].is_late = is_late != 0;
+        step.has_late |= is_late;
     }
-    plan->step_count++;
-    return FER_OK;
+    return step_append(p, &step);
 }
 
 /* A region writes straight into the caller's output where the value is made in host space and its
@@ -259,14 +236,14 @@ static fer_status region_host(planning *p, const feri_region *region) {
 static fer_status outputs_place(planning *p) {
     feri_plan *plan = p->plan;
     fer_graph *graph = plan->graph;
-    plan->output_slots = FERI_BUMP_ARRAY(&plan->bump, uint32_t, graph->output_count);
+    plan->output_slots = FERI_BUMP_ARRAY(&plan->bump, uint32_t, plan->output_count);
     if (plan->output_slots == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
-    for (uint32_t i = 0; i < graph->output_count; i++) {
+    for (uint32_t i = 0; i < plan->output_count; i++) {
         FER_TRY(slot_in(p, graph->outputs[i], 0, /*by_step=*/0, &plan->output_slots[i]));
     }
-    for (uint32_t i = 0; i < graph->output_count; i++) {
+    for (uint32_t i = 0; i < plan->output_count; i++) {
         feri_slot *slot = &plan->slots[plan->output_slots[i]];
         slot->last = plan->step_count;
         if (slot->at == FERI_AT_ARENA && !slot->is_late) {
@@ -287,7 +264,7 @@ static fer_status spaces_fill(planning *p) {
     plan->spaces = FERI_BUMP_ARRAY(&plan->bump, feri_session *, (uint64_t)count + 1);
     p->space_of_device = FERI_BUMP_ARRAY(&plan->bump, uint32_t, count);
     if (plan->spaces == NULL || p->space_of_device == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     plan->space_count = 1;
     for (uint32_t i = 0; i < p->partition->region_count; i++) {
@@ -316,11 +293,10 @@ static fer_status plan_fill(planning *p) {
         &plan->bump, uint32_t, feri_mul_sat(plan->graph->value_count, plan->space_count));
     p->scratch = FERI_BUMP_ARRAY(&plan->bump, uint32_t, plan->graph->value_count);
     if (plan->execs == NULL || p->slot_of == NULL || p->scratch == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < p->partition->region_count; i++) {
-        const feri_region *region = &p->partition->regions[i];
-        FER_TRY(region->device == FERI_ON_HOST ? region_host(p, region) : region_run(p, region));
+        FER_TRY(region_step(p, &p->partition->regions[i]));
     }
     return outputs_place(p);
 }
@@ -332,10 +308,13 @@ fer_status feri_plan_build(fer_graph *graph,
                            feri_plan **out_plan) {
     feri_plan *plan = feri_alloc(graph->env, sizeof(*plan));
     if (plan == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     plan->env = graph->env;
     plan->graph = graph;
+    plan->input_count = graph->input_count;
+    plan->output_count = graph->output_count;
+    plan->end_count = plan->input_count + plan->output_count;
     feri_bump_init(&plan->bump, graph->env);
     planning p = {.plan = plan, .policy = policy, .sessions = sessions, .partition = partition};
     feri_name_map_init(&p.dim_of_term, graph->env);

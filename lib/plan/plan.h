@@ -54,8 +54,8 @@ typedef struct feri_step {
     uint32_t node_index;    /* HOST */
     uint32_t input_count;
     uint32_t output_count;
-    uint32_t *inputs; /* slots, FERI_NO_SLOT for what is left out. COPY: one in, one out */
-    uint32_t *outputs;
+    uint32_t *inputs;  /* slots, FERI_NO_SLOT for what is left out. COPY: one in, one out */
+    uint32_t *outputs; /* right behind inputs */
 } feri_step;
 
 /* A dim whose number the binding gives: a term, or the upper bound of a data-dependent dim. */
@@ -81,9 +81,11 @@ typedef struct feri_plan {
     uint32_t dim_count, dim_capacity;
     fer_value_id *shapes;
     uint32_t shape_count, shape_capacity;
-    uint32_t *output_slots; /* per graph output: space 0 slot it comes from */
-    uint8_t has_exports;    /* some output is copied from its slot after the steps */
-    uint64_t weight_bytes;  /* copies this plan holds or shares */
+    uint32_t *output_slots;             /* per graph output: space 0 slot it comes from */
+    uint8_t has_exports;                /* some output is copied from its slot after the steps */
+    uint32_t input_count, output_count; /* of the graph */
+    uint32_t end_count;                 /* both */
+    uint64_t weight_bytes;              /* copies this plan holds or shares */
     uint64_t compile_count;
 } feri_plan;
 
@@ -98,7 +100,6 @@ void feri_plan_destroy(feri_plan *plan);
 int feri_plan_is_lost(const feri_plan *plan);
 
 typedef struct feri_binding {
-    atomic_uint refs;
     const feri_plan *plan;
     uint64_t dims_id;
     int64_t *dims;          /* plan->dim_count numbers */
@@ -120,8 +121,7 @@ typedef struct feri_binding {
 fer_status feri_binding_create(const feri_plan *plan,
                                const int64_t *symbol_values,
                                feri_binding **out_binding);
-feri_binding *feri_binding_retain(feri_binding *binding);
-void feri_binding_release(feri_binding *binding);
+void feri_binding_destroy(feri_binding *binding);
 
 /* The context's store of prepared weights (weights.c). mem is where the exec finds the constant;
  * weight is NULL when it is used in place. */

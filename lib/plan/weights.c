@@ -131,7 +131,7 @@ static fer_status weight_make(feri_session *session,
     feri_env *env = &session->device->context->env;
     feri_weight *weight = feri_alloc(env, sizeof(*weight));
     if (weight == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     weight->refs = 1;
     weight->session = session;

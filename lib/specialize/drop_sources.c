@@ -42,7 +42,7 @@ fer_status feri_segment_drop_sources(feri_segment *segment) {
     feri_plan *plan = segment->specs->plan;
     uint8_t *keep = feri_alloc(env, plan->graph->value_count);
     if (keep == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < plan->slot_count; i++) {
         keep[plan->slots[i].value] |= plan->slots[i].at == FERI_AT_CONST;

@@ -68,98 +68,83 @@ static fer_status inputs_check(const feri_segment *segment, const feri_arg *inpu
 
 /* ---- now graphs ---- */
 
-static feri_sym given_dim(const feri_segment *segment, uint32_t input, uint32_t axis) {
-    const feri_fact *fact = &segment->graph->values[segment->graph->inputs[input]].fact;
-    return (int32_t)axis < fact->rank ? fact->dims[axis] : feri_sym_unknown();
-}
-
-/* A symbol of now for the same dim of the segment's graph. */
-static feri_sym symbol_for(const feri_segment *segment, fer_graph *now, feri_sym dim) {
-    uint32_t symbol =
-        feri_sym_is_unknown(dim) ? UINT32_MAX : feri_terms_symbol_index(segment->graph->terms, dim);
-    const char *name =
-        symbol == UINT32_MAX ? NULL : feri_terms_symbol_name(segment->graph->terms, symbol);
+/* A symbol of now for the same dim of the segment's graph, or a new one. */
+static feri_sym symbol_for(const feri_terms *terms, fer_graph *now, const feri_sym *dim) {
+    uint32_t symbol = dim == NULL || feri_sym_is_unknown(*dim)
+                          ? UINT32_MAX
+                          : feri_terms_symbol_index(terms, *dim);
+    const char *name = symbol == UINT32_MAX ? NULL : feri_terms_symbol_name(terms, symbol);
     return feri_terms_symbol(now->terms, name != NULL && name[0] == '?' ? NULL : name, 0);
 }
 
-static fer_status fact_from_tensor(feri_segment *segment,
-                                   feri_run *run,
-                                   uint32_t index,
-                                   const fer_tensor *tensor,
-                                   const feri_dim_place *open,
-                                   fer_graph *now,
-                                   feri_fact *fact) {
-    fact->kind = FER_KIND_TENSOR;
-    fact->dtype = tensor->dtype;
-    feri_sym dims[FER_MAX_RANK];
-    for (uint32_t i = 0; i < tensor->rank; i++) {
-        dims[i] = open != NULL && feri_same_symbol(segment, *open, index, i)
-                      ? symbol_for(segment, now, given_dim(segment, index, i))
-                      : feri_sym_number(tensor->dims[i]);
-    }
-    FER_TRY(feri_terms_status(now->terms));
-    FER_TRY(feri_fact_set_dims(fact, &now->bump, (int32_t)tensor->rank, dims));
-    uint64_t bytes = feri_signature_contents(segment, index, tensor);
-    if (!segment->decides[index] || (bytes == 0 && tensor->element_count > 0)) {
+/* What a specialisation is made for: numbers from inputs (NULL: none are given), symbols for dims
+ * that are open without them, and with them for those at open (NULL: none). */
+typedef struct wish {
+    feri_segment *segment;
+    feri_run *run; /* NULL: before any */
+    const feri_arg *inputs;
+    const feri_dim_place *open;
+} wish;
+
+/* The tensor's contents as elements of the fact, where they decide. Copied: facts outlive it. */
+static fer_status contents_take(
+    const wish *w, uint32_t index, const fer_tensor *tensor, feri_bump *bump, feri_fact *fact) {
+    uint64_t bytes = feri_signature_contents(w->segment, index, tensor);
+    if (!w->segment->decides[index] || (bytes == 0 && tensor->element_count > 0)) {
         return FER_OK;
     }
-    /* Contents are copied: facts outlive the caller's tensor. */
-    void *data = feri_bump_alloc(&now->bump, bytes);
+    void *data = feri_bump_alloc(bump, bytes);
     if (data == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
-    if (fer_tensor_data(tensor) == NULL && run != NULL && run->record != NULL) {
-        run->record->shape_wait_count++;
+    if (fer_tensor_data(tensor) == NULL && w->run != NULL && w->run->record != NULL) {
+        w->run->record->shape_wait_count++;
     }
     FER_TRY(fer_tensor_read(tensor, 0, data, bytes));
     fact->data = data;
-    (void)feri_fact_elements(fact, &now->bump);
+    (void)feri_fact_elements(fact, bump);
     fact->data = NULL;
     return FER_OK;
 }
 
-static fer_status fact_symbolic(const feri_segment *segment,
-                                const feri_fact *given,
-                                fer_graph *now,
-                                feri_fact *fact) {
-    *fact = (feri_fact){.kind = given->kind,
-                        .dtype = given->dtype,
-                        .rank = -1,
-                        .is_optional_of_sequence = given->is_optional_of_sequence};
-    if (given->rank < 0) {
-        return FER_OK;
-    }
+static fer_status input_add(const wish *w, uint32_t index, fer_graph *now) {
+    const fer_graph *graph = w->segment->graph;
+    const feri_gvalue *value = &graph->values[graph->inputs[index]];
+    const feri_fact *given = &value->fact;
+    const fer_tensor *tensor = w->inputs == NULL ? NULL : w->inputs[index].tensor;
+    int32_t rank = tensor == NULL ? given->rank : (int32_t)tensor->rank;
     feri_sym dims[FER_MAX_RANK];
-    for (int32_t i = 0; i < given->rank; i++) {
-        dims[i] = feri_sym_is_number(given->dims[i]) ? given->dims[i]
-                                                     : symbol_for(segment, now, given->dims[i]);
+    for (int32_t i = 0; i < rank; i++) {
+        const feri_sym *dim = i < given->rank ? &given->dims[i] : NULL;
+        int is_open =
+            tensor == NULL
+                ? !feri_sym_is_number(*dim)
+                : w->open != NULL && feri_same_symbol(w->segment, *w->open, index, (uint32_t)i);
+        dims[i] = is_open          ? symbol_for(graph->terms, now, dim)
+                  : tensor == NULL ? *dim
+                                   : feri_sym_number(tensor->dims[i]);
     }
     FER_TRY(feri_terms_status(now->terms));
-    return feri_fact_set_dims(fact, &now->bump, given->rank, dims);
+    fer_value_id id = 0;
+    FER_TRY(feri_graph_new_input(now, value->name, &id));
+    feri_fact *fact = &now->values[id].fact;
+    fact->kind = tensor == NULL ? given->kind : FER_KIND_TENSOR;
+    fact->dtype = tensor == NULL ? given->dtype : tensor->dtype;
+    fact->is_optional_of_sequence = tensor == NULL && given->is_optional_of_sequence;
+    FER_TRY(feri_fact_set_dims(fact, &now->bump, rank, dims));
+    return tensor == NULL ? FER_OK : contents_take(w, index, tensor, &now->bump, fact);
 }
 
-fer_status feri_now_create(feri_segment *segment,
-                           feri_run *run,
-                           const feri_arg *inputs,
-                           const feri_dim_place *open,
-                           fer_graph **out_now) {
-    const fer_graph *graph = segment->graph;
+/* A graph with the segment's inputs. */
+static fer_status now_create(const wish *w, fer_graph **out_now) {
+    const fer_graph *graph = w->segment->graph;
     fer_graph *now = NULL;
-    FER_TRY(feri_graph_create(segment->build->env, /*parent=*/NULL, &now));
+    FER_TRY(feri_graph_create(graph->env, /*parent=*/NULL, &now));
     now->source_count = graph->root->source_count;
     now->file = fer_tensor_retain(graph->root->file);
     fer_status status = FER_OK;
     for (uint32_t i = 0; i < graph->input_count && status == FER_OK; i++) {
-        fer_value_id id = 0;
-        const feri_gvalue *given = &graph->values[graph->inputs[i]];
-        status = feri_graph_new_input(now, given->name, &id);
-        if (status != FER_OK) {
-            break;
-        }
-        feri_fact *fact = &now->values[id].fact;
-        status = inputs != NULL && inputs[i].tensor != NULL
-                     ? fact_from_tensor(segment, run, i, inputs[i].tensor, open, now, fact)
-                     : fact_symbolic(segment, &given->fact, now, fact);
+        status = input_add(w, i, now);
     }
     if (status != FER_OK) {
         feri_graph_destroy(now);
@@ -171,41 +156,31 @@ fer_status feri_now_create(feri_segment *segment,
 
 /* ---- specialisations ---- */
 
-static void spec_link(feri_segment *segment, feri_spec *spec) {
-    spec->link = segment->specs;
-    segment->specs = spec;
-}
-
-/* inputs NULL: all dims as symbols; else numbers, but for those at open (may be NULL). No spec:
- * symbols did not work out. */
-static fer_status spec_make(feri_segment *segment,
-                            feri_run *run,
-                            const feri_arg *inputs,
-                            const feri_dim_place *open,
-                            feri_spec **out_spec) {
+/* Makes and links what is wished. No spec: symbols did not work out. */
+static fer_status spec_make(const wish *w, feri_spec **out_spec) {
     fer_graph *now = NULL;
-    FER_TRY(feri_now_create(segment, run, inputs, open, &now));
-    int needs_numbers = 0;
+    FER_TRY(now_create(w, &now));
     uint64_t start = feri_clock_ns();
     feri_spec *spec = NULL;
     fer_status status = feri_spec_create(
-        segment, now, /*is_symbolic=*/inputs == NULL || open != NULL, &needs_numbers, &spec);
-    if (run != NULL && run->record != NULL) {
-        run->record->compile_ns += feri_clock_ns() - start;
+        w->segment, now, /*is_symbolic=*/w->inputs == NULL || w->open != NULL, &spec);
+    if (w->run != NULL && w->run->record != NULL) {
+        w->run->record->compile_ns += feri_clock_ns() - start;
     }
-    if (status == FER_OK && spec != NULL && inputs != NULL) {
-        spec->open = open != NULL ? *open : (feri_dim_place){UINT32_MAX, 0};
+    if (spec == NULL) {
+        return status;
+    }
+    if (w->inputs != NULL) {
+        spec->open = w->open != NULL ? *w->open : (feri_dim_place){UINT32_MAX, 0};
         status = feri_signature_make(
-            segment, inputs, /*with_contents=*/1, &spec->signature, &spec->signature_bytes);
+            w->segment, w->inputs, /*with_contents=*/1, &spec->signature, &spec->signature_bytes);
         if (status != FER_OK) {
             feri_spec_destroy(spec);
+            return status;
         }
     }
-    FER_TRY(status);
-    if (spec != NULL) {
-        spec_link(segment, spec);
-    }
-    *out_spec = spec;
+    spec->link = w->segment->specs;
+    *out_spec = w->segment->specs = spec;
     return FER_OK;
 }
 
@@ -219,7 +194,7 @@ fer_status feri_segment_try_symbolic(feri_segment *segment) {
         }
     }
     feri_spec *spec = NULL;
-    FER_TRY(spec_make(segment, NULL, NULL, NULL, &spec));
+    FER_TRY(spec_make(&(wish){.segment = segment}, &spec));
     segment->symbolic = spec != NULL ? 1 : 2;
     return FER_OK;
 }
@@ -265,7 +240,7 @@ static fer_status binding_make(feri_segment *segment,
     uint64_t bytes = feri_mul_sat(feri_terms_symbol_count(spec->graph->terms), sizeof(int64_t));
     int64_t *values = feri_alloc(env, bytes);
     if (values == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_status status = symbols_fill(spec, inputs, values);
     if (status == FER_OK) {
@@ -275,14 +250,15 @@ static fer_status binding_make(feri_segment *segment,
     return status;
 }
 
-static fer_status spec_all_symbols(feri_segment *segment, feri_run *run, feri_spec **out_spec) {
+static fer_status spec_all_symbols(const wish *w, feri_spec **out_spec) {
+    feri_segment *segment = w->segment;
     for (feri_spec *spec = segment->specs; spec != NULL; spec = spec->link) {
         if (spec->signature == NULL && !feri_plan_is_lost(spec->plan)) {
             *out_spec = spec;
             return FER_OK;
         }
     }
-    FER_TRY(spec_make(segment, run, NULL, NULL, out_spec));
+    FER_TRY(spec_make(&(wish){.segment = segment, .run = w->run}, out_spec));
     if (*out_spec == NULL) {
         segment->symbolic = 2; /* the devices that are left want numbers */
     }
@@ -326,16 +302,14 @@ dim_that_changes(const feri_segment *segment, const feri_arg *inputs, feri_dim_p
     return 0;
 }
 
-static fer_status spec_one_symbol(feri_segment *segment,
-                                  feri_run *run,
-                                  const feri_arg *inputs,
-                                  feri_spec **out_spec) {
+static fer_status spec_one_symbol(const wish *w, feri_spec **out_spec) {
+    feri_segment *segment = w->segment;
     feri_dim_place place;
     for (feri_spec *spec = segment->specs; spec != NULL; spec = spec->link) {
         if (!spec->is_symbolic || spec->signature == NULL || feri_plan_is_lost(spec->plan)) {
             continue;
         }
-        int difference = feri_signature_compare(segment, spec->signature, 1, inputs, &place);
+        int difference = feri_signature_compare(segment, spec->signature, 1, w->inputs, &place);
         if (difference == FERI_KEYS_EQUAL ||
             (difference == FERI_KEYS_ONE_DIM &&
              feri_same_symbol(segment, spec->open, place.input, place.axis))) {
@@ -343,35 +317,32 @@ static fer_status spec_one_symbol(feri_segment *segment,
             return FER_OK;
         }
     }
-    if (!dim_that_changes(segment, inputs, &place)) {
+    if (!dim_that_changes(segment, w->inputs, &place)) {
         return FER_OK;
     }
-    fer_status status = spec_make(segment, run, inputs, &place, out_spec);
+    wish open = *w;
+    open.open = &place;
+    fer_status status = spec_make(&open, out_spec);
     if (status != FER_OK && status != FER_INVALID_MODEL && status != FER_UNSUPPORTED) {
         return status;
     }
     if (*out_spec == NULL) {
+        feri_build *build = segment->build;
         const char *name = segment->graph->values[segment->graph->inputs[place.input]].name;
+        static const char sentence[] =
+            "dim %u of input '%s' keeps changing and cannot be a symbol on "
+            "these devices: each of its values is compiled%s";
         segment->refused[segment->refused_count++] = place;
-        pthread_mutex_lock(&segment->build->lock);
-        feri_text_add(&segment->build->pass_report,
-                      "dim %u of input '%s' keeps changing and cannot be a symbol: each of its "
-                      "values is compiled\n",
-                      place.axis,
-                      name);
-        pthread_mutex_unlock(&segment->build->lock);
-        feri_log(segment->build->env,
-                 FER_LOG_INFO,
-                 "dim %u of input '%s' keeps changing and cannot be a symbol on these devices: "
-                 "each of its values is compiled",
-                 place.axis,
-                 name);
+        pthread_mutex_lock(&build->lock);
+        feri_text_add(&build->pass_report, sentence, place.axis, name, "\n");
+        pthread_mutex_unlock(&build->lock);
+        feri_log(build->env, FER_LOG_INFO, sentence, place.axis, name, "");
     }
     return FER_OK;
 }
 
-static fer_status
-spec_find(feri_segment *segment, feri_run *run, const feri_arg *inputs, feri_spec **out_spec) {
+static fer_status spec_find(const wish *w, feri_spec **out_spec) {
+    feri_segment *segment = w->segment;
     if (segment->is_final) {
         return feri_segment_final_spec(segment, out_spec);
     }
@@ -379,22 +350,18 @@ spec_find(feri_segment *segment, feri_run *run, const feri_arg *inputs, feri_spe
         FER_TRY(feri_segment_try_symbolic(segment));
     }
     if (segment->symbolic == 1) {
-        FER_TRY(spec_all_symbols(segment, run, out_spec));
+        FER_TRY(spec_all_symbols(w, out_spec));
     }
     if (*out_spec == NULL && segment->has_open_dims) {
-        FER_TRY(spec_one_symbol(segment, run, inputs, out_spec));
+        FER_TRY(spec_one_symbol(w, out_spec));
     }
     if (*out_spec != NULL) {
         return FER_OK;
     }
-    fer_status status = spec_make(segment, run, inputs, NULL, out_spec);
+    fer_status status = spec_make(w, out_spec);
     if (status == FER_INVALID_MODEL && segment->has_open_dims) {
         /* The model was fine until these inputs came: it is they that do not fit. */
-        fer_error error;
-        feri_error_save(&error);
-        error.status = FER_INVALID_INPUT;
-        feri_error_restore(&error);
-        return FER_INVALID_INPUT;
+        status = feri_error_set_status(FER_INVALID_INPUT);
     }
     return status;
 }
@@ -406,10 +373,10 @@ fer_status feri_entry_create(feri_segment *segment,
     feri_env *env = segment->build->env;
     FER_TRY(inputs_check(segment, inputs));
     feri_spec *spec = NULL;
-    FER_TRY(spec_find(segment, run, inputs, &spec));
+    FER_TRY(spec_find(&(wish){segment, run, inputs, /*open=*/NULL}, &spec));
     feri_entry *entry = feri_alloc(env, sizeof(*entry));
     if (entry == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     entry->spec = spec;
     fer_status status = feri_signature_make(segment,
@@ -441,7 +408,7 @@ void feri_entry_destroy(feri_segment *segment, feri_entry *entry) {
     *link = entry->link;
     segment->entry_bytes -= sizeof(*entry) + entry->signature_bytes + entry->binding->total_bytes;
     entry->spec->entry_count--;
-    feri_binding_release(entry->binding);
+    feri_binding_destroy(entry->binding);
     feri_free(segment->build->env, entry->signature, entry->signature_bytes);
     feri_free(segment->build->env, entry, sizeof(*entry));
 }

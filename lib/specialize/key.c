@@ -104,7 +104,7 @@ fer_status feri_signature_make(feri_segment *segment,
     }
     uint8_t *at = feri_alloc(segment->build->env, bytes);
     if (at == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     *out_signature = at;
     *out_bytes = bytes;

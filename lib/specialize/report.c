@@ -35,7 +35,7 @@ line_new(feri_build *build, const feri_gnode *node, uint32_t number, feri_report
     line->reason = "";
     line->specialization = number;
     if (line->node == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     build->line_count++;
     *out_line = line;
@@ -57,7 +57,7 @@ static fer_status reason_set(feri_build *build, feri_report_line *line, const ch
                            ? told->reason
                            : feri_bump_strndup(&build->report_bump, reason, strlen(reason));
     if (copy == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     line->reason = copy;
     return FER_OK;
@@ -145,7 +145,7 @@ fer_status feri_report_spec(feri_build *build,
     uint64_t bytes = feri_mul_sat(spec->graph->source_count, sizeof(uint32_t) + 1);
     uint32_t *line_of = feri_alloc(build->env, bytes);
     if (line_of == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     pthread_mutex_lock(&build->lock);
     uint8_t *is_next = (uint8_t *)(line_of + spec->graph->source_count);
@@ -176,7 +176,7 @@ fer_status feri_report_removed(feri_build *build, const fer_graph *before, const
     uint32_t count = before->root->source_count;
     uint8_t *is_there = feri_alloc(build->env, count);
     if (is_there == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     sources_mark(after, is_there, count);
     fer_status status = FER_OK;

@@ -21,7 +21,7 @@ static fer_status segment_fill(feri_segment *segment) {
     segment->decides = feri_alloc(env, graph->input_count);
     segment->slots = feri_alloc(env, feri_mul_sat(segment->slot_count, sizeof(feri_state_slot)));
     if (segment->decides == NULL || segment->slots == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     FER_TRY(feri_slice_inputs(graph, segment->decides));
     for (uint32_t i = 0; i < graph->input_count; i++) {
@@ -36,7 +36,7 @@ fer_status feri_segment_create(feri_build *build, fer_graph *graph, feri_segment
     feri_segment *segment = feri_alloc(build->env, sizeof(*segment));
     if (segment == NULL) {
         feri_graph_destroy(graph);
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     segment->build = build;
     segment->graph = graph;
@@ -337,7 +337,7 @@ static fer_status next_run(const feri_spec *spec,
         feri_mul_sat((uint64_t)graph->input_count + graph->output_count, sizeof(feri_arg));
     feri_arg *args = feri_alloc(env, bytes);
     if (args == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     feri_arg *results = args + graph->input_count;
     for (uint32_t i = 0; i < graph->input_count; i++) {
@@ -369,7 +369,7 @@ staged_run(feri_state_slot *slot, feri_run *run, const feri_arg *inputs, feri_ar
     uint64_t bytes = feri_mul_sat(made_count, sizeof(feri_arg) + 1);
     feri_arg *made = feri_alloc(run->env, bytes);
     if (made == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     uint8_t *is_ours = (uint8_t *)(made + made_count); /* goes to the caller, or was bound by it */
     for (uint32_t i = 0; i < whole->output_count; i++) {
@@ -423,7 +423,7 @@ static fer_status prepare_numbers(feri_segment *segment, feri_run *run) {
     uint64_t bytes = feri_mul_sat(graph->input_count, sizeof(feri_arg) + sizeof(fer_tensor));
     feri_arg *args = feri_alloc(segment->build->env, bytes);
     if (args == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_tensor *headers = (fer_tensor *)(args + graph->input_count);
     for (uint32_t i = 0; i < graph->input_count; i++) {

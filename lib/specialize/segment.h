@@ -62,12 +62,5 @@ fer_status feri_entry_create(feri_segment *segment,
 void feri_entry_destroy(feri_segment *segment, feri_entry *entry);
 /* Tries the symbolic specialisation; segment->symbolic tells how it went. */
 fer_status feri_segment_try_symbolic(feri_segment *segment);
-/* A now graph with the segment's inputs; facts copied from args where given (but for the dims at
- * open, which may be NULL), else with symbols for open dims. */
-fer_status feri_now_create(feri_segment *segment,
-                           feri_run *run,
-                           const feri_arg *inputs,
-                           const feri_dim_place *open,
-                           fer_graph **out_now);
 
 #endif

@@ -16,7 +16,7 @@ static fer_status
 body_slice(const fer_graph *outer, const feri_gnode *node, const fer_graph *body, uint8_t *marks) {
     uint8_t *inner = feri_alloc(outer->env, body->value_count);
     if (inner == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     int any = 0;
     for (uint32_t i = 0; i < node->output_count; i++) {
@@ -77,7 +77,7 @@ static fer_status slice(const fer_graph *graph, uint8_t *marks) {
 fer_status feri_slice_inputs(const fer_graph *graph, uint8_t *out_decides) {
     uint8_t *marks = feri_alloc(graph->env, graph->value_count);
     if (marks == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     fer_status status = slice(graph, marks);
     for (uint32_t i = 0; i < graph->input_count; i++) {

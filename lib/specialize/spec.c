@@ -19,14 +19,13 @@ typedef struct making {
     feri_session **sessions; /* per policy device, NULL: lost */
     feri_bump scratch;
     feri_partition partition;
-    int needs_numbers;
 } making;
 
 static fer_status sessions_open(making *m) {
     const feri_policy *policy = &m->build->policy;
     m->sessions = FERI_BUMP_ARRAY(&m->scratch, feri_session *, policy->device_count);
     if (m->sessions == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     uint32_t open = 0;
     for (uint32_t i = 0; i < policy->device_count; i++) {
@@ -52,16 +51,14 @@ static fer_status expanded_settle(making *m) {
         FER_TRY(feri_node_settle(graph, node, &undetermined));
         if (undetermined && (node->op->flags & FERI_OP_DATA_DEPENDENT) == 0) {
             if (m->spec->is_symbolic) {
-                m->needs_numbers = 1;
-                return FER_OK;
+                return FERI_NEEDS_NUMBERS;
             }
-            fer_status status = feri_fail(
+            (void)feri_fail(
                 FER_UNSUPPORTED,
                 "in the expansion of node '%s', the output shape of '%s' cannot be determined",
                 node->name,
                 feri_op_name(node->op));
-            feri_error_set_node(node->name);
-            return status;
+            return feri_error_set_node(node->name);
         }
     }
     feri_graph_compact(graph);
@@ -106,16 +103,12 @@ static fer_status place(making *m) {
         FER_TRY(feri_partition_build(
             m->spec->graph, &m->build->policy, m->sessions, &m->scratch, &m->partition));
         if (m->partition.needs_numbers && m->spec->is_symbolic) {
-            m->needs_numbers = 1;
-            return FER_OK;
+            return FERI_NEEDS_NUMBERS;
         }
         if (!m->partition.needs_expansion) {
             return FER_OK;
         }
         FER_TRY(nodes_expand(m));
-        if (m->needs_numbers) {
-            return FER_OK;
-        }
     }
     return feri_fail(
         FER_LIMIT, "ops expand into each other more than %u times", MAX_EXPANSION_ROUNDS);
@@ -143,7 +136,7 @@ static fer_status bodies_make(making *m) {
     feri_spec *spec = m->spec;
     spec->body_start = FERI_BUMP_ARRAY(&spec->bump, uint32_t, spec->graph->node_count);
     if (spec->body_start == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     uint32_t count = 0;
     for (uint32_t i = 0; i < spec->graph->node_count; i++) {
@@ -152,7 +145,7 @@ static fer_status bodies_make(making *m) {
     }
     spec->bodies = FERI_BUMP_ARRAY(&spec->bump, feri_segment *, count);
     if (spec->bodies == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < spec->graph->node_count; i++) {
         const feri_gnode *node = spec->graph->nodes[i];
@@ -166,68 +159,57 @@ static fer_status bodies_make(making *m) {
     return FER_OK;
 }
 
-static fer_status spec_fill(making *m, int *out_needs_numbers) {
+static fer_status spec_fill(making *m) {
     feri_spec *spec = m->spec;
-    feri_walked walked;
-    FER_TRY(feri_walk(m->segment->graph, spec->is_symbolic, spec->graph, &spec->bump, &walked));
-    if (walked.needs_numbers) {
-        *out_needs_numbers = 1;
-        return FER_OK;
-    }
-    spec->outputs = walked.outputs;
-    spec->next_inputs = walked.later_inputs;
-    if (walked.later != NULL) {
-        FER_TRY(feri_segment_create(m->build, walked.later, &spec->next));
+    feri_build *build = m->build;
+    const fer_graph *graph = m->segment->graph;
+    fer_graph *later = NULL;
+    FER_TRY(feri_walk(graph, spec, &later));
+    if (later != NULL) {
+        FER_TRY(feri_segment_create(build, later, &spec->next));
     }
     FER_TRY(sessions_open(m));
     FER_TRY(place(m));
-    if (m->needs_numbers) {
-        *out_needs_numbers = 1;
-        return FER_OK;
-    }
-    FER_TRY(
-        feri_plan_build(spec->graph, &m->build->policy, m->sessions, &m->partition, &spec->plan));
+    FER_TRY(feri_plan_build(spec->graph, &build->policy, m->sessions, &m->partition, &spec->plan));
     FER_TRY(bodies_make(m));
-    FER_TRY(feri_report_spec(m->build, spec, &m->partition, m->segment->graph));
+    FER_TRY(feri_report_spec(build, spec, &m->partition, graph));
     fallbacks_tell(m);
     return FER_OK;
 }
 
-fer_status feri_spec_create(feri_segment *segment,
-                            fer_graph *now,
-                            int is_symbolic,
-                            int *out_needs_numbers,
-                            feri_spec **out_spec) {
-    feri_env *env = segment->build->env;
+fer_status
+feri_spec_create(feri_segment *segment, fer_graph *now, int is_symbolic, feri_spec **out_spec) {
+    feri_build *build = segment->build;
+    feri_env *env = build->env;
     feri_spec *spec = feri_alloc(env, sizeof(*spec));
     if (spec == NULL) {
         feri_graph_destroy(now);
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     spec->segment = segment;
     spec->graph = now;
     spec->is_symbolic = (uint8_t)is_symbolic;
     feri_bump_init(&spec->bump, env);
-    pthread_mutex_lock(&segment->build->lock);
-    spec->number = segment->build->stats.specialization_count;
-    pthread_mutex_unlock(&segment->build->lock);
-    making m = {.segment = segment, .build = segment->build, .spec = spec};
+    pthread_mutex_lock(&build->lock);
+    spec->number = build->stats.specialization_count;
+    pthread_mutex_unlock(&build->lock);
+    making m = {.segment = segment, .build = build, .spec = spec};
     feri_bump_init(&m.scratch, env);
-    *out_needs_numbers = 0;
-    fer_status status = spec_fill(&m, out_needs_numbers);
-    for (uint32_t i = 0; m.sessions != NULL && i < segment->build->policy.device_count; i++) {
+    fer_status status = spec_fill(&m);
+    for (uint32_t i = 0; m.sessions != NULL && i < build->policy.device_count; i++) {
         feri_session_release(m.sessions[i]);
     }
     feri_bump_finish(&m.scratch);
-    if (status != FER_OK || *out_needs_numbers) {
+    if (status != FER_OK) {
         feri_spec_destroy(spec);
-        return status;
+        return status == FERI_NEEDS_NUMBERS ? FER_OK : status;
     }
-    pthread_mutex_lock(&segment->build->lock);
-    segment->build->stats.specialization_count++;
-    segment->build->stats.compile_count += spec->plan->compile_count;
-    segment->build->stats.weight_bytes += spec->plan->weight_bytes;
-    pthread_mutex_unlock(&segment->build->lock);
+    spec->is_counted = 1;
+    pthread_mutex_lock(&build->lock);
+    build->stats.specialization_count++;
+    build->stats.compile_count += spec->plan->compile_count;
+    build->stats.weight_bytes += spec->plan->weight_bytes;
+    pthread_mutex_unlock(&build->lock);
     feri_notify(
         env, FER_NOTICE_COMPILED, "specialization", is_symbolic ? "symbolic dims" : "numbers");
     *out_spec = spec;
@@ -235,15 +217,10 @@ fer_status feri_spec_create(feri_segment *segment,
 }
 
 void feri_spec_destroy(feri_spec *spec) {
-    if (spec == NULL) {
-        return;
-    }
     feri_build *build = spec->segment->build;
-    if (spec->plan != NULL) {
+    if (spec->is_counted) {
         pthread_mutex_lock(&build->lock);
-        build->stats.weight_bytes -= spec->plan->weight_bytes <= build->stats.weight_bytes
-                                         ? spec->plan->weight_bytes
-                                         : build->stats.weight_bytes;
+        build->stats.weight_bytes -= spec->plan->weight_bytes;
         pthread_mutex_unlock(&build->lock);
     }
     for (uint32_t i = 0; i < spec->body_count; i++) {

@@ -31,6 +31,7 @@ typedef struct feri_report_line {
 
 /* What all segments of a program share. Owned by program.c. */
 typedef struct feri_build {
+    pthread_mutex_t lock; /* guards what stands behind deadline_at */
     feri_env *env;
     fer_context *context;
     feri_policy policy;
@@ -39,7 +40,6 @@ typedef struct feri_build {
     const fer_dim_value *dim_values;
     uint32_t dim_value_count;
     uint64_t deadline_at; /* of the compilation under way at first; 0 none */
-    pthread_mutex_t lock; /* guards what follows */
     feri_bump report_bump;
     feri_report_line *lines;
     uint32_t line_count, line_capacity;
@@ -76,23 +76,14 @@ typedef struct feri_source {
         index; /* of the now graph's outputs, the next graph's outputs, or the segment's inputs */
 } feri_source;
 
-/* The result of a walk. */
-typedef struct feri_walked {
-    fer_graph *now;
-    fer_graph *later;          /* NULL: one stage is enough */
-    feri_source *outputs;      /* per segment output */
-    feri_source *later_inputs; /* per input of later */
-    uint8_t needs_numbers;     /* symbolic walk only: give up */
-} feri_walked;
+/* In place of a failure, with nothing recorded: symbols did not work out, numbers may. It does not
+ * leave specialize/. */
+enum { FERI_NEEDS_NUMBERS = -1 };
 
-/* inputs[i]: facts with dims as numbers or terms of now's pool (made by the caller), elements where
- * known. graph is left as it is. now has the segment's inputs as its inputs. bump: for the source
- * arrays. */
-fer_status feri_walk(const fer_graph *graph,
-                     int is_symbolic,
-                     fer_graph *now,
-                     feri_bump *bump,
-                     feri_walked *out_walked);
+/* Fills spec->graph, which has the segment's inputs: their dims numbers or terms of its pool, their
+ * elements where known. graph is left as it is. Sets spec's outputs and next_inputs; out_later is
+ * NULL when one stage is enough. */
+fer_status feri_walk(const fer_graph *graph, feri_spec *spec, fer_graph **out_later);
 /* Infers a node of a graph in place and, when its outputs are known values, makes them constants or
  * shape values and the node dead. out_undetermined: 1 when an output's shape is unknown. */
 fer_status feri_node_settle(fer_graph *graph, feri_gnode *node, int *out_undetermined);
@@ -111,6 +102,7 @@ struct feri_spec {
     feri_segment *segment;
     uint32_t number;
     uint8_t is_symbolic; /* all open dims are symbols, or with a signature the one at open */
+    uint8_t is_counted;  /* in the build's stats */
     feri_dim_place open;
     uint8_t *signature; /* of the inputs it was made for; NULL: it serves all */
     uint64_t signature_bytes;
@@ -128,15 +120,13 @@ struct feri_spec {
     feri_spec *link;      /* next in the segment's list */
 };
 
-/* Compiles. facts as for feri_walk. needs_numbers set and no spec: symbolic did not work out. */
-fer_status feri_spec_create(feri_segment *segment,
-                            fer_graph *now,
-                            int is_symbolic,
-                            int *out_needs_numbers,
-                            feri_spec **out_spec);
+/* Compiles. now as for feri_walk, taken over. No spec: symbols did not work out. */
+fer_status
+feri_spec_create(feri_segment *segment, fer_graph *now, int is_symbolic, feri_spec **out_spec);
 void feri_spec_destroy(feri_spec *spec);
 
 struct feri_segment {
+    pthread_mutex_t lock;
     feri_build *build;
     fer_graph *graph;
     uint8_t *decides; /* per input: its values decide shapes or branches */
@@ -146,7 +136,6 @@ struct feri_segment {
     uint8_t symbolic;          /* 0 untried, 1 works, 2 does not */
     feri_dim_place refused[8]; /* dims that do not work as the only symbol either */
     uint32_t refused_count;
-    pthread_mutex_t lock;
     pthread_cond_t freed;
     atomic_uint waiters;
     feri_spec *specs;

@@ -18,17 +18,20 @@ typedef struct place {
     fer_value_id id;
 } place;
 
+/* What is kept beside each value of now. There are at least as many values as inputs of later that
+ * stand for one, so that the list of those, crossing, is here too. */
+typedef struct beside {
+    uint8_t is_late;       /* its dims come from the run */
+    fer_value_id imported; /* what stands for it in later, plus 1 */
+    fer_value_id crossing; /* of later's input of this index: the value of now */
+} beside;
+
 typedef struct walker {
     fer_graph *now;
     fer_graph *later;
     int is_symbolic;
-    int needs_numbers;
-    uint8_t *is_late; /* per value of now: its dims come from the run */
-    uint32_t late_capacity;
-    fer_value_id *imported; /* per value of now: its input in later + 1 */
-    uint32_t imported_capacity;
-    fer_value_id *crossing; /* per input of later: the value of now */
-    uint32_t crossing_capacity;
+    uint32_t capacity;
+    beside *beside; /* now->value_count */
     feri_bump scratch;
 } walker;
 
@@ -117,203 +120,142 @@ fer_status feri_node_settle(fer_graph *graph, feri_gnode *node, int *out_undeter
     return known && !*out_undetermined ? known_make(graph, node) : FER_OK;
 }
 
-/* ---- arrays that grow with the graphs ---- */
-
-static fer_status late_set(walker *w, fer_value_id id, uint8_t is_late) {
-    FER_TRY(feri_bump_grow(&w->scratch, &w->is_late, &w->late_capacity, id + 1, sizeof(uint8_t)));
-    w->is_late[id] = is_late;
-    return FER_OK;
-}
-
-static int late_get(const walker *w, fer_value_id id) {
-    return id < w->late_capacity && w->is_late[id];
-}
-
 /* ---- later ---- */
+
+/* After values were added to now. */
+static fer_status beside_grow(walker *w) {
+    return feri_bump_grow(
+        &w->scratch, &w->beside, &w->capacity, w->now->value_count, sizeof(beside));
+}
 
 /* The value of later that stands for a value of now. */
 static fer_status import_value(walker *w, fer_value_id id, fer_value_id *out_id) {
-    FER_TRY(feri_bump_grow(
-        &w->scratch, &w->imported, &w->imported_capacity, id + 1, sizeof(fer_value_id)));
-    if (w->imported[id] != 0) {
-        *out_id = w->imported[id] - 1;
-        return FER_OK;
-    }
-    const feri_gvalue *value = &w->now->values[id];
-    if (value->origin == FERI_ORIGIN_CONSTANT) {
-        FER_TRY(feri_graph_new_constant(w->later, value->name, value->constant, out_id));
-    } else {
-        FER_TRY(feri_graph_new_input(w->later, value->name, out_id));
-        feri_fact *fact = &w->later->values[*out_id].fact;
-        fact->kind = value->fact.kind;
-        fact->dtype = value->fact.dtype;
-        fact->rank = value->fact.rank;
-        fact->is_optional_of_sequence = value->fact.is_optional_of_sequence;
-        if (fact->rank > 0) {
-            fact->dims = FERI_BUMP_ARRAY(&w->later->bump, feri_sym, (uint64_t)fact->rank);
-            if (fact->dims == NULL) {
-                return fer_error_last()->status;
-            }
+    beside *known = &w->beside[id];
+    if (known->imported == 0) {
+        const feri_gvalue *value = &w->now->values[id];
+        if (value->origin == FERI_ORIGIN_CONSTANT) {
+            FER_TRY(feri_graph_new_constant(w->later, value->name, value->constant, out_id));
+        } else {
+            w->beside[w->later->input_count].crossing = id;
+            FER_TRY(feri_graph_new_input(w->later, value->name, out_id));
+            feri_fact *fact = &w->later->values[*out_id].fact;
+            fact->kind = value->fact.kind;
+            fact->dtype = value->fact.dtype;
+            fact->is_optional_of_sequence = value->fact.is_optional_of_sequence;
+            FER_TRY(feri_fact_set_dims(fact, &w->later->bump, value->fact.rank, value->fact.dims));
             for (int32_t i = 0; i < fact->rank; i++) {
-                fact->dims[i] = feri_sym_is_number(value->fact.dims[i]) ? value->fact.dims[i]
-                                                                        : feri_sym_unknown();
+                if (!feri_sym_is_number(fact->dims[i])) {
+                    fact->dims[i] = feri_sym_unknown();
+                }
             }
         }
-        FER_TRY(feri_bump_grow(&w->scratch,
-                               &w->crossing,
-                               &w->crossing_capacity,
-                               w->later->input_count,
-                               sizeof(fer_value_id)));
-        w->crossing[w->later->input_count - 1] = id;
+        known->imported = *out_id + 1;
     }
-    w->imported[id] = *out_id + 1;
+    *out_id = known->imported - 1;
     return FER_OK;
 }
 
 /* ---- emission ---- */
 
-/* A copy of node whose inputs and outputs are new values of target, bodies adopted. */
-static fer_status node_copy(walker *w,
-                            fer_graph *target,
-                            const feri_gnode *node,
-                            const fer_value_id *inputs,
-                            feri_gnode **out_node) {
+static fer_status bodies_adopt(fer_graph *target, const feri_gnode *node, fer_graph **bodies) {
+    for (uint32_t i = 0; i < node->body_count; i++) {
+        FER_TRY(feri_graph_adopt(target, node->bodies[i], &bodies[i]));
+    }
+    return FER_OK;
+}
+
+/* A copy of node in the graph of this stage or of later ones: its inputs as map has them, its
+ * outputs and bodies new ones of that graph; map has the outputs then. */
+static fer_status
+node_emit(walker *w, const feri_gnode *node, place *map, uint8_t where, feri_gnode **out_node) {
+    fer_graph *target = where == IN_NOW ? w->now : w->later;
     feri_gnode copy = *node;
-    copy.inputs = (fer_value_id *)(uintptr_t)inputs;
-    copy.outputs = FERI_BUMP_ARRAY(&w->scratch, fer_value_id, node->output_count);
+    copy.inputs = FERI_BUMP_ARRAY(
+        &w->scratch, fer_value_id, (uint64_t)node->input_count + node->output_count);
     copy.bodies = FERI_BUMP_ARRAY(&w->scratch, fer_graph *, node->body_count);
-    if (copy.outputs == NULL || copy.bodies == NULL) {
-        return fer_error_last()->status;
+    if (copy.inputs == NULL || copy.bodies == NULL) {
+        return feri_error_status();
+    }
+    copy.outputs = copy.inputs + node->input_count;
+    for (uint32_t i = 0; i < node->input_count; i++) {
+        copy.inputs[i] = FER_NO_VALUE;
+        if (node->inputs[i] != FER_NO_VALUE) {
+            place from = map[node->inputs[i]];
+            copy.inputs[i] = from.id;
+            if (from.where != where) {
+                FER_TRY(import_value(w, from.id, &copy.inputs[i]));
+            }
+        }
     }
     for (uint32_t i = 0; i < node->output_count; i++) {
         copy.outputs[i] = FER_NO_VALUE;
         if (node->outputs[i] != FER_NO_VALUE) {
             FER_TRY(feri_graph_new_value(target, NULL, FERI_ORIGIN_NODE, &copy.outputs[i]));
+            map[node->outputs[i]] = (place){where, copy.outputs[i]};
         }
     }
-    uint32_t made = 0;
-    fer_status status = FER_OK;
-    for (; made < node->body_count && status == FER_OK; made++) {
-        status = feri_graph_adopt(target, node->bodies[made], &copy.bodies[made]);
-        if (status != FER_OK) {
-            break;
-        }
-    }
+    FER_TRY(beside_grow(w));
+    fer_status status = bodies_adopt(target, node, copy.bodies);
     if (status == FER_OK) {
         status = feri_graph_append_node(target, &copy, out_node);
     }
-    for (uint32_t i = 0; status != FER_OK && i < made; i++) {
+    for (uint32_t i = 0; status != FER_OK && i < node->body_count; i++) {
         feri_graph_destroy(copy.bodies[i]);
     }
     return status;
 }
 
-static void outputs_map(const feri_gnode *node, const feri_gnode *copy, uint8_t where, place *map) {
-    for (uint32_t i = 0; i < node->output_count; i++) {
-        if (node->outputs[i] != FER_NO_VALUE) {
-            map[node->outputs[i]] = (place){where, copy->outputs[i]};
-        }
-    }
-}
-
 static fer_status emit_later(walker *w, const feri_gnode *node, place *map) {
-    fer_value_id *inputs = FERI_BUMP_ARRAY(&w->scratch, fer_value_id, node->input_count);
-    if (inputs == NULL) {
-        return fer_error_last()->status;
-    }
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        inputs[i] = FER_NO_VALUE;
-        if (node->inputs[i] != FER_NO_VALUE) {
-            place from = map[node->inputs[i]];
-            inputs[i] = from.id;
-            if (from.where == IN_NOW) {
-                FER_TRY(import_value(w, from.id, &inputs[i]));
-            }
-        }
-    }
-    feri_gnode *copy = NULL;
-    FER_TRY(node_copy(w, w->later, node, inputs, &copy));
-    outputs_map(node, copy, IN_LATER, map);
-    return FER_OK;
-}
-
-static fer_status host_emit(walker *w, feri_gnode *copy) {
-    const char *why = feri_host_refuses(w->now, copy);
-    if (why != NULL) {
-        fer_status status = feri_fail(
-            FER_UNSUPPORTED, "'%s' (node '%s'): %s", feri_op_name(copy->op), copy->name, why);
-        feri_error_set_node(copy->name);
-        return status;
-    }
-    copy->host_only = 1;
-    for (uint32_t i = 0; i < copy->output_count; i++) {
-        if (copy->outputs[i] != FER_NO_VALUE) {
-            FER_TRY(late_set(w, copy->outputs[i], 1));
-        }
-    }
-    return FER_OK;
-}
-
-static int inputs_where(const walker *w, const feri_gnode *node, const place *map, int *out_late) {
-    int is_later = 0;
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        if (node->inputs[i] != FER_NO_VALUE) {
-            place from = map[node->inputs[i]];
-            is_later |= from.where == IN_LATER;
-            *out_late |= from.where == IN_NOW && late_get(w, from.id);
-        }
-    }
-    return is_later;
-}
-
-static fer_status outputs_late(walker *w, const feri_gnode *copy) {
-    for (uint32_t i = 0; i < copy->output_count; i++) {
-        if (copy->outputs[i] != FER_NO_VALUE && w->now->values[copy->outputs[i]].fact.rank >= 0) {
-            FER_TRY(late_set(w, copy->outputs[i], 1));
-        }
-    }
-    return FER_OK;
+    feri_gnode *copy;
+    return node_emit(w, node, map, IN_LATER, &copy);
 }
 
 static fer_status emit(walker *w, const feri_gnode *node, place *map) {
     int is_late = 0;
-    if (inputs_where(w, node, map, &is_late)) {
-        return emit_later(w, node, map);
-    }
-    fer_value_id *inputs = FERI_BUMP_ARRAY(&w->scratch, fer_value_id, node->input_count);
-    if (inputs == NULL) {
-        return fer_error_last()->status;
-    }
     for (uint32_t i = 0; i < node->input_count; i++) {
-        inputs[i] = node->inputs[i] == FER_NO_VALUE ? FER_NO_VALUE : map[node->inputs[i]].id;
+        if (node->inputs[i] != FER_NO_VALUE) {
+            place from = map[node->inputs[i]];
+            if (from.where == IN_LATER) {
+                return emit_later(w, node, map);
+            }
+            is_late |= w->beside[from.id].is_late;
+        }
     }
     feri_gnode *copy = NULL;
-    FER_TRY(node_copy(w, w->now, node, inputs, &copy));
-    int undetermined = 0;
+    FER_TRY(node_emit(w, node, map, IN_NOW, &copy));
     if (is_late && !feri_node_is_host(w->now, copy)) {
         copy->is_dead = 1;
         return emit_later(w, node, map);
     }
+    int undetermined = 0;
     FER_TRY(feri_node_settle(w->now, copy, &undetermined));
-    outputs_map(node, copy, IN_NOW, map);
     if (copy->is_dead) {
         return FER_OK;
     }
-    if (feri_node_is_host(w->now, copy)) {
-        return host_emit(w, copy);
-    }
-    if (!undetermined) {
+    copy->host_only = feri_node_is_host(w->now, copy) != 0;
+    if (copy->host_only) {
+        const char *why = feri_host_refuses(w->now, copy);
+        if (why != NULL) {
+            (void)feri_fail(
+                FER_UNSUPPORTED, "'%s' (node '%s'): %s", feri_op_name(copy->op), copy->name, why);
+            return feri_error_set_node(copy->name);
+        }
+    } else if (!undetermined) {
         return FER_OK;
+    } else if ((node->op->flags & FERI_OP_DATA_DEPENDENT) == 0) {
+        if (w->is_symbolic) {
+            return FERI_NEEDS_NUMBERS;
+        }
+        copy->is_dead = 1;
+        return emit_later(w, node, map);
     }
-    if ((node->op->flags & FERI_OP_DATA_DEPENDENT) != 0) {
-        return outputs_late(w, copy);
+    for (uint32_t i = 0; i < copy->output_count; i++) {
+        fer_value_id id = copy->outputs[i];
+        if (id != FER_NO_VALUE && (copy->host_only || w->now->values[id].fact.rank >= 0)) {
+            w->beside[id].is_late = 1;
+        }
     }
-    if (w->is_symbolic) {
-        w->needs_numbers = 1;
-        return FER_OK;
-    }
-    copy->is_dead = 1;
-    return emit_later(w, node, map);
+    return FER_OK;
 }
 
 /* ---- graphs and branches ---- */
@@ -328,14 +270,14 @@ static fer_status constants_map(walker *w, const fer_graph *graph, place *map) {
             FER_TRY(feri_graph_new_constant(w->now, value->name, value->constant, &map[i].id));
         }
     }
-    return FER_OK;
+    return beside_grow(w);
 }
 
 static fer_status
 branch_inline(walker *w, const feri_gnode *node, const fer_graph *branch, place *map) {
     place *inner = FERI_BUMP_ARRAY(&w->scratch, place, branch->value_count);
     if (inner == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     FER_TRY(constants_map(w, branch, inner));
     uint32_t formal = branch->input_count - branch->capture_count;
@@ -353,24 +295,20 @@ branch_inline(walker *w, const feri_gnode *node, const fer_graph *branch, place 
 
 static fer_status if_walk(walker *w, const feri_gnode *node, place *map) {
     place cond = map[node->inputs[0]];
-    if (cond.where == IN_LATER || late_get(w, cond.id)) {
+    if (cond.where == IN_LATER || w->beside[cond.id].is_late) {
         return emit_later(w, node, map);
     }
     feri_fact *fact = &w->now->values[cond.id].fact;
     const feri_sym *elements = feri_fact_elements(fact, &w->now->bump);
     if (elements == NULL || fact->element_count != 1 || !feri_sym_is_number(elements[0])) {
-        if (w->is_symbolic) {
-            w->needs_numbers = 1;
-            return FER_OK;
-        }
-        return emit_later(w, node, map);
+        return w->is_symbolic ? FERI_NEEDS_NUMBERS : emit_later(w, node, map);
     }
     const char *attr = elements[0].number != 0 ? "then_branch" : "else_branch";
     return branch_inline(w, node, feri_node_body(node, attr), map);
 }
 
 static fer_status graph_walk(walker *w, const fer_graph *graph, place *map) {
-    for (uint32_t i = 0; i < graph->node_count && !w->needs_numbers; i++) {
+    for (uint32_t i = 0; i < graph->node_count; i++) {
         const feri_gnode *node = graph->nodes[i];
         if (node->is_dead) {
             continue;
@@ -389,103 +327,82 @@ now_output(walker *w, const char *name, fer_value_id id, feri_source *out_source
     return feri_graph_append_output(w->now, name, id);
 }
 
-static fer_status ends_connect(
-    walker *w, const fer_graph *graph, const place *map, feri_bump *bump, feri_walked *walked) {
-    walked->outputs = FERI_BUMP_ARRAY(bump, feri_source, graph->output_count);
-    if (walked->outputs == NULL) {
-        return fer_error_last()->status;
+static fer_status
+ends_connect(walker *w, const fer_graph *graph, const place *map, feri_spec *spec) {
+    spec->outputs = FERI_BUMP_ARRAY(&spec->bump, feri_source, graph->output_count);
+    if (spec->outputs == NULL) {
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < graph->output_count; i++) {
         place from = map[graph->outputs[i]];
         if (from.where == IN_LATER) {
-            walked->outputs[i] = (feri_source){.is_next = 1, .index = w->later->output_count};
+            spec->outputs[i] = (feri_source){.is_next = 1, .index = w->later->output_count};
             FER_TRY(feri_graph_append_output(w->later, graph->output_names[i], from.id));
         } else {
-            FER_TRY(now_output(w, graph->output_names[i], from.id, &walked->outputs[i]));
+            FER_TRY(now_output(w, graph->output_names[i], from.id, &spec->outputs[i]));
         }
     }
-    if (w->later->output_count == 0) {
-        return FER_OK;
+    uint32_t count = w->later->output_count == 0 ? 0 : w->later->input_count;
+    spec->next_inputs = FERI_BUMP_ARRAY(&spec->bump, feri_source, count);
+    if (spec->next_inputs == NULL) {
+        return feri_error_status();
     }
-    walked->later_inputs = FERI_BUMP_ARRAY(bump, feri_source, w->later->input_count);
-    if (walked->later_inputs == NULL) {
-        return fer_error_last()->status;
-    }
-    for (uint32_t i = 0; i < w->later->input_count; i++) {
-        fer_value_id id = w->crossing[i];
+    for (uint32_t i = 0; i < count; i++) {
+        feri_source *source = &spec->next_inputs[i];
+        fer_value_id id = w->beside[i].crossing;
         if (w->now->values[id].origin == FERI_ORIGIN_INPUT) {
-            walked->later_inputs[i].is_input = 1;
-            for (uint32_t k = 0; k < w->now->input_count; k++) {
-                walked->later_inputs[i].index =
-                    w->now->inputs[k] == id ? k : walked->later_inputs[i].index;
+            source->is_input = 1;
+            while (w->now->inputs[source->index] != id) {
+                source->index++;
             }
         } else {
-            FER_TRY(now_output(w, "", id, &walked->later_inputs[i]));
+            FER_TRY(now_output(w, "", id, source));
         }
     }
     return FER_OK;
 }
 
-static fer_status
-walk_all(walker *w, const fer_graph *graph, feri_bump *bump, feri_walked *walked) {
+static fer_status walk_all(walker *w, const fer_graph *graph, feri_spec *spec) {
     place *map = FERI_BUMP_ARRAY(&w->scratch, place, graph->value_count);
     if (map == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < graph->input_count; i++) {
         map[graph->inputs[i]] = (place){IN_NOW, w->now->inputs[i]};
     }
     FER_TRY(constants_map(w, graph, map));
     FER_TRY(graph_walk(w, graph, map));
-    walked->needs_numbers = (uint8_t)w->needs_numbers;
-    if (w->needs_numbers) {
-        return FER_OK;
-    }
     uint32_t emitted = 0;
     for (uint32_t i = 0; i < w->now->node_count; i++) {
         emitted += !w->now->nodes[i]->is_dead;
     }
     if (emitted == 0 && w->later->node_count > 0 && w->later->node_count >= graph->node_count) {
         const feri_gnode *node = w->later->nodes[0];
-        fer_status status = feri_fail(
-            FER_UNSUPPORTED,
-            "the output shape of '%s' (node '%s') cannot be determined, even with every value "
-            "before it at hand",
-            feri_op_name(node->op),
-            node->name);
-        feri_error_set_node(node->name);
-        return status;
+        (void)feri_fail(FER_UNSUPPORTED,
+                        "the output shape of '%s' (node '%s') cannot be determined, even with "
+                        "every value before it at hand",
+                        feri_op_name(node->op),
+                        node->name);
+        return feri_error_set_node(node->name);
     }
-    return ends_connect(w, graph, map, bump, walked);
+    FER_TRY(ends_connect(w, graph, map, spec));
+    feri_graph_compact(w->now);
+    feri_graph_compact(w->later);
+    return feri_terms_status(w->now->terms);
 }
 
-fer_status feri_walk(const fer_graph *graph,
-                     int is_symbolic,
-                     fer_graph *now,
-                     feri_bump *bump,
-                     feri_walked *out_walked) {
-    memset(out_walked, 0, sizeof(*out_walked));
-    walker w = {.now = now, .is_symbolic = is_symbolic};
+fer_status feri_walk(const fer_graph *graph, feri_spec *spec, fer_graph **out_later) {
+    walker w = {.now = spec->graph, .is_symbolic = spec->is_symbolic};
     FER_TRY(feri_graph_create(graph->env, /*parent=*/NULL, &w.later));
     w.later->source_count = graph->root->source_count;
     w.later->file = fer_tensor_retain(graph->root->file);
     feri_bump_init(&w.scratch, graph->env);
-    fer_status status = walk_all(&w, graph, bump, out_walked);
-    if (status == FER_OK) {
-        status = feri_terms_status(now->terms);
-    }
+    fer_status status = walk_all(&w, graph, spec);
     feri_bump_finish(&w.scratch);
-    if (status != FER_OK || w.later->output_count == 0 || w.needs_numbers) {
+    if (status != FER_OK || w.later->output_count == 0) {
         feri_graph_destroy(w.later);
         w.later = NULL;
     }
-    if (status == FER_OK && !w.needs_numbers) {
-        feri_graph_compact(now);
-        if (w.later != NULL) {
-            feri_graph_compact(w.later);
-        }
-        out_walked->now = now;
-        out_walked->later = w.later;
-    }
+    *out_later = w.later;
     return status;
 }
