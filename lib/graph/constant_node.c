@@ -13,15 +13,16 @@ fer_status feri_constant_of_attr(feri_env *env,
                                  feri_bump *bump,
                                  const fer_attr *attr,
                                  fer_tensor **out_tensor) {
-    /* Of an int, a float and a string; lists of them have types 4 above theirs. */
-    static const uint8_t dtypes[] = {FER_DTYPE_NONE, FER_I64, FER_F32, FER_STRING};
-    _Static_assert(FER_ATTR_INT == 1 && FER_ATTR_FLOAT == 2 && FER_ATTR_STRING == 3 &&
-                       FER_ATTR_INTS == 5 && FER_ATTR_FLOATS == 6 && FER_ATTR_STRINGS == 7,
-                   "as dtypes are found");
+    static const uint8_t dtypes[] = {[FERI_ENTRY_OTHER] = FER_DTYPE_NONE,
+                                     [FERI_ENTRY_INT] = FER_I64,
+                                     [FERI_ENTRY_FLOAT] = FER_F32,
+                                     [FERI_ENTRY_STRING] = FER_STRING};
     fer_context *context = (fer_context *)(void *)env;
-    int64_t dim = attr->count;
-    uint32_t rank = attr->type >= FER_ATTR_INTS;
-    fer_dtype dtype = dtypes[attr->type & 3];
+    fer_dtype dtype = dtypes[feri_attr_entry(attr)];
+    uint32_t count;
+    const void *entries = feri_attr_entries(attr, &count);
+    const int64_t dim = count;
+    const uint32_t rank = entries != &attr->value;
     if (attr->type == FER_ATTR_TENSOR) {
         *out_tensor = fer_tensor_retain(attr->value.tensor);
         return FER_OK;
@@ -32,19 +33,18 @@ fer_status feri_constant_of_attr(feri_env *env,
     }
     if (dtype != FER_STRING) {
         FER_TRY(fer_tensor_create(context, dtype, rank, &dim, out_tensor));
-        const void *from = rank == 0 ? (const void *)&attr->value : (const void *)attr->value.ints;
-        if ((*out_tensor)->bytes > 0) {
-            memcpy(fer_tensor_data(*out_tensor), from, (*out_tensor)->bytes);
+        if (count > 0) {
+            memcpy(fer_tensor_data(*out_tensor), entries, (*out_tensor)->bytes);
         }
         return FER_OK;
     }
-    const fer_string *strings = rank == 0 ? &attr->value.s : attr->value.strings;
-    const char **texts = FERI_BUMP_ARRAY(bump, const char *, attr->count);
-    size_t *lengths = FERI_BUMP_ARRAY(bump, size_t, attr->count);
+    const fer_string *strings = entries;
+    const char **texts = FERI_BUMP_ARRAY(bump, const char *, count);
+    size_t *lengths = FERI_BUMP_ARRAY(bump, size_t, count);
     if (texts == NULL || lengths == NULL) {
         return feri_error_status();
     }
-    for (uint32_t s = 0; s < attr->count; s++) {
+    for (uint32_t s = 0; s < count; s++) {
         texts[s] = strings[s].data;
         lengths[s] = (size_t)strings[s].length;
     }

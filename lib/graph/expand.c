@@ -238,18 +238,20 @@ static void push_number(expander *ex, feri_number number) {
     }
 }
 
-/* Entry n of an attribute that is a number or a list of them. */
-static feri_number attr_number(const fer_attr *attr, uint32_t n) {
-    feri_number number = {attr->type == FER_ATTR_FLOAT || attr->type == FER_ATTR_FLOATS, 0, 0};
-    int is_list = attr->type == FER_ATTR_FLOATS || attr->type == FER_ATTR_INTS;
-    const void *entries = is_list ? (const void *)attr->value.ints : (const void *)&attr->value;
-    if (number.is_float) {
-        number.f = (double)((const float *)entries)[n];
-    } else {
-        number.i = ((const int64_t *)entries)[n];
-        number.f = (double)number.i;
+/* All numbers of an attribute that has some. */
+static void push_entries(expander *ex, const fer_attr *attr) {
+    uint32_t count;
+    const void *entries = feri_attr_entries(attr, &count);
+    for (uint32_t n = 0; n < count; n++) {
+        feri_number number = {feri_attr_entry(attr) == FERI_ENTRY_FLOAT, 0, 0};
+        if (number.is_float) {
+            number.f = (double)((const float *)entries)[n];
+        } else {
+            number.i = ((const int64_t *)entries)[n];
+            number.f = (double)number.i;
+        }
+        push_number(ex, number);
     }
-    return number;
 }
 
 static feri_number scan_number(expander *ex) {
@@ -285,11 +287,9 @@ static void push_numbers(expander *ex) {
     if (has_other) {
         other = scan_number(ex);
     }
-    uint32_t count = 0;
-    if (attr != NULL && (attr->type == FER_ATTR_FLOAT || attr->type == FER_ATTR_INT)) {
-        count = 1;
-    } else if (attr != NULL && (attr->type == FER_ATTR_FLOATS || attr->type == FER_ATTR_INTS)) {
-        count = attr->count;
+    int entry = attr != NULL ? feri_attr_entry(attr) : FERI_ENTRY_OTHER;
+    if (entry == FERI_ENTRY_INT || entry == FERI_ENTRY_FLOAT) {
+        push_entries(ex, attr);
     } else if (attr == NULL && has_other) {
         other.f = (double)(float)other.f; /* the default of a float attribute is one of 32 bits */
         push_number(ex, other);
@@ -301,9 +301,6 @@ static void push_numbers(expander *ex) {
                        ex->row->op,
                        (int)strcspn(start, " :,|}]"),
                        start));
-    }
-    for (uint32_t n = 0; n < count; n++) {
-        push_number(ex, attr_number(attr, n));
     }
 }
 

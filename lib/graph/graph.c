@@ -249,7 +249,7 @@ fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_valu
 
 /* ---- nodes ---- */
 
-static fer_status hold_tensor(fer_graph *graph, fer_tensor *tensor) {
+fer_status feri_graph_hold_tensor(fer_graph *graph, fer_tensor *tensor) {
     FER_TRY(feri_grow(graph->env,
                       &graph->held,
                       &graph->held_capacity,
@@ -282,28 +282,22 @@ static fer_status copy_string(feri_bump *bump, fer_string *string) {
 
 /* What an attribute points to becomes the graph's own. */
 static fer_status own_attr(fer_graph *graph, fer_attr *attr) {
-    static const uint8_t element_bytes[] = {[FER_ATTR_INTS] = sizeof(int64_t),
-                                            [FER_ATTR_FLOATS] = sizeof(float),
-                                            [FER_ATTR_STRINGS] = sizeof(fer_string)};
     feri_bump *bump = &graph->bump;
-    fer_string *strings = &attr->value.s;
-    uint32_t string_count = attr->type == FER_ATTR_STRING;
     attr->name = copy_name(graph, attr->name);
     if (attr->name == NULL) {
         return feri_error_status();
     }
     if (attr->type == FER_ATTR_TENSOR) {
-        return hold_tensor(graph, attr->value.tensor);
+        return feri_graph_hold_tensor(graph, attr->value.tensor);
     }
-    if ((uint32_t)attr->type < sizeof(element_bytes) && element_bytes[attr->type] > 0) {
-        FER_TRY(copy_array(bump, &attr->value, attr->count, element_bytes[attr->type]));
+    uint32_t bytes = feri_attr_entry_bytes(attr);
+    const void *entries = feri_attr_entries(attr, &attr->count);
+    if (entries != &attr->value) {
+        FER_TRY(copy_array(bump, &attr->value, attr->count, bytes));
+        entries = attr->value.ints;
     }
-    if (attr->type == FER_ATTR_STRINGS) {
-        strings = (fer_string *)(uintptr_t)attr->value.strings;
-        string_count = attr->count;
-    }
-    for (uint32_t s = 0; s < string_count; s++) {
-        FER_TRY(copy_string(bump, &strings[s]));
+    for (uint32_t s = 0; bytes == sizeof(fer_string) && s < attr->count; s++) {
+        FER_TRY(copy_string(bump, (fer_string *)(uintptr_t)entries + s));
     }
     return FER_OK;
 }

@@ -121,6 +121,8 @@ fer_status feri_graph_new_variable(fer_graph *graph,
                                    const char *name,
                                    fer_tensor *initial,
                                    fer_value_id *out_value);
+/* Retains tensor, an attribute's, as long as the graph lives. */
+fer_status feri_graph_hold_tensor(fer_graph *graph, fer_tensor *tensor);
 /* value, whatever it was, holds tensor, which is retained and tells its fact: a constant or the
  * initial value of a variable. The caller marks a node that made it dead. */
 fer_status feri_graph_hold(fer_graph *graph, fer_value_id id, fer_tensor *tensor, uint8_t origin);

@@ -84,50 +84,48 @@ static void print_string(printer *out, const fer_string *string) {
     feri_text_add(&out->line, shown < string->length ? "'..." : "'");
 }
 
-/* Entry index of a list, or the contents of an attribute that is none. */
-static void print_element(printer *out, const fer_attr *attr, uint32_t index) {
-    int is_list = attr->type >= FER_ATTR_INTS;
-    switch (attr->type) {
-    case FER_ATTR_INT:
-    case FER_ATTR_INTS:
-        feri_text_add(
-            &out->line, "%lld", (long long)(is_list ? attr->value.ints[index] : attr->value.i));
-        break;
-    case FER_ATTR_FLOAT:
-    case FER_ATTR_FLOATS:
-        feri_text_add_number(
-            &out->line, (double)(is_list ? attr->value.floats[index] : attr->value.f), 9);
-        break;
-    case FER_ATTR_TENSOR: {
-        const fer_tensor *tensor = attr->value.tensor;
-        feri_text_add(&out->line, "%s[", fer_dtype_name(tensor->dtype));
-        for (uint32_t d = 0; d < tensor->rank; d++) {
-            feri_text_add(
-                &out->line, "%s%lld", d > 0 ? ", " : "", (long long)tensor->dims[d]);
-        }
-        feri_text_add(&out->line, "]");
-        break;
+static void print_tensor(printer *out, const fer_tensor *tensor) {
+    feri_text_add(&out->line, "%s[", fer_dtype_name(tensor->dtype));
+    for (uint32_t d = 0; d < tensor->rank; d++) {
+        feri_text_add(&out->line, "%s%lld", d > 0 ? ", " : "", (long long)tensor->dims[d]);
     }
-    case FER_ATTR_GRAPH:
-        feri_text_add(&out->line, "graph %u", attr->value.graph);
+    feri_text_add(&out->line, "]");
+}
+
+static void print_entry(printer *out, const fer_attr *attr, const void *entries, uint32_t index) {
+    switch (feri_attr_entry(attr)) {
+    case FERI_ENTRY_INT:
+        feri_text_add(&out->line, "%lld", (long long)((const int64_t *)entries)[index]);
+        break;
+    case FERI_ENTRY_FLOAT:
+        feri_text_add_number(&out->line, (double)((const float *)entries)[index], 9);
+        break;
+    case FERI_ENTRY_STRING:
+        print_string(out, (const fer_string *)entries + index);
         break;
     default:
-        print_string(out, is_list ? &attr->value.strings[index] : &attr->value.s);
+        if (attr->type == FER_ATTR_TENSOR) {
+            print_tensor(out, attr->value.tensor);
+        } else {
+            feri_text_add(&out->line, "graph %u", attr->value.graph);
+        }
     }
 }
 
 static void print_attr(printer *out, const fer_attr *attr) {
-    feri_text_add(&out->line, "%s=", attr->name);
-    if (attr->type < FER_ATTR_INTS || attr->type > FER_ATTR_STRINGS) {
-        print_element(out, attr, 0);
-        return;
+    uint32_t count;
+    const void *entries = feri_attr_entries(attr, &count);
+    int is_list = entries != &attr->value;
+    feri_text_add(&out->line, is_list ? "%s=[" : "%s=", attr->name);
+    for (uint32_t i = 0; i < count && i < SHOWN_ELEMENTS; i++) {
+        if (i > 0) {
+            feri_text_add(&out->line, ", ");
+        }
+        print_entry(out, attr, entries, i);
     }
-    feri_text_add(&out->line, "[");
-    for (uint32_t i = 0; i < attr->count && i < SHOWN_ELEMENTS; i++) {
-        feri_text_add(&out->line, "%s", i > 0 ? ", " : "");
-        print_element(out, attr, i);
+    if (is_list) {
+        feri_text_add(&out->line, count > SHOWN_ELEMENTS ? ", ...]" : "]");
     }
-    feri_text_add(&out->line, attr->count > SHOWN_ELEMENTS ? ", ...]" : "]");
 }
 
 static void print_graph(printer *out, const fer_graph *graph);

@@ -151,10 +151,6 @@ static fer_status import_source(feri_source *source, fer_graph **out_graph) {
         status = import_model(&im, &model);
         feri_fpmode_leave(mode);
     }
-    for (uint32_t t = 0; t < im.tensor_count; t++) {
-        fer_tensor_release(im.tensors[t]);
-    }
-    feri_free(im.env, im.tensors, (uint64_t)im.tensor_capacity * sizeof(fer_tensor *));
     feri_name_map_finish(&im.function_names);
     if (status != FER_OK) {
         feri_graph_destroy(im.root);

@@ -135,44 +135,44 @@ static fer_status read_string(feri_importer *im, const feri_span *bytes, fer_str
     return out_string->data != NULL ? FER_OK : feri_error_status();
 }
 
-/* A list of kind KIND_FLOATS, KIND_INTS or KIND_STRINGS. */
-static fer_status read_list(feri_importer *im, const attr_proto *proto, fer_attr *attr) {
-    uint64_t count = proto->kind == KIND_STRINGS ? proto->strings.count
-                     : proto->kind == KIND_INTS  ? proto->ints.count
-                                                 : proto->floats.count;
-    if (count > UINT32_MAX) {
-        return feri_fail(FER_LIMIT, "attribute '%s' is too long", attr->name);
-    }
-    void *list = feri_bump_array(
-        im->scratch, count, proto->kind == KIND_STRINGS ? sizeof(fer_string) : sizeof(int64_t));
-    if (list == NULL) {
-        return feri_error_status();
+/* A list of numbers or strings, or one of them: the last that the file has. */
+static fer_status read_entries(feri_importer *im, const attr_proto *proto, fer_attr *attr) {
+    uint64_t count = 1;
+    const feri_span *strings = &proto->bytes;
+    void *entries = &attr->value;
+    if (proto->kind >= KIND_FLOATS) {
+        strings = proto->strings.list;
+        count = proto->kind == KIND_STRINGS ? proto->strings.count
+                : proto->kind == KIND_INTS  ? proto->ints.count
+                                            : proto->floats.count;
+        if (count > UINT32_MAX) {
+            return feri_fail(FER_LIMIT, "attribute '%s' is too long", attr->name);
+        }
+        entries = feri_bump_array(im->scratch, count, feri_attr_entry_bytes(attr));
+        if (entries == NULL) {
+            return feri_error_status();
+        }
+        attr->value.ints = entries;
     }
     attr->count = (uint32_t)count;
-    attr->value.ints = list;
-    if (proto->kind == KIND_STRINGS) {
-        attr->type = FER_ATTR_STRINGS;
-        for (uint32_t s = 0; s < count; s++) {
-            FER_TRY(read_string(im, &proto->strings.list[s], (fer_string *)list + s));
+    switch (proto->kind) {
+    case KIND_FLOAT:
+        memcpy(entries, &proto->f_bits, sizeof(float));
+        break;
+    case KIND_INT:
+        attr->value.i = proto->i;
+        break;
+    case KIND_FLOATS:
+        feri_numbers_read(&proto->base, NUMBER_OF_FLOATS, FERI_FIXED32S, 4, count, entries);
+        break;
+    case KIND_INTS:
+        feri_numbers_read(&proto->base, NUMBER_OF_INTS, FERI_VARINTS, 8, count, entries);
+        break;
+    default:
+        for (uint64_t s = 0; s < count; s++) {
+            FER_TRY(read_string(im, &strings[s], (fer_string *)entries + s));
         }
-    } else if (proto->kind == KIND_INTS) {
-        attr->type = FER_ATTR_INTS;
-        feri_numbers_read(&proto->base, NUMBER_OF_INTS, FERI_VARINTS, 8, count, list);
-    } else {
-        attr->type = FER_ATTR_FLOATS;
-        feri_numbers_read(&proto->base, NUMBER_OF_FLOATS, FERI_FIXED32S, 4, count, list);
     }
-    return FER_OK;
-}
-
-fer_status feri_importer_keep(feri_importer *im, fer_tensor *tensor) {
-    fer_status status = feri_grow(
-        im->env, &im->tensors, &im->tensor_capacity, im->tensor_count + 1, sizeof(fer_tensor *));
-    if (status != FER_OK) {
-        fer_tensor_release(tensor);
-        return status;
-    }
-    im->tensors[im->tensor_count++] = tensor;
     return FER_OK;
 }
 
@@ -192,7 +192,6 @@ static fer_status read_type(feri_importer *im, const attr_proto *proto, fer_attr
     FER_TRY(feri_import_type(im, &proto->bytes, /*with_symbols=*/0, &fact));
     ints[0] = fact.kind;
     ints[1] = fact.dtype;
-    attr->type = FER_ATTR_INTS;
     attr->count = 2;
     attr->value.ints = ints;
     return FER_OK;
@@ -223,53 +222,55 @@ read_body(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_att
                            sizeof(fer_graph *)));
     FER_TRY(feri_graph_create(scope->im->env, scope->graph, &body));
     draft->node.bodies[draft->node.body_count] = body;
-    attr->type = FER_ATTR_GRAPH;
     attr->value.graph = draft->node.body_count++;
     return fill_body(scope, draft, body, &proto->bytes);
 }
 
 /* ---- the whole ---- */
 
+static fer_status read_tensor(feri_scope *scope, const attr_proto *proto, fer_attr *attr) {
+    FER_TRY(make_tensor(scope->im, proto, &attr->value.tensor));
+    fer_status status = feri_graph_hold_tensor(scope->graph, attr->value.tensor);
+    fer_tensor_release(attr->value.tensor);
+    return status;
+}
+
 static fer_status
 read_attr(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_attr *attr) {
+    static const uint8_t types[] = {[KIND_FLOAT] = FER_ATTR_FLOAT,
+                                    [KIND_INT] = FER_ATTR_INT,
+                                    [KIND_STRING] = FER_ATTR_STRING,
+                                    [KIND_TENSOR] = FER_ATTR_TENSOR,
+                                    [KIND_GRAPH] = FER_ATTR_GRAPH,
+                                    [KIND_FLOATS] = FER_ATTR_FLOATS,
+                                    [KIND_INTS] = FER_ATTR_INTS,
+                                    [KIND_STRINGS] = FER_ATTR_STRINGS,
+                                    [KIND_SPARSE] = FER_ATTR_TENSOR,
+                                    [KIND_TYPE] = FER_ATTR_INTS};
     feri_importer *im = scope->im;
     memset(attr, 0, sizeof(*attr));
     attr->count = 1;
+    attr->type = (uint64_t)proto->kind < sizeof(types) ? types[proto->kind] : FER_ATTR_NONE;
     attr->name = feri_importer_text(im, &proto->base.name);
     if (attr->name == NULL) {
         return feri_error_status();
     }
-    switch (proto->kind) {
-    case KIND_FLOAT:
-        attr->type = FER_ATTR_FLOAT;
-        memcpy(&attr->value.f, &proto->f_bits, sizeof(attr->value.f));
-        return FER_OK;
-    case KIND_INT:
-        attr->type = FER_ATTR_INT;
-        attr->value.i = proto->i;
-        return FER_OK;
-    case KIND_STRING:
-        attr->type = FER_ATTR_STRING;
-        return read_string(im, &proto->bytes, &attr->value.s);
-    case KIND_TENSOR:
-    case KIND_SPARSE:
-        attr->type = FER_ATTR_TENSOR;
-        FER_TRY(make_tensor(im, proto, &attr->value.tensor));
-        return feri_importer_keep(im, attr->value.tensor);
-    case KIND_GRAPH:
+    if (attr->type == FER_ATTR_TENSOR) {
+        return read_tensor(scope, proto, attr);
+    }
+    if (attr->type == FER_ATTR_GRAPH) {
         return read_body(scope, draft, proto, attr);
-    case KIND_FLOATS:
-    case KIND_INTS:
-    case KIND_STRINGS:
-        return read_list(im, proto, attr);
-    case KIND_TYPE:
+    }
+    if (proto->kind == KIND_TYPE) {
         return read_type(im, proto, attr);
-    default:
+    }
+    if (attr->type == FER_ATTR_NONE) {
         return feri_fail(FER_UNSUPPORTED,
                          "attribute '%s' is of type %lld, which no op that is supported has",
                          attr->name,
                          (long long)proto->kind);
     }
+    return read_entries(im, proto, attr);
 }
 
 fer_status feri_import_attr(feri_scope *scope, feri_draft *draft, const feri_span *message) {

@@ -71,8 +71,6 @@ typedef struct feri_importer {
     uint32_t nesting;             /* bodies and function calls around what is read now */
     int is_unordered;             /* a node came before one it needs */
     uint64_t call_count;          /* inlined so far, against limits.max_nodes */
-    fer_tensor **tensors;         /* of attributes, released at the end */
-    uint32_t tensor_count, tensor_capacity;
 } feri_importer;
 
 typedef struct feri_scope feri_scope;
@@ -163,8 +161,6 @@ fer_status feri_import_attr(feri_scope *scope, feri_draft *draft, const feri_spa
 /* The tensor of a Constant. */
 fer_status
 feri_import_constant(feri_scope *scope, const feri_node_view *node, fer_tensor **out_tensor);
-/* A released-at-the-end reference on tensor is taken over. */
-fer_status feri_importer_keep(feri_importer *im, fer_tensor *tensor);
 
 /* ---- function.c ---- */
 

@@ -33,24 +33,28 @@ feri_attr_string(const fer_attr *attrs, uint32_t count, const char *name, const 
                                                                        : absent;
 }
 
+_Static_assert(FER_ATTR_INT == 1 && FER_ATTR_FLOAT == 2 && FER_ATTR_STRING == 3 &&
+                   FER_ATTR_TENSOR == 4 && FER_ATTR_INTS == 5 && FER_ATTR_FLOATS == 6 &&
+                   FER_ATTR_STRINGS == 7 && FER_ATTR_GRAPH == 8,
+               "as entries are found");
+
+const void *feri_attr_entries(const fer_attr *attr, uint32_t *out_count) {
+    int is_list = attr->type >= FER_ATTR_INTS && attr->type <= FER_ATTR_STRINGS;
+    *out_count = is_list ? attr->count : 1;
+    return is_list ? (const void *)attr->value.ints : (const void *)&attr->value;
+}
+
 const void *feri_attr_part(const fer_attr *attr, uint32_t index, uint64_t *out_bytes) {
-    static const uint8_t sizes[] = {[FER_ATTR_INT] = 8,
-                                    [FER_ATTR_FLOAT] = sizeof(float),
-                                    [FER_ATTR_INTS] = 8,
-                                    [FER_ATTR_FLOATS] = sizeof(float)};
-    int is_list = attr->type == FER_ATTR_STRINGS;
-    if (is_list || attr->type == FER_ATTR_STRING) {
-        const fer_string *string = is_list ? attr->value.strings + index : &attr->value.s;
-        if (index >= (is_list ? attr->count : 1)) {
+    uint32_t count;
+    const void *entries = feri_attr_entries(attr, &count);
+    if (feri_attr_entry(attr) == FERI_ENTRY_STRING) {
+        const fer_string *string = (const fer_string *)entries + index;
+        if (index >= count) {
             return NULL;
         }
         *out_bytes = string->length;
         return string->data != NULL ? string->data : "";
     }
-    if (index > 0 || (uint32_t)attr->type >= sizeof sizes || !sizes[attr->type]) {
-        return NULL;
-    }
-    is_list = attr->type == FER_ATTR_INTS || attr->type == FER_ATTR_FLOATS;
-    *out_bytes = (uint64_t)sizes[attr->type] * (is_list ? attr->count : 1);
-    return is_list ? (const void *)attr->value.ints : (const void *)&attr->value;
+    *out_bytes = (uint64_t)feri_attr_entry_bytes(attr) * count;
+    return index == 0 && feri_attr_entry(attr) != FERI_ENTRY_OTHER ? entries : NULL;
 }

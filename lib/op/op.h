@@ -158,6 +158,15 @@ fer_status feri_op_upper_bound(feri_infer *call);
 const fer_attr *feri_attr_find(const fer_attr *attrs, uint32_t count, const char *name);
 int64_t feri_attr_int(const fer_attr *attrs, uint32_t count, const char *name, int64_t absent);
 float feri_attr_float(const fer_attr *attrs, uint32_t count, const char *name, float absent);
+/* The entries of an attribute: of a list, or the one it is. */
+const void *feri_attr_entries(const fer_attr *attr, uint32_t *out_count);
+/* What the entries are; a list's type is 4 above that of its entries. */
+enum { FERI_ENTRY_OTHER, FERI_ENTRY_INT, FERI_ENTRY_FLOAT, FERI_ENTRY_STRING };
+static inline int feri_attr_entry(const fer_attr *attr) { return attr->type & 3; }
+static inline uint32_t feri_attr_entry_bytes(const fer_attr *attr) {
+    static const uint8_t bytes[] = {0, sizeof(int64_t), sizeof(float), sizeof(fer_string)};
+    return bytes[feri_attr_entry(attr)];
+}
 const char *
 feri_attr_string(const fer_attr *attrs, uint32_t count, const char *name, const char *absent);
 /* Part number index of an attribute's contents: where it is, and its bytes; NULL past the last, and

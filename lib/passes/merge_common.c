@@ -62,9 +62,7 @@ static uint64_t hash_tensor(const fer_tensor *tensor, uint64_t seed) {
         return feri_hash(&tensor, sizeof tensor, seed);
     }
     seed = feri_hash(tensor->dims, tensor->rank * sizeof(int64_t), seed);
-    return feri_hash(fer_tensor_data(tensor),
-                     tensor->bytes,
-                     seed ^ (uint64_t)tensor->dtype);
+    return feri_hash(fer_tensor_data(tensor), tensor->bytes, seed ^ (uint64_t)tensor->dtype);
 }
 
 static int same_tensor(const fer_tensor *a, const fer_tensor *b) {
@@ -72,8 +70,7 @@ static int same_tensor(const fer_tensor *a, const fer_tensor *b) {
     if (a == b) {
         return 1;
     }
-    return is_small(a) && is_small(b) && a->dtype == b->dtype &&
-           rank == b->rank &&
+    return is_small(a) && is_small(b) && a->dtype == b->dtype && rank == b->rank &&
            memcmp(a->dims, b->dims, rank * sizeof(int64_t)) == 0 &&
            memcmp(fer_tensor_data(a), fer_tensor_data(b), a->bytes) == 0;
 }

@@ -297,6 +297,20 @@ static void text_has_a_node_a_line(void **state) {
                         "output %1: f32[N, 3] as y\n");
 }
 
+/* count is of lists: what else it says of one entry is not believed. */
+static void one_entry_is_one(void **state) {
+    graph_test *t = *state;
+    const fer_attr attrs[] = {
+        {.name = "value_string", .type = FER_ATTR_STRING, .count = 7, .value.s = {"word", 4}}
+    };
+    fer_node_desc desc = {.op = "Constant", .attrs = attrs, .attr_count = 1, .output_count = 1};
+    fer_value_id id = 0;
+    assert_int_equal(fer_graph_add_node(t->graph, &desc, &id), FER_OK);
+    const fer_tensor *tensor = t->graph->values[id].constant;
+    assert_int_equal(fer_tensor_element_count(tensor), 1);
+    assert_int_equal(fer_tensor_rank(tensor), 0);
+}
+
 static void large_graphs_take_linear_time(void **state) {
     graph_test *t = *state;
     enum { NODES = 100000 };
@@ -328,6 +342,7 @@ int main(void) {
         TEST(broken_graphs_do_not_verify),
         TEST(clones_are_independent),
         TEST(text_has_a_node_a_line),
+        TEST(one_entry_is_one),
         TEST(large_graphs_take_linear_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
