@@ -143,7 +143,8 @@ fer_status feri_host_string_unique(feri_host_call *call) {
 
 /* ---- classifiers ---- */
 
-/* The node with positions in place of its string labels. */
+/* The node with positions in place of its string labels. A single label stands behind the empty
+ * string, which is what is not of its class. */
 static fer_status number_labels(feri_host_call *call,
                                 const fer_attr *texts,
                                 fer_attr *attrs,
@@ -152,10 +153,12 @@ static fer_status number_labels(feri_host_call *call,
     const char *name = strcmp(feri_op_name(call->node->op), "TreeEnsembleClassifier") == 0
                            ? "classlabels_int64s"
                            : "classlabels_ints";
+    uint32_t first = texts->count == 1;
+    labels[0] = (label){"", 0, 0};
     for (uint32_t i = 0; i < texts->count; i++) {
         const fer_string *text = &texts->value.strings[i];
-        positions[i] = i;
-        labels[i] = (label){text->data ? text->data : "", text->length, i};
+        positions[i] = first + i;
+        labels[first + i] = (label){text->data ? text->data : "", text->length, first + i};
     }
     for (uint32_t a = 0; a < call->node->attr_count; a++) {
         attrs[a] = call->node->attrs[a];
@@ -178,7 +181,8 @@ fer_status feri_host_string_classifier(feri_host_call *call) {
         return feri_string_run_plain(call);
     }
     uint64_t attr_bytes = feri_mul_sat(attr_count, sizeof(fer_attr));
-    uint64_t label_bytes = feri_mul_sat(texts->count, sizeof(label));
+    uint64_t label_count = (uint64_t)texts->count + (texts->count == 1);
+    uint64_t label_bytes = feri_mul_sat(label_count, sizeof(label));
     uint64_t position_bytes = feri_mul_sat(texts->count, sizeof(int64_t));
     fer_attr *attrs = feri_alloc(env, attr_bytes);
     label *labels = feri_alloc(env, label_bytes);
@@ -188,7 +192,7 @@ fer_status feri_host_string_classifier(feri_host_call *call) {
         feri_gnode numbered = *call->node;
         numbered.attrs = attrs;
         status = number_labels(call, texts, attrs, labels, positions);
-        status = status ? status : run_numbered(call, &numbered, x, labels, texts->count);
+        status = status ? status : run_numbered(call, &numbered, x, labels, label_count);
     }
     feri_free(env, attrs, attr_bytes);
     feri_free(env, labels, label_bytes);

@@ -107,8 +107,8 @@ static void add_rows(feri_infer *call, feri_text *out_body) {
                                          : "x = Cast(X, to=f64)\n");
 }
 
-/* z = s as post_transform says, along rows. PROBIT is the inverse of the normal distribution by
- * Winitzki's approximation, as in ONNX Runtime. */
+/* z = s as post_transform says, along rows. SOFTMAX_ZERO of zeros alone is 0.5; PROBIT is the
+ * inverse of the normal distribution by Winitzki's approximation. Both as in ONNX Runtime. */
 static fer_status add_post_transform(feri_infer *call, feri_text *out_body) {
     const char *kind = feri_infer_string(call, "post_transform", "NONE");
     static const char *const texts[][2] = {
@@ -119,13 +119,14 @@ static fer_status add_post_transform(feri_infer *call, feri_text *out_body) {
          "m = ReduceMax(s, {i64: 1}, keepdims=1)\n"
          "f = Greater(Abs(s), {f64: 1e-7}')\n"
          "e = Where(f, Exp(Sub(s, m)), Mul(s, Exp(Neg(m))))\n"
-         "z = Div(e, ReduceSum(e, {i64: 1}, keepdims=1))\n"            },
+         "n = ReduceSum(e, {i64: 1}, keepdims=1)\n"
+         "z = Where(Equal(n, {f64: 0}'), {f64: 0.5}', Div(e, n))\n"    },
         {"PROBIT",
          "t = Sub(Mul({f64: 2}', s), {f64: 1}')\n"
          "l = Log(Mul(Sub({f64: 1}', t), Add({f64: 1}', t)))\n"
          "v = Add({f64: 4.330746750799873}', Mul({f64: 0.5}', l))\n"
-         "w = Sub(Sqrt(Sub(Mul(v, v), Div(l, {f64: 0.147}'))), v)\n"
-         "z = Mul(Mul({f64: 1.4142135623730951}', Sign(t)), Sqrt(w))\n"},
+         "u = Sub(Sqrt(Sub(Mul(v, v), Div(l, {f64: 0.147}'))), v)\n"
+         "z = Mul(Mul({f64: 1.4142135623730951}', Sign(t)), Sqrt(u))\n"},
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         if (strcmp(kind, texts[i][0]) == 0) {

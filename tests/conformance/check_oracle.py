@@ -86,12 +86,18 @@ def ask_reference(model, feeds):
 
 NARROW = {onnx.TensorProto.FLOAT16: "float16", onnx.TensorProto.BFLOAT16: "bfloat16"}
 # What ai.onnx.ml's models take beside f32; their results are f32 or labels whatever they are fed with.
+MODELS = tuple("ai.onnx.ml." + name for name in ("Linear", "SVM", "TreeEnsemble"))
 FEATURES = {onnx.TensorProto.DOUBLE: "float64", onnx.TensorProto.INT32: "int32", onnx.TensorProto.INT64: "int64"}
 
 
 def widened(path, feeds, types):
-    """The model and what it is fed with every dtype of types as f32."""
+    """The model and what it is fed with every dtype of types as f32, a vector of features as a matrix of one row."""
     model = onnx.load(str(path))
+    if types is FEATURES:
+        for value in model.graph.input:
+            if len(value.type.tensor_type.shape.dim) == 1:
+                value.type.tensor_type.shape.dim.insert(0, onnx.TensorShapeProto.Dimension(dim_value=1))
+        feeds = {name: array[None] if array.ndim == 1 else array for name, array in feeds.items()}
     outputs = model.graph.output if types is NARROW else ()
     for value in (*model.graph.input, *outputs, *model.graph.value_info):
         if value.type.tensor_type.elem_type in types:
@@ -184,7 +190,7 @@ def judge(case, command, folder):
         except Exception as error:
             answers.append((who, f"{type(error).__name__} {str(error)[:60]}"))
     is_narrow = case.split("/")[1] in ("bf16", "f16")
-    is_model = case.startswith("ai.onnx.ml.") and case.split("/")[1] in ("f64", "i32", "i64")
+    is_model = case.startswith(MODELS) and (case.split("/")[1] in ("f64", "i32", "i64") or case.split("/")[2].isdigit())
     if is_narrow or is_model:
         for got in ask_wide(model, feeds, NARROW if is_narrow else FEATURES):
             with numpy.errstate(all="ignore"):

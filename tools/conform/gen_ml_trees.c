@@ -3,7 +3,9 @@
  * ai.onnx.ml's trees, old form and new: full binary trees whose features, thresholds and weights
  * are drawn from the case's name, in eighths, so that sums are exact in f32. Words: trees, depth,
  * mode (LEQ, LT, GTE, GT, EQ, NEQ, MEMBER or mixed), votes=all for a vote to every target at each
- * leaf, missing=1 for nodes where NaN goes the true way, E classes or targets.
+ * leaf, missing=1 for nodes where NaN goes the true way, E classes or targets, binary=1 for two
+ * labels of which the first alone has votes, positive=1 for weights that are. Under PROBIT weights
+ * are such that scores lie in (0, 1).
  */
 #include "generators.h"
 
@@ -23,6 +25,22 @@ typedef struct forest {
 static uint32_t features_of(const trial *self) { return (uint32_t)self->dims[self->rank - 1]; }
 static uint32_t rows_of(const trial *self) { return self->rank == 2 ? (uint32_t)self->dims[0] : 1; }
 
+static const char *post_of(const trial *self) {
+    static const char *const names[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT"};
+    const char *kind = arg_text(self, "post_transform");
+    return kind == NULL ? "NONE" : kind[0] <= '9' ? names[kind[0] - '0'] : kind;
+}
+
+static void shape_weights(const trial *self, const forest *f, uint32_t votes) {
+    int is_probit = strcmp(post_of(self), "PROBIT") == 0;
+    for (uint32_t i = 0; i < votes; i++) {
+        float centre = (i % f->targets + self->seed) % 2 != 0 ? 0.25f : 0.75f;
+        f->weight[i] = is_probit ? (centre + f->weight[i] / 64) / (float)f->trees
+                       : arg_int(self, "positive", 0) ? fabsf(f->weight[i]) / 8
+                                                      : f->weight[i];
+    }
+}
+
 static forest plant(const trial *self) {
     forest f = {.trees = (uint32_t)arg_int(self, "trees", 1),
                 .depth = (uint32_t)arg_int(self, "depth", 2),
@@ -40,6 +58,7 @@ static forest plant(const trial *self) {
     f.weight = trial_floats(self, "weight", votes, -4, 4);
     f.target = trial_ints(self, "target", votes, 0, f.targets - 1);
     f.base = trial_floats(self, "base", f.targets, -2, 2);
+    shape_weights(self, &f, votes);
     for (uint32_t i = 0; i < votes && f.votes > 1; i++) {
         f.target[i] = i % f.targets;
     }
@@ -122,8 +141,16 @@ static void score(const trial *self, const forest *f, const long double *x, long
     }
 }
 
-static void transform(const char *kind, uint64_t count, long double *s) {
+static void transform(const char *kind, uint64_t count, long double *s, long double *off) {
     long double most = -INFINITY, sum = 0;
+    for (uint64_t i = 0; i < count && strcmp(kind, "PROBIT") == 0; i++) {
+        long double own, z = probit_number(s[i], &own);
+        off[i] += own + 0x1p-20L * expl(z * z / 2);
+        s[i] = z;
+    }
+    if (strcmp(kind, "PROBIT") == 0) {
+        return;
+    }
     for (uint64_t i = 0; i < count; i++) {
         most = fmaxl(most, s[i]);
     }
@@ -135,7 +162,7 @@ static void transform(const char *kind, uint64_t count, long double *s) {
         sum += s[i];
     }
     for (uint64_t i = 0; i < count && strcmp(kind, "LOGISTIC") != 0; i++) {
-        s[i] /= sum;
+        s[i] = is_zero && sum == 0 ? 0.5L : s[i] / sum;
     }
 }
 
@@ -147,17 +174,12 @@ static uint64_t best_of(const long double *s, uint64_t count) {
     return best;
 }
 
-static const char *post_of(const trial *self) {
-    static const char *const names[] = {"NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO"};
-    const char *kind = arg_text(self, "post_transform");
-    return kind == NULL ? "NONE" : kind[0] <= '9' ? names[kind[0] - '0'] : kind;
-}
-
 static int forest_oracle(const trial *self, const nd *in, nd *out) {
     int is_classifier = strstr(self->op->name, "Classifier") != NULL,
         is_new = self->op->name[12] == '\0';
     forest f = plant(self);
-    int64_t dims[] = {rows_of(self), f.targets};
+    int is_binary = arg_int(self, "binary", 0) != 0, is_raw = strcmp(post_of(self), "NONE") == 0;
+    int64_t dims[] = {rows_of(self), is_binary ? 2 : f.targets};
     nd *z = &out[is_classifier];
     nd_make(self, z, 2, dims);
     nd_slack(self, z);
@@ -171,21 +193,27 @@ static int forest_oracle(const trial *self, const nd *in, nd *out) {
         score(self, &f, in->v + row * f.features, s);
         if (is_classifier) {
             uint64_t best = best_of(s, f.targets);
+            if (is_binary) { /* as ONNX Runtime does; the specification does not say */
+                int is_share = arg_int(self, "positive", 0) != 0;
+                best = s[0] > (is_share ? 0.5L : 0);
+                s[1] = s[0];
+                s[0] = is_share && is_raw ? 1 - s[1] : -s[1];
+            }
             char name[] = "class a";
             name[6] = (char)('a' + best);
             out[0].v[row] = arg_text(self, "names") != NULL ? text_number(name, 7)
                                                             : (long double)(3 * best + 1);
         }
-        if (strcmp(post_of(self), "NONE") != 0) {
-            transform(post_of(self), f.targets, s);
+        long double *off = z->slack + row * dims[1];
+        if (!is_raw) {
+            transform(post_of(self), (uint64_t)dims[1], s, off);
         }
-        for (uint32_t i = 0; i < f.targets;
-             i++) { /* means and transforms are rounded, sums are not */
-            int is_exact = strcmp(post_of(self), "NONE") == 0 && aggregate_of(self) != AVERAGE;
-            z->slack[row * dims[1] + i] =
-                is_exact ? 0
-                         : fmaxl(dtype_unit(z->dtype) * 4, z->dtype == FER_F64 ? 0 : 0x1p-22L) *
-                               (fabsl(s[i]) + 1);
+        for (int64_t i = 0; i < dims[1]; i++) { /* means and transforms are rounded, sums are not */
+            int is_exact = is_raw && aggregate_of(self) != AVERAGE;
+            off[i] += is_exact
+                          ? 0
+                          : fmaxl(dtype_unit(z->dtype) * 4, z->dtype == FER_F64 ? 0 : 0x1p-22L) *
+                                (fabsl(s[i]) + 1);
         }
     }
     return 1;
@@ -286,6 +314,7 @@ static fer_status old_build(const trial *self,
     forest f = plant(self);
     fer_attr more[16];
     uint32_t count = old_nodes(self, context, &f, more), votes = f.trees * f.leaves * f.votes;
+    uint32_t labels = arg_int(self, "binary", 0) ? 2 : f.targets;
     int64_t *trees = trial_memory(self, (votes + 1) * sizeof *trees),
             *nodes = trial_memory(self, (votes + 1) * sizeof *nodes),
             *targets = trial_memory(self, sizeof *targets * 16);
@@ -310,12 +339,12 @@ static fer_status old_build(const trial *self,
         more[count++] =
             (fer_attr){.name = "n_targets", .type = FER_ATTR_INT, .count = 1, .value.i = f.targets};
     } else if (arg_text(self, "names") == NULL) {
-        for (uint32_t i = 0; i < f.targets; i++) {
+        for (uint32_t i = 0; i < labels; i++) {
             targets[i] = 3 * i + 1;
         }
-        more[count++] = ints("classlabels_int64s", targets, f.targets);
+        more[count++] = ints("classlabels_int64s", targets, labels);
     } else {
-        for (uint32_t i = 0; i < f.targets; i++) {
+        for (uint32_t i = 0; i < labels; i++) {
             char *name = trial_memory(self, 8);
             memcpy(name, "class a", 8);
             name[6] = (char)('a' + i);
@@ -323,7 +352,7 @@ static fer_status old_build(const trial *self,
         }
         more[count++] = (fer_attr){.name = "classlabels_strings",
                                    .type = FER_ATTR_STRINGS,
-                                   .count = f.targets,
+                                   .count = labels,
                                    .value.strings = names};
     }
     return trial_node(self, context, graph, inputs, more, count, out);
@@ -418,6 +447,11 @@ static const case_row rows[] = {
      "trees=2,E=3,votes=all,post_transform=SOFTMAX_ZERO trees=3,E=3,votes=all,names=1,T2=str trees=3,E=5,names=1,T2=str trees=3,E=3,votes=all,tensors=1", "ints uniform special", fill_forest, forest_oracle, ROW_ZEROS, NULL, old_build},
     {ML "TreeEnsemble", NULL, SHAPES, MODES_OF("trees=1") MODES_OF("trees=3,depth=3") "trees=5,E=3 trees=4,aggregate_function=0 trees=4,aggregate_function=2 trees=4,aggregate_function=3 trees=7,depth=4 trees=2,depth=1 trees=3,mode=MEMBER "
      "trees=2,mode=MEMBER,missing=1 trees=3,E=3,post_transform=1 trees=3,E=3,post_transform=2 trees=9,depth=3,E=2", "ints uniform special", fill_forest, forest_oracle, ROW_ZEROS, NULL, new_build},
+    {ML "TreeEnsembleRegressor", NULL, SHAPES, "trees=3,post_transform=PROBIT trees=4,E=3,votes=all,post_transform=PROBIT trees=3,E=3,votes=all,post_transform=SOFTMAX_ZERO", "ints uniform special", fill_forest, forest_oracle, ROW_ZEROS,
+     NULL, old_build},
+    {ML "TreeEnsembleClassifier", NULL, SHAPES, "trees=4,E=3,votes=all,post_transform=PROBIT trees=3,E=2,votes=all trees=3,E=2,votes=all,post_transform=SOFTMAX trees=3,E=2,votes=all,names=1,T2=str trees=4,E=2,votes=all,post_transform=PROBIT "
+     "trees=3,binary=1 trees=3,binary=1,post_transform=LOGISTIC trees=3,binary=1,positive=1 trees=3,binary=1,positive=1,names=1,T2=str", "ints uniform special", fill_forest, forest_oracle, ROW_ZEROS, NULL, old_build},
+    {ML "TreeEnsemble", NULL, SHAPES, "trees=3,post_transform=4 trees=4,depth=3,post_transform=4 trees=3,E=3,post_transform=3", "ints uniform special", fill_forest, forest_oracle, ROW_ZEROS, NULL, new_build},
 };
 /* clang-format on */
 

@@ -44,6 +44,9 @@ int matmul_numbers(const trial *self, const nd *first, const nd *second, nd *out
 /* A convolution under the attributes of the case; bias may be NULL (gen_conv.c). */
 void conv_numbers(const trial *self, const nd *x, const nd *w, const nd *bias, nd *out);
 
+/* post_transform's PROBIT (gen_ml_models.c); NaN beyond 0 and 1. */
+long double probit_number(long double share, long double *out_off);
+
 /* Operand shapes under the word bcast (gen_pointwise.c). */
 int fill_broadcast(trial *self);
 /* A negative axis counts from the end; -1 when it lies outside. */
