@@ -100,6 +100,11 @@ int feri_ref_next(feri_ref_call *call, feri_ref_piece *piece);
 fer_status feri_ref_fail(feri_ref_call *call, fer_status status, const char *message);
 fer_status feri_ref_misfit(feri_ref_call *call, const char *message);
 
+/* INVALID_INPUT for shapes, axes and attributes that do not fit each other. The host's inference has
+ * refused them before, naming what is wrong: only a host that is at fault sees this. What follows
+ * from contents of operands, and what inference allows, gets a sentence of its own. */
+fer_status feri_ref_unfit(feri_ref_call *call);
+
 /* Kernels read operands whose contents decide shapes (axes, starts, ...) in run, or in bind: steps
  * that read a FER_VALUE_HOST input are bound again before every run. */
 
@@ -113,7 +118,8 @@ int feri_ref_string_is(const fer_node_view *node,
                        const char *name,
                        const char *absent,
                        const char *text);
-/* Index of the string attribute's value among names (with spaces between), 0 when it is absent, -1
+/* Index of the string attribute's value among names, "first, second" (as
+ * inference lists them, so that the text is there once), 0 when it is absent, -1
  * for another. */
 int feri_ref_name_index(feri_ref_call *call, const char *attr, const char *names);
 /* Bits per element; 1 for a float, 2 for a signed, 3 for an unsigned integer, 4 bool, 5 complex

@@ -73,7 +73,7 @@ static fer_status arg_bind(feri_ref_call *call) {
     }
     uint64_t expected = lines->outer * lines->inner * (is_hardmax ? lines->length : 1);
     if (call->out[0]->count != expected) {
-        return feri_ref_misfit(call, "the output's shape does not fit the input");
+        return feri_ref_unfit(call);
     }
     if (expected && lines->length == 0) {
         return feri_ref_misfit(call, "the axis is empty, so it has no maximum");
@@ -165,7 +165,7 @@ static fer_status topk_bind(feri_ref_call *call) {
             fits = d == at ? y->dims[d] <= x->dims[d] : y->dims[d] == x->dims[d];
         }
         if (!fits) {
-            return feri_ref_misfit(call, "K is larger than the axis, or the output does not fit");
+            return feri_ref_unfit(call);
         }
     }
     call->scratch_bytes = topk_k(call) * sizeof(best);
@@ -231,8 +231,7 @@ static fer_status cumulate_bind(feri_ref_call *call) {
     if (call->in[1]->count != 1) {
         return feri_ref_misfit(call, "axis must be one number");
     }
-    return feri_ref_same_dims(
-        call, call->in[0], call->out[0], "the output must have the shape of the input");
+    return feri_ref_same_dims(call, call->in[0], call->out[0]);
 }
 
 static feri_ref_word fold(uint32_t op, int is_real, feri_ref_word sum, feri_ref_word next) {

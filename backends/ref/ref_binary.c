@@ -175,7 +175,7 @@ static fer_status bind(feri_ref_call *call) {
     }
     for (uint32_t k = 0; k < call->node->input_count && call->status == FER_OK; k++) {
         if (k > 0 && call->in[k] && call->node->op == FER_OP_Clip && call->in[k]->count != 1) {
-            return feri_ref_misfit(call, "min and max must be scalars");
+            return feri_ref_unfit(call);
         }
         if (k < 2 && call->in[k]) {
             (void)feri_ref_operand_init(call, &params->operands[k], call->in[k], call->out[0]);

@@ -21,7 +21,7 @@ static fer_status bind(feri_ref_call *call) {
     int is_float8 = to == FER_F8E4M3FN || to == FER_F8E4M3FNUZ || to == FER_F8E5M2 ||
                     to == FER_F8E5M2FNUZ || to == FER_F8E8M0;
     if (call->in[0]->count != call->out[0]->count) {
-        return feri_ref_misfit(call, "input and output differ in size");
+        return feri_ref_unfit(call);
     }
     /* f4e2m1 has no infinity to overflow to, and wider floats no saturation. */
     params->saturate = is_float8 ? feri_ref_int(call->node, "saturate", 1) != 0 : to == FER_F4E2M1;

@@ -120,7 +120,7 @@ static fer_status store_channels(void *self, const feri_ref_block *block, feri_r
     for (uint64_t i = 0; i < block->rows; i++) {
         double *row = &values[i * FERI_REF_GEMM_N].f, added = 0.0;
         if (bias) {
-            feri_ref_load_real(c->call, bias, c->out_weight + block->row + i, 1, 1, &added);
+            added = feri_ref_scalar_f64(c->call, bias, c->out_weight + block->row + i);
         }
         for (uint64_t j = 0; bias && j < block->columns; j++) {
             row[j] += added;
@@ -188,20 +188,20 @@ static fer_status bind(feri_ref_call *call, int is_transposed) {
     const feri_ref_tensor *bias = feri_ref_input(call, 2);
     int64_t group = feri_ref_int(call->node, "group", 1);
     if (w->rank != x->rank || w->rank < 3) {
-        return feri_ref_misfit(call, "the weights must have the rank of X");
+        return feri_ref_unfit(call);
     }
     fer_status status = feri_ref_window_bind(call, x, y, w->dims + 2, is_transposed, &p->window);
     if (status) {
         return status;
     }
     if (group < 1 || x->dims[1] % group != 0 || y->dims[1] % group != 0) {
-        return feri_ref_fail(call, FER_INVALID_MODEL, "group does not divide the channels");
+        return feri_ref_unfit(call);
     }
     int64_t in_channels = x->dims[1] / group, out_channels = y->dims[1] / group;
     int fits = is_transposed ? w->dims[0] == x->dims[1] && w->dims[1] == out_channels
                              : w->dims[0] == y->dims[1] && w->dims[1] == in_channels;
     if (!fits || (bias && (bias->rank != 1 || bias->dims[0] != y->dims[1]))) {
-        return feri_ref_misfit(call, "the channels of X, W, B and Y do not fit the group");
+        return feri_ref_unfit(call);
     }
     p->group = (uint64_t)group;
     p->in_channels = (uint64_t)in_channels;

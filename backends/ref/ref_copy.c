@@ -127,7 +127,7 @@ fer_status feri_ref_move_run(feri_ref_call *call, const feri_ref_move *move) {
 fer_status feri_ref_copy_all(feri_ref_call *call, const feri_ref_tensor *in, feri_ref_tensor *out) {
     uint64_t bytes = feri_kit_bytes(in->dtype, in->count);
     if (bytes != feri_kit_bytes(out->dtype, out->count)) {
-        return feri_ref_misfit(call, "the input's elements do not fill the output's shape");
+        return feri_ref_unfit(call);
     }
     for (uint64_t done = 0; done < bytes && call->status == FER_OK;) {
         uint64_t run = bytes - done < 1u << 20 ? bytes - done : 1u << 20;

@@ -81,7 +81,7 @@ static fer_status run(feri_ref_call *call) {
         (mask && mask->count != in->count) || (call->out[0] && call->out[0]->count != in->count)) {
         return feri_ref_misfit(call, "ratio and training_mode must be scalars");
     }
-    double ratio = ratio_one ? feri_ref_scalar_f64(call->host, ratio_one, 0) : 0.5;
+    double ratio = ratio_one ? feri_ref_scalar_f64(call, ratio_one, 0) : 0.5;
     if (training && training->data[0] && ratio != 0) {
         if (!(ratio >= 0 && ratio < 1)) {
             return feri_ref_misfit(call, "ratio must lie in [0, 1)");

@@ -17,9 +17,7 @@ fer_status feri_ref_operand_init(feri_ref_call *call,
         return FER_OK;
     }
     if (!feri_kit_broadcast_strides(out->rank, out->dims, in->rank, in->dims, strides)) {
-        return feri_ref_misfit(call,
-                               "the shapes of the inputs do not broadcast to the output's; dims "
-                               "must be equal or 1");
+        return feri_ref_unfit(call);
     }
     feri_kit_walk walk;
     const int64_t *list[1] = {strides};
@@ -83,24 +81,12 @@ int64_t feri_ref_to_i64(double value) {
     return value < -9223372036854775808.0 ? INT64_MIN : (int64_t)value;
 }
 
-int64_t feri_ref_scalar_i64(const fer_host *host, const feri_ref_tensor *in, uint64_t index) {
-    int64_t value = 0;
-    host->load_i64(in->dtype, in->data, index, 1, &value);
-    return value;
-}
-
-double feri_ref_scalar_f64(const fer_host *host, const feri_ref_tensor *in, uint64_t index) {
-    double value = 0;
-    host->load_f64(in->dtype, in->data, index, 1, &value);
-    return value;
-}
-
 fer_status feri_ref_index(feri_ref_call *call,
                           const feri_ref_tensor *indices,
                           uint64_t at,
                           int64_t dim,
                           int64_t *out_index) {
-    int64_t index = feri_ref_scalar_i64(call->host, indices, at);
+    int64_t index = feri_ref_scalar_i64(call, indices, at);
     if (index < -dim || index >= dim) {
         char text[160];
         (void)snprintf(text,

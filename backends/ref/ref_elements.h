@@ -29,9 +29,6 @@ void feri_ref_operand_load(feri_ref_call *call,
                            const feri_ref_piece *piece,
                            feri_ref_word *out);
 
-/* One element as an integer: floats truncate. For axes, starts, k and their like. */
-int64_t feri_ref_scalar_i64(const fer_host *host, const feri_ref_tensor *in, uint64_t index);
-double feri_ref_scalar_f64(const fer_host *host, const feri_ref_tensor *in, uint64_t index);
 /* Toward zero; NaN is 0, what does not fit becomes the nearest. */
 int64_t feri_ref_to_i64(double value);
 /* Element at of indices as an index into dim, negative ones counted from the end; INVALID_INPUT

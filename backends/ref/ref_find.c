@@ -115,6 +115,10 @@ fer_status feri_ref_misfit(feri_ref_call *call, const char *message) {
     return feri_ref_fail(call, FER_INVALID_INPUT, message);
 }
 
+fer_status feri_ref_unfit(feri_ref_call *call) {
+    return feri_ref_misfit(call, "its operands, results and attributes do not fit each other");
+}
+
 const fer_attr *feri_ref_attr(const fer_node_view *node, const char *name) {
     for (uint32_t i = 0; i < node->attr_count; i++) {
         if (strcmp(node->attrs[i].name, name) == 0) {
@@ -157,11 +161,11 @@ int feri_ref_name_index(feri_ref_call *call, const char *attr, const char *names
         return 0;
     }
     for (int i = 0; *names; i++) {
-        size_t length = strcspn(names, " ");
+        size_t length = strcspn(names, ",");
         if (given->value.s.length == length && memcmp(given->value.s.data, names, length) == 0) {
             return i;
         }
-        names += length + (names[length] != 0);
+        names += length + (names[length] ? 2 : 0);
     }
     return -1;
 }

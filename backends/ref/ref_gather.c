@@ -21,10 +21,6 @@ static fer_status copy_inner(
     return feri_ref_poll(call, 1);
 }
 
-static fer_status wrong_dims(feri_ref_call *call) {
-    return feri_ref_misfit(call, "the shapes of data, indices and output do not fit each other");
-}
-
 /* data is (outer, dim, inner), out is (outer, indices, inner). */
 static fer_status run_gather(feri_ref_call *call) {
     const feri_ref_tensor *data = call->in[0];
@@ -37,7 +33,7 @@ static fer_status run_gather(feri_ref_call *call) {
         return FER_OK;
     }
     if (call->out[0]->count != lines.outer * indices->count * lines.inner) {
-        return wrong_dims(call);
+        return feri_ref_unfit(call);
     }
     uint64_t to = 0;
     for (uint64_t o = 0; o < lines.outer; o++) {
@@ -64,14 +60,14 @@ static fer_status run_gather_elements(feri_ref_call *call) {
     int64_t strides[FER_MAX_RANK];
     int64_t dense[FER_MAX_RANK];
     if (!feri_kit_axis(feri_ref_int(call->node, "axis", 0), data->rank, &axis)) {
-        return feri_ref_misfit(call, "axis is not an axis of data");
+        return feri_ref_unfit(call);
     }
     if (indices->rank != data->rank || out->count != indices->count) {
-        return wrong_dims(call);
+        return feri_ref_unfit(call);
     }
     for (uint32_t d = 0; d < data->rank; d++) {
         if (d != axis && indices->dims[d] > data->dims[d]) {
-            return wrong_dims(call);
+            return feri_ref_unfit(call);
         }
     }
     feri_kit_strides(data->rank, data->dims, strides);
@@ -109,7 +105,7 @@ static fer_status run_gather_nd(feri_ref_call *call) {
     int64_t batch_dims = feri_ref_int(call->node, "batch_dims", 0);
     if (indices->rank < 1 || batch_dims < 0 || batch_dims >= (int64_t)indices->rank ||
         batch_dims > (int64_t)data->rank) {
-        return wrong_dims(call);
+        return feri_ref_unfit(call);
     }
     uint32_t first = (uint32_t)batch_dims;
     int64_t depth = indices->dims[indices->rank - 1];
@@ -118,7 +114,7 @@ static fer_status run_gather_nd(feri_ref_call *call) {
     }
     for (uint32_t d = 0; d < first; d++) {
         if (data->dims[d] != indices->dims[d]) {
-            return wrong_dims(call);
+            return feri_ref_unfit(call);
         }
     }
     if (call->out[0]->count == 0) {
@@ -129,7 +125,7 @@ static fer_status run_gather_nd(feri_ref_call *call) {
     uint64_t inner = (uint64_t)feri_kit_span(data->dims, first + (uint32_t)depth, data->rank);
     uint64_t batch_elements = (uint64_t)feri_kit_span(data->dims, first, data->rank);
     if (call->out[0]->count != batches * rows * inner) {
-        return wrong_dims(call);
+        return feri_ref_unfit(call);
     }
     int64_t strides[FER_MAX_RANK];
     feri_kit_strides(data->rank, data->dims, strides);
@@ -169,7 +165,7 @@ static fer_status run_compress(feri_ref_call *call) {
         kept += condition->data[i] != 0;
     }
     if (out->rank != (axis ? data->rank : 1) || (int64_t)kept > out->dims[at]) {
-        return wrong_dims(call);
+        return feri_ref_unfit(call);
     }
     out->dims[at] = (int64_t)kept;
     if (!feri_kit_count(out->rank, out->dims, &out->count) || out->count == 0) {
@@ -193,9 +189,9 @@ static int is_nonzero(feri_ref_call *call, const feri_ref_tensor *in, uint64_t a
     if (half) {
         call->host->load_f64(half, in->data, 2 * at, 2, parts);
     } else if (feri_ref_is_float(in->dtype)) {
-        parts[0] = feri_ref_scalar_f64(call->host, in, at);
+        parts[0] = feri_ref_scalar_f64(call, in, at);
     } else {
-        return feri_ref_scalar_i64(call->host, in, at) != 0;
+        return feri_ref_scalar_i64(call, in, at) != 0;
     }
     return parts[0] != 0 || parts[1] != 0;
 }
@@ -227,7 +223,7 @@ static fer_status run_non_zero(feri_ref_call *call) {
         found = column;
         if (out->rank != 2 || (int64_t)found > out->dims[1] ||
             out->dims[0] > (int64_t)FER_MAX_RANK) {
-            return wrong_dims(call);
+            return feri_ref_unfit(call);
         }
         out->dims[1] = (int64_t)found;
         out->count = (uint64_t)out->dims[0] * found;
@@ -249,7 +245,7 @@ static fer_status run_reverse_sequence(feri_ref_call *call) {
     uint64_t inner = (uint64_t)feri_kit_span(in->dims, 2, in->rank);
     int64_t times = in->dims[time_axis];
     for (int64_t b = 0; b < in->dims[batch_axis] && in->count > 0; b++) {
-        int64_t length = feri_ref_scalar_i64(call->host, lengths, (uint64_t)b);
+        int64_t length = feri_ref_scalar_i64(call, lengths, (uint64_t)b);
         if (length < 0 || length > times) {
             return feri_ref_misfit(call, "a length exceeds the time axis");
         }
@@ -275,7 +271,7 @@ static fer_status run_one_hot(feri_ref_call *call) {
     uint32_t axis;
     if (values->count != 2 || out->rank != indices->rank + 1 ||
         !feri_kit_axis(feri_ref_int(call->node, "axis", -1), out->rank, &axis)) {
-        return wrong_dims(call);
+        return feri_ref_unfit(call);
     }
     if (out->count == 0) {
         return FER_OK;
@@ -284,13 +280,13 @@ static fer_status run_one_hot(feri_ref_call *call) {
     uint64_t inner = (uint64_t)feri_kit_span(out->dims, axis + 1, out->rank);
     uint32_t bits = feri_ref_bits(out->dtype);
     if (indices->count * (uint64_t)depth != out->count) {
-        return wrong_dims(call);
+        return feri_ref_unfit(call);
     }
     if (feri_ref_fill(call, out, values->data)) {
         return call->status;
     }
     for (uint64_t i = 0; i < indices->count; i++) {
-        int64_t index = feri_ref_scalar_i64(call->host, indices, i);
+        int64_t index = feri_ref_scalar_i64(call, indices, i);
         index = index < 0 && index >= -depth ? index + depth : index;
         if (index >= 0 && index < depth) {
             uint64_t to = (i / inner * (uint64_t)depth + (uint64_t)index) * inner + i % inner;

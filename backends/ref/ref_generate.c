@@ -18,7 +18,7 @@ static fer_status run_shape(feri_ref_call *call) {
     start = start < 0 ? 0 : start > rank ? rank : start;
     end = end < 0 ? 0 : end > rank ? rank : end;
     if (out->count != (uint64_t)(end > start ? end - start : 0)) {
-        return feri_ref_misfit(call, "start and end do not fit the output");
+        return feri_ref_unfit(call);
     }
     call->host->store_i64(FER_I64, out->data, 0, out->count, in->dims + start);
     return FER_OK;
@@ -41,7 +41,7 @@ static fer_status run_range(feri_ref_call *call) {
     while (feri_ref_next(call, &p)) {
         for (uint64_t i = 0; i < p.count; i++) {
             if (is_float) {
-                values[i].f = start.f + (double)(p.begin + i) * delta.f;
+                values[i].f = start.f + (double)(int64_t)(p.begin + i) * delta.f;
             } else {
                 values[i].u = start.u + (p.begin + i) * delta.u;
             }
@@ -106,7 +106,7 @@ static fer_status run_trilu(feri_ref_call *call) {
     }
     int64_t rows = in->dims[in->rank - 2];
     int64_t columns = in->dims[in->rank - 1];
-    int64_t k = k_one ? feri_ref_scalar_i64(call->host, k_one, 0) : 0;
+    int64_t k = k_one ? feri_ref_scalar_i64(call, k_one, 0) : 0;
     k = k < -rows ? -rows : k > columns ? columns : k; /* beyond that nothing changes */
     int is_upper = feri_ref_int(call->node, "upper", 1) != 0;
     uint32_t bits = feri_ref_bits(in->dtype);

@@ -16,7 +16,7 @@ fer_status feri_ref_lines_around(feri_ref_call *call,
                                  feri_ref_lines *out_lines) {
     uint32_t at = 0;
     if (!feri_kit_axis(axis, t->rank, &at)) {
-        return feri_ref_fail(call, FER_INVALID_MODEL, "axis does not exist in the operand");
+        return feri_ref_unfit(call);
     }
     out_lines->outer = (uint64_t)feri_kit_span(t->dims, 0, at);
     out_lines->length = (uint64_t)t->dims[at];
@@ -124,6 +124,18 @@ void feri_ref_store(feri_ref_call *call,
     }
 }
 
+int64_t feri_ref_scalar_i64(feri_ref_call *call, const feri_ref_tensor *in, uint64_t index) {
+    int64_t value = 0;
+    call->host->load_i64(in->dtype, in->data, index, 1, &value);
+    return value;
+}
+
+double feri_ref_scalar_f64(feri_ref_call *call, const feri_ref_tensor *in, uint64_t index) {
+    double value = 0;
+    call->host->load_f64(in->dtype, in->data, index, 1, &value);
+    return value;
+}
+
 const feri_ref_tensor *feri_ref_input(feri_ref_call *call, uint32_t index) {
     return index < call->node->input_count ? call->in[index] : NULL;
 }
@@ -142,8 +154,7 @@ feri_ref_ints(feri_ref_call *call, const char *name, uint32_t count, int64_t abs
         return call->status;
     }
     if (attr->type != FER_ATTR_INTS || attr->count != count) {
-        return feri_ref_fail(
-            call, FER_INVALID_MODEL, "an attribute's length does not fit the operand's rank");
+        return feri_ref_unfit(call);
     }
     if (count) {
         memcpy(out, attr->value.ints, count * sizeof *out);
@@ -151,13 +162,11 @@ feri_ref_ints(feri_ref_call *call, const char *name, uint32_t count, int64_t abs
     return call->status;
 }
 
-fer_status feri_ref_same_dims(feri_ref_call *call,
-                              const feri_ref_tensor *a,
-                              const feri_ref_tensor *b,
-                              const char *message) {
+fer_status
+feri_ref_same_dims(feri_ref_call *call, const feri_ref_tensor *a, const feri_ref_tensor *b) {
     int same = a->rank == b->rank;
     for (uint32_t i = 0; same && i < a->rank; i++) {
         same = a->dims[i] == b->dims[i];
     }
-    return same ? FER_OK : feri_ref_misfit(call, message);
+    return same ? FER_OK : feri_ref_unfit(call);
 }

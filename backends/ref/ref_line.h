@@ -70,6 +70,9 @@ void feri_ref_store_int(feri_ref_call *call,
                         uint64_t stride,
                         uint64_t count,
                         const int64_t *values);
+/* One element as an integer: floats truncate. For axes, starts, k and their like. */
+int64_t feri_ref_scalar_i64(feri_ref_call *call, const feri_ref_tensor *in, uint64_t index);
+double feri_ref_scalar_f64(feri_ref_call *call, const feri_ref_tensor *in, uint64_t index);
 /* value truncated and clamped to an integer dtype's range, NaN as 0; u64 as its bits. */
 int64_t feri_ref_real_to_int(fer_dtype dtype, double value);
 
@@ -77,11 +80,9 @@ int64_t feri_ref_real_to_int(fer_dtype dtype, double value);
  * call->status, so several can be read before one asks. */
 fer_status
 feri_ref_ints(feri_ref_call *call, const char *name, uint32_t count, int64_t absent, int64_t *out);
-/* INVALID_INPUT with message unless a and b have equal ranks and dims. */
-fer_status feri_ref_same_dims(feri_ref_call *call,
-                              const feri_ref_tensor *a,
-                              const feri_ref_tensor *b,
-                              const char *message);
+/* feri_ref_unfit unless a and b have equal ranks and dims. */
+fer_status
+feri_ref_same_dims(feri_ref_call *call, const feri_ref_tensor *a, const feri_ref_tensor *b);
 /* Operand index, NULL when the node has fewer or leaves it out. */
 const feri_ref_tensor *feri_ref_input(feri_ref_call *call, uint32_t index);
 feri_ref_tensor *feri_ref_output(feri_ref_call *call, uint32_t index);

@@ -150,7 +150,7 @@ static fer_status matmul_bind(feri_ref_call *call) {
     p->batch_rank = a_batch > b_batch ? a_batch : b_batch;
     call->scratch_bytes = FERI_REF_GEMM_BYTES;
     if (a->rank == 0 || b->rank == 0 || y->rank != p->batch_rank + matrix_rank) {
-        return feri_ref_misfit(call, "the ranks of A, B and Y do not fit");
+        return feri_ref_unfit(call);
     }
     p->m = a->rank > 1 ? (uint64_t)a->dims[a->rank - 2] : 1;
     p->k = (uint64_t)a->dims[a->rank - 1];
@@ -170,7 +170,7 @@ static fer_status matmul_bind(feri_ref_call *call) {
         /* A or B has the dim: nothing is computed twice */
         fits = p->batch[i] == 1 || p->a_strides[i] || p->b_strides[i];
     }
-    return fits ? FER_OK : feri_ref_misfit(call, "the shapes of A, B and Y do not fit");
+    return fits ? FER_OK : feri_ref_unfit(call);
 }
 
 static fer_status gemm_bind(feri_ref_call *call) {
@@ -181,7 +181,7 @@ static fer_status gemm_bind(feri_ref_call *call) {
     int trans_b = feri_ref_int(call->node, "transB", 0) != 0;
     call->scratch_bytes = FERI_REF_GEMM_BYTES;
     if (a->rank != 2 || b->rank != 2 || y->rank != 2) {
-        return feri_ref_misfit(call, "A, B and Y must be matrices");
+        return feri_ref_unfit(call);
     }
     p->m = (uint64_t)a->dims[trans_a];
     p->k = (uint64_t)a->dims[!trans_a];
@@ -191,10 +191,10 @@ static fer_status gemm_bind(feri_ref_call *call) {
     p->a_steps[!trans_a] = p->b_steps[!trans_b] = 1;
     if ((uint64_t)b->dims[trans_b] != p->k || (uint64_t)y->dims[0] != p->m ||
         (uint64_t)y->dims[1] != p->n) {
-        return feri_ref_misfit(call, "the shapes of A, B and Y do not fit");
+        return feri_ref_unfit(call);
     }
     if (c && !feri_kit_broadcast_strides(2, y->dims, c->rank, c->dims, p->c_strides)) {
-        return feri_ref_misfit(call, "C cannot be broadcast to Y's shape");
+        return feri_ref_unfit(call);
     }
     return FER_OK;
 }

@@ -13,15 +13,6 @@ static fer_status run_copy(feri_ref_call *call) {
     return feri_ref_copy_all(call, call->in[0], call->out[0]);
 }
 
-static fer_status wrong_dims(feri_ref_call *call) {
-    return feri_ref_misfit(call,
-                           "the output's shape does not follow from the inputs and attributes");
-}
-
-static fer_status wrong_axis(feri_ref_call *call) {
-    return feri_ref_misfit(call, "an axis is not one of the input's");
-}
-
 static int same_dims_but(const feri_ref_tensor *a, const feri_ref_tensor *b, uint32_t axis) {
     for (uint32_t d = 0; d < a->rank; d++) {
         if (d != axis && a->dims[d] != b->dims[d]) {
@@ -56,15 +47,15 @@ static fer_status run_transpose(feri_ref_call *call) {
     char perm[FER_MAX_RANK];
     uint32_t seen = 0;
     if (out->rank != in->rank || (attr && attr->count != in->rank)) {
-        return wrong_dims(call);
+        return feri_ref_unfit(call);
     }
     for (uint32_t d = 0; d < in->rank; d++) {
         uint32_t from = in->rank - 1 - d;
         if (attr && !feri_kit_axis(attr->value.ints[d], in->rank, &from)) {
-            return wrong_axis(call);
+            return feri_ref_unfit(call);
         }
         if (in->dims[from] != out->dims[d] || (seen & (1u << from))) {
-            return wrong_dims(call);
+            return feri_ref_unfit(call);
         }
         seen |= 1u << from;
         perm[d] = (char)('0' + from);
@@ -80,9 +71,7 @@ static fer_status run_depth(feri_ref_call *call) {
     int64_t b = feri_ref_int(call->node, "blocksize", 0);
     if (in->rank != 4 || out->rank != 4 || b < 1 || b > INT32_MAX || in->count != out->count ||
         (is_to_depth ? in->dims[2] % b != 0 || in->dims[3] % b != 0 : in->dims[1] % (b * b) != 0)) {
-        return feri_ref_misfit(call,
-                               "channels must be a multiple of blocksize squared, or height and "
-                               "width of blocksize");
+        return feri_ref_unfit(call);
     }
     int64_t n = in->dims[0], c = in->dims[1], h = in->dims[2], w = in->dims[3];
     if (is_to_depth) { /* N C H b W b becomes N b b C H W */
@@ -127,7 +116,7 @@ static slice_axis slice_one(int64_t dim, int64_t start, int64_t end, int64_t ste
 /* Entry i of operand k, 1 to 4: starts, ends, axes, steps. */
 static int64_t entry(feri_ref_call *call, uint32_t k, uint64_t i, int64_t absent) {
     const feri_ref_tensor *t = feri_ref_input(call, k);
-    return t ? feri_ref_scalar_i64(call->host, t, i) : absent;
+    return t ? feri_ref_scalar_i64(call, t, i) : absent;
 }
 
 static fer_status read_slices(feri_ref_call *call, slice_axis *slices) {
@@ -136,8 +125,7 @@ static fer_status read_slices(feri_ref_call *call, slice_axis *slices) {
     for (uint32_t k = 2; k < 5; k++) {
         const feri_ref_tensor *t = feri_ref_input(call, k);
         if ((t && t->count != count) || count > in->rank) {
-            return feri_ref_misfit(call,
-                                   "starts, ends, axes and steps must have one entry per axis");
+            return feri_ref_unfit(call);
         }
     }
     for (uint32_t d = 0; d < in->rank; d++) {
@@ -147,10 +135,10 @@ static fer_status read_slices(feri_ref_call *call, slice_axis *slices) {
         uint32_t axis = 0;
         int64_t step = entry(call, 4, i, 1);
         if (!feri_kit_axis(entry(call, 3, i, (int64_t)i), in->rank, &axis)) {
-            return wrong_axis(call);
+            return feri_ref_unfit(call);
         }
         if (step == 0) {
-            return feri_ref_misfit(call, "a step is 0; it must not be");
+            return feri_ref_unfit(call);
         }
         slices[axis] = slice_one(in->dims[axis], entry(call, 1, i, 0), entry(call, 2, i, 0), step);
     }
@@ -167,12 +155,12 @@ static fer_status run_slice(feri_ref_call *call) {
     }
     feri_ref_move_init(&move, in, out);
     if (out->rank != in->rank) {
-        return wrong_dims(call);
+        return feri_ref_unfit(call);
     }
     for (uint32_t d = 0; d < in->rank; d++) {
         int64_t *stride = &move.from_strides[d];
         if (slices[d].count != out->dims[d]) {
-            return wrong_dims(call);
+            return feri_ref_unfit(call);
         }
         if (out->count > 0) {
             move.from_offset += slices[d].start * *stride;
@@ -192,7 +180,7 @@ static fer_status move_part(feri_ref_call *call,
                             int to_whole) {
     feri_ref_move move;
     if (!same_dims_but(part, whole, axis) || part->dims[axis] > whole->dims[axis] - start) {
-        return wrong_dims(call);
+        return feri_ref_unfit(call);
     }
     feri_ref_move_init(&move, to_whole ? part : whole, to_whole ? whole : part);
     memcpy(move.dims, part->dims, sizeof move.dims);
@@ -207,7 +195,7 @@ static fer_status run_concat(feri_ref_call *call) {
     feri_ref_tensor *out = call->out[0];
     uint32_t axis;
     if (!feri_kit_axis(feri_ref_int(call->node, "axis", 0), out->rank, &axis)) {
-        return wrong_axis(call);
+        return feri_ref_unfit(call);
     }
     int64_t start = 0;
     for (uint32_t k = 0; k < call->node->input_count; k++) {
@@ -217,7 +205,7 @@ static fer_status run_concat(feri_ref_call *call) {
         }
         start += in->dims[axis];
     }
-    return start == out->dims[axis] ? FER_OK : wrong_dims(call);
+    return start == out->dims[axis] ? FER_OK : feri_ref_unfit(call);
 }
 
 static fer_status run_split(feri_ref_call *call) {
@@ -226,25 +214,25 @@ static fer_status run_split(feri_ref_call *call) {
     uint32_t parts = call->node->output_count;
     uint32_t axis;
     if (!feri_kit_axis(feri_ref_int(call->node, "axis", 0), in->rank, &axis)) {
-        return wrong_axis(call);
+        return feri_ref_unfit(call);
     }
     if (parts == 0 || (split && split->count != parts)) {
-        return feri_ref_misfit(call, "split must have one size per output");
+        return feri_ref_unfit(call);
     }
     int64_t dim = in->dims[axis];
     int64_t each = dim / parts + (dim % parts != 0); /* the last may be shorter */
     int64_t start = 0;
     for (uint32_t k = 0; k < parts; k++) {
         int64_t left = dim - start;
-        int64_t size = split         ? feri_ref_scalar_i64(call->host, split, k)
+        int64_t size = split         ? feri_ref_scalar_i64(call, split, k)
                        : each < left ? each
                                      : left;
         if (size < 0 || size > left) {
-            return feri_ref_misfit(call, "the sizes in split exceed the axis that is split");
+            return feri_ref_unfit(call);
         }
         const feri_ref_tensor *out = call->out[k]; /* its rank: see move_part */
         if (out && out->dims[axis] != size) {
-            return wrong_dims(call);
+            return feri_ref_unfit(call);
         }
         if (out && move_part(call, in, out, axis, start, /*to_whole=*/0)) {
             return call->status;
@@ -263,7 +251,7 @@ static fer_status run_expand(feri_ref_call *call) {
     feri_ref_move_init(&move, in, out);
     return feri_kit_broadcast_strides(out->rank, out->dims, in->rank, in->dims, move.from_strides)
                ? feri_ref_move_run(call, &move)
-               : wrong_dims(call);
+               : feri_ref_unfit(call);
 }
 
 /* The input goes into the output's first corner, which is then repeated along one axis after
@@ -273,11 +261,11 @@ static fer_status run_tile(feri_ref_call *call) {
     feri_ref_tensor *out = call->out[0];
     feri_ref_move move;
     if (out->rank != in->rank) {
-        return wrong_dims(call);
+        return feri_ref_unfit(call);
     }
     for (uint32_t d = 0; d < in->rank; d++) {
         if (in->dims[d] == 0 ? out->dims[d] != 0 : out->dims[d] % in->dims[d] != 0) {
-            return wrong_dims(call);
+            return feri_ref_unfit(call);
         }
     }
     if (out->count == 0) {

@@ -17,8 +17,7 @@ static fer_status line_bind(feri_ref_call *call) {
             call, call->in[0], feri_ref_int(call->node, "axis", -1), call->params)) {
         return call->status;
     }
-    return feri_ref_same_dims(
-        call, call->in[0], call->out[0], "the output must have the shape of the input");
+    return feri_ref_same_dims(call, call->in[0], call->out[0]);
 }
 
 /* What a pass over a line gathers. */
@@ -92,9 +91,7 @@ typedef struct moments {
 
 /* Y may be left out where somebody wants the moments only. */
 static fer_status y_fits(feri_ref_call *call) {
-    return call->out[0]
-               ? feri_ref_same_dims(call, call->in[0], call->out[0], "Y must have the shape of X")
-               : FER_OK;
+    return call->out[0] ? feri_ref_same_dims(call, call->in[0], call->out[0]) : FER_OK;
 }
 
 static double inverse_of(feri_ref_call *call, double variance) {
@@ -142,7 +139,7 @@ static void write_span(feri_ref_call *call, uint64_t start, uint64_t count, mome
 static fer_status span_run(feri_ref_call *call) {
     const span_params *params = call->params;
     int is_rms = FERI_REF_IS(call->node->op, RMSNormalization);
-    double n = (double)params->span;
+    double n = (double)(int64_t)params->span;
     for (uint64_t i = 0; i < params->spans && call->status == FER_OK; i++) {
         uint64_t start = i * params->span;
         moments m = {0.0, 0.0};
@@ -166,7 +163,7 @@ static fer_status layer_bind(feri_ref_call *call) {
     const feri_ref_tensor *x = call->in[0];
     uint32_t axis = 0;
     if (!feri_kit_axis(feri_ref_int(call->node, "axis", -1), x->rank, &axis)) {
-        return feri_ref_fail(call, FER_INVALID_MODEL, "axis does not exist in X");
+        return feri_ref_unfit(call);
     }
     /* Of an empty X only the moments are written: NaN for each empty span. */
     p->spans = (uint64_t)feri_kit_span(x->dims, 0, axis);
@@ -177,7 +174,7 @@ static fer_status layer_bind(feri_ref_call *call) {
             return call->status;
         }
         if (extra && extra->count != p->spans) {
-            return feri_ref_misfit(call, "Mean and InvStdDev must have one per normalised span");
+            return feri_ref_unfit(call);
         }
     }
     return y_fits(call);
@@ -205,11 +202,11 @@ static fer_status channel_bind(feri_ref_call *call) {
         fits = !running || is_vector(running, channels);
     }
     if (!fits) {
-        return feri_ref_misfit(call, "scale, bias, mean and variance must have one per channel");
+        return feri_ref_unfit(call);
     }
     int64_t groups = is_group ? feri_ref_int(call->node, "num_groups", 0) : channels;
     if (is_group && (groups < 1 || channels % groups != 0)) {
-        return feri_ref_fail(call, FER_INVALID_MODEL, "num_groups does not divide the channels");
+        return feri_ref_unfit(call);
     }
     p->spans = x->count ? (uint64_t)(is_batch ? channels : x->dims[0] * groups) : 0;
     p->span = x->count ? x->count / (uint64_t)x->dims[0] / (uint64_t)groups : 0;
@@ -229,10 +226,10 @@ static fer_status channel_bind(feri_ref_call *call) {
 
 /* Running value k of a channel: what came in and what this batch had, mixed by momentum. */
 static void store_running(feri_ref_call *call, uint32_t k, uint64_t channel, double current) {
-    double momentum = feri_ref_float(call->node, "momentum", 0.9f), past = 0.0;
+    double momentum = feri_ref_float(call->node, "momentum", 0.9f);
     feri_ref_tensor *out = feri_ref_output(call, k);
     if (out) {
-        feri_ref_load_real(call, call->in[2 + k], channel, 1, 1, &past);
+        double past = feri_ref_scalar_f64(call, call->in[2 + k], channel);
         past = past * momentum + current * (1.0 - momentum);
         feri_ref_store_real(call, out, channel, 1, 1, &past);
     }
@@ -241,25 +238,25 @@ static void store_running(feri_ref_call *call, uint32_t k, uint64_t channel, dou
 /* The mean and variance that are handed in; with training_mode the batch's own. */
 static fer_status batch_run(feri_ref_call *call) {
     const span_params *p = call->params;
-    uint64_t images = (uint64_t)call->in[0]->dims[0];
+    int64_t images = call->in[0]->dims[0];
     int is_training = feri_ref_int(call->node, "training_mode", 0) != 0;
     for (uint64_t c = 0; c < p->spans && call->status == FER_OK; c++) {
         double known[2] = {0.0, 0.0}; /* mean and variance */
         for (uint32_t k = 0; k < 2; k++) {
             double total = 0.0;
             if (!is_training) {
-                feri_ref_load_real(call, call->in[3 + k], c, 1, 1, &known[k]);
+                known[k] = feri_ref_scalar_f64(call, call->in[3 + k], c);
                 continue;
             }
-            for (uint64_t i = 0; i < images && call->status == FER_OK; i++) {
-                uint64_t start = (i * p->spans + c) * p->span;
+            for (int64_t i = 0; i < images && call->status == FER_OK; i++) {
+                uint64_t start = ((uint64_t)i * p->spans + c) * p->span;
                 total += sum_powers(call, start, p->span, known[0], (int)k + 1);
             }
-            known[k] = total / ((double)images * (double)p->span);
+            known[k] = total / ((double)images * (double)(int64_t)p->span);
         }
         moments m = {known[0], inverse_of(call, known[1])};
-        for (uint64_t i = 0; i < images && call->status == FER_OK; i++) {
-            write_span(call, (i * p->spans + c) * p->span, p->span, m);
+        for (int64_t i = 0; i < images && call->status == FER_OK; i++) {
+            write_span(call, ((uint64_t)i * p->spans + c) * p->span, p->span, m);
         }
         for (uint32_t k = 0; is_training && k < 2; k++) {
             store_running(call, k + 1, c, known[k]);
@@ -272,7 +269,7 @@ static fer_status batch_run(feri_ref_call *call) {
 
 static fer_status lrn_bind(feri_ref_call *call) {
     if (call->in[0]->rank < 2 || feri_ref_int(call->node, "size", 0) < 1) {
-        return feri_ref_misfit(call, "X needs a channel dim, and size must be positive");
+        return feri_ref_unfit(call);
     }
     return y_fits(call);
 }

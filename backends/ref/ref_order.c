@@ -327,12 +327,12 @@ static fer_status suppress_run(feri_ref_call *call) {
             return feri_ref_misfit(call, "the limits must be scalars");
         }
     }
-    int64_t most = limits[0] ? feri_ref_scalar_i64(call->host, limits[0], 0) : 0;
+    int64_t most = limits[0] ? feri_ref_scalar_i64(call, limits[0], 0) : 0;
     uint64_t room = out->count / 3;
     s.most = most > 0 ? (uint64_t)most : 0;
-    s.overlap = limits[1] ? feri_ref_scalar_f64(call->host, limits[1], 0) : 0;
+    s.overlap = limits[1] ? feri_ref_scalar_f64(call, limits[1], 0) : 0;
     s.has_least = limits[2] != NULL;
-    s.least_score = limits[2] ? feri_ref_scalar_f64(call->host, limits[2], 0) : 0;
+    s.least_score = limits[2] ? feri_ref_scalar_f64(call, limits[2], 0) : 0;
     s.is_center = feri_ref_int(call->node, "center_point_box", 0) != 0;
     uint64_t classes = (uint64_t)scores->dims[1], lanes = (uint64_t)scores->dims[0] * classes;
     fer_status status = FER_OK;

@@ -206,18 +206,17 @@ static fer_status pool_bind(feri_ref_call *call) {
     p->is_padding_counted = feri_ref_int(call->node, "count_include_pad", 0) != 0;
     p->is_column_major = feri_ref_int(call->node, "storage_order", 0) != 0;
     if (!y) {
-        return feri_ref_fail(call, FER_INVALID_MODEL, "it has no output");
+        return feri_ref_unfit(call);
     }
     fer_status status = feri_ref_window_bind(call, x, y, NULL, /*is_transposed=*/0, &p->window);
     if (status) {
         return status;
     }
     if (x->dims[1] != y->dims[1] || p->power < 1) {
-        return feri_ref_misfit(call, "Y must have the channels of X, and p must be positive");
+        return feri_ref_unfit(call);
     }
     feri_ref_tensor *indices = feri_ref_output(call, 1);
-    return indices ? feri_ref_same_dims(call, indices, y, "Indices must have the shape of Y")
-                   : FER_OK;
+    return indices ? feri_ref_same_dims(call, indices, y) : FER_OK;
 }
 
 /* ---- the whole plane at once ---- */
@@ -229,7 +228,7 @@ static fer_status global_bind(feri_ref_call *call) {
         fits = y->dims[i] == (i < 2 ? x->dims[i] : 1);
     }
     fits = fits && feri_ref_int(call->node, "p", 2) >= 1;
-    return fits ? FER_OK : feri_ref_misfit(call, "Y must be X with spatial dims of 1");
+    return fits ? FER_OK : feri_ref_unfit(call);
 }
 
 static fer_status global_run(feri_ref_call *call) {

@@ -42,11 +42,7 @@ typedef struct step_product {
 /* Steps of a batch row, and its time index at a step. */
 static uint64_t length_of(const sweep *s, uint64_t row) {
     const feri_ref_tensor *lengths = feri_ref_input(s->call, 4);
-    int64_t length = (int64_t)s->p->steps;
-    if (lengths) {
-        feri_ref_load_int(s->call, lengths, row, 1, 1, &length);
-    }
-    return (uint64_t)length;
+    return lengths ? (uint64_t)feri_ref_scalar_i64(s->call, lengths, row) : s->p->steps;
 }
 
 /* Row index (of X, or of Y's time and batch) of a batch row at a step; SIZE_MAX behind its end. */
@@ -167,12 +163,8 @@ static double act(const sweep *s, int which, double x) {
 /* Peephole weight of a gate (0 i, 1 o, 2 f). */
 static double peephole(const sweep *s, uint64_t gate, uint64_t unit) {
     const feri_ref_tensor *weights = feri_ref_input(s->call, 7);
-    double value = 0.0;
-    if (weights) {
-        uint64_t at = (s->direction * 3 + gate) * s->p->hidden + unit;
-        feri_ref_load_real(s->call, weights, at, 1, 1, &value);
-    }
-    return value;
+    uint64_t at = (s->direction * 3 + gate) * s->p->hidden + unit;
+    return weights ? feri_ref_scalar_f64(s->call, weights, at) : 0.0;
 }
 
 /* Gates are i, o, f, c. */

@@ -92,7 +92,7 @@ static fer_status read_activations(feri_ref_call *call, feri_ref_recurrent *p) {
     int is_named = names && names->type == FER_ATTR_STRINGS && names->count > 0;
     /* RNN's default names both directions: one direction reads the first. */
     if (is_named && names->count < total) {
-        return feri_ref_fail(call, FER_INVALID_MODEL, "activations has too few names");
+        return feri_ref_unfit(call);
     }
     for (uint32_t i = 0; i < total; i++) {
         feri_ref_activation *a = &p->activations[i / per][i % per];
@@ -101,8 +101,7 @@ static fer_status read_activations(feri_ref_call *call, feri_ref_recurrent *p) {
             a->function = find_function(&names->value.strings[i]);
         }
         if (a->function >= FUNCTIONS) {
-            return feri_ref_fail(
-                call, FER_INVALID_MODEL, "activations has a name that ONNX does not know");
+            return feri_ref_unfit(call);
         }
         a->alpha = functions[a->function].alpha;
         a->beta = functions[a->function].beta;
@@ -166,30 +165,27 @@ static int shapes_fit(feri_ref_call *call, const feri_ref_recurrent *p) {
     return 1;
 }
 
-static fer_status read_direction(feri_ref_call *call, feri_ref_recurrent *p) {
-    int index = feri_ref_name_index(call, "direction", "forward reverse bidirectional");
-    p->is_reverse = index == 1;
-    p->directions = index == 2 ? 2 : 1;
-    return index >= 0
-               ? FER_OK
-               : feri_ref_fail(call, FER_INVALID_MODEL, "direction is not one that ONNX knows");
-}
-
 fer_status feri_ref_recurrent_bind(feri_ref_call *call) {
     feri_ref_recurrent *p = call->params;
     const feri_ref_tensor *x = call->in[0], *r = call->in[2];
     uint64_t sums = 0;
+    int direction = feri_ref_name_index(call, "direction", "forward, reverse, bidirectional");
     p->op = call->node->op;
+    p->is_reverse = direction == 1;
+    p->directions = direction == 2 ? 2 : 1;
     p->gates = p->op == FER_OP_LSTM ? 4 : p->op == FER_OP_GRU ? 3 : 1;
     p->is_batch_first = feri_ref_int(call->node, "layout", 0) != 0;
     p->is_input_forget = feri_ref_int(call->node, "input_forget", 0) != 0;
     p->is_linear_before_reset = feri_ref_int(call->node, "linear_before_reset", 0) != 0;
     p->clip = feri_ref_float(call->node, "clip", (double)INFINITY);
-    if (read_direction(call, p) || read_activations(call, p)) {
+    if (read_activations(call, p)) {
         return call->status;
     }
-    if (x->rank != 3 || call->in[1]->rank != 3 || r->rank != 3 || !(p->clip > 0.0)) {
-        return feri_ref_misfit(call, "X, W and R must have rank 3, and clip must be positive");
+    if (!(p->clip > 0.0)) {
+        return feri_ref_misfit(call, "clip must be positive");
+    }
+    if (x->rank != 3 || call->in[1]->rank != 3 || r->rank != 3) {
+        return feri_ref_unfit(call);
     }
     p->steps = (uint64_t)x->dims[p->is_batch_first];
     p->batch = (uint64_t)x->dims[!p->is_batch_first];
@@ -197,7 +193,7 @@ fer_status feri_ref_recurrent_bind(feri_ref_call *call) {
     p->hidden = (uint64_t)r->dims[2];
     int64_t size = feri_ref_int(call->node, "hidden_size", r->dims[2]);
     if (size != r->dims[2] || p->hidden >= UINT32_MAX || !shapes_fit(call, p)) {
-        return feri_ref_misfit(call, "the operands' shapes do not fit hidden_size or each other");
+        return feri_ref_unfit(call);
     }
     if (__builtin_mul_overflow(p->batch, 128 * p->hidden, &sums) || sums > UINT64_MAX / 4) {
         return feri_ref_fail(call, FER_LIMIT, "batch times hidden_size is too large");

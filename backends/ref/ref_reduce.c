@@ -137,7 +137,7 @@ static void finish(reduction *r, uint64_t index, uint64_t count) {
         } else if (r->op == FER_OP_ReduceL2) {
             sum->f = sqrt(sum->f);
         } else if (r->op == FER_OP_ReduceMean && r->is_real) {
-            sum->f /= (double)r->folded;
+            sum->f /= (double)(int64_t)r->folded;
         } else if (r->op == FER_OP_ReduceMean && r->folded) {
             /* A signed sum is never INT64_MIN / -1: folded is positive. */
             sum->u = r->is_unsigned ? sum->u / r->folded : (uint64_t)(sum->i / (int64_t)r->folded);
@@ -181,15 +181,13 @@ static fer_status read_axes(feri_ref_call *call, const feri_ref_tensor *in, uint
     if (is_global(call->node->op)) {
         memset(flags, 1, FER_MAX_RANK);
         flags[0] = flags[1] = 0;
-        return in->rank >= 2 ? FER_OK : feri_ref_misfit(call, "X needs a batch and a channel dim");
+        return in->rank >= 2 ? FER_OK : feri_ref_unfit(call);
     }
     memset(flags, count == 0 && !feri_ref_int(call->node, "noop_with_empty_axes", 0), FER_MAX_RANK);
     for (uint64_t i = 0; i < count; i++) {
-        int64_t axis = 0;
         uint32_t at = 0;
-        feri_ref_load_int(call, axes, i, 1, 1, &axis);
-        if (!feri_kit_axis(axis, in->rank, &at) || flags[at]) {
-            return feri_ref_misfit(call, "an axis does not exist in the operand or comes twice");
+        if (!feri_kit_axis(feri_ref_scalar_i64(call, axes, i), in->rank, &at) || flags[at]) {
+            return feri_ref_unfit(call);
         }
         flags[at] = 1;
     }
@@ -205,14 +203,11 @@ static fer_status check_output(const reduction *r, const uint8_t *flags) {
             continue;
         }
         if (rank >= r->out->rank || r->out->dims[rank] != (flags[i] ? 1 : r->in->dims[i])) {
-            return feri_ref_fail(
-                r->call, FER_INVALID_INPUT, "the axes do not fit the output's shape");
+            return feri_ref_unfit(r->call);
         }
         rank++;
     }
-    return rank == r->out->rank
-               ? FER_OK
-               : feri_ref_fail(r->call, FER_INVALID_INPUT, "the axes do not fit the output's rank");
+    return rank == r->out->rank ? FER_OK : feri_ref_unfit(r->call);
 }
 
 /* Splits the dims into what is kept, what is reduced and the innermost kept run. */

@@ -36,7 +36,7 @@ static double gather(resizing *r, uint32_t k, uint64_t base) {
     const double *weights = NULL;
     double sum = 0.0, chunk[FERI_REF_CHUNK / 4];
     if (k == r->used_count) {
-        feri_ref_load_real(r->call, &r->x, base, 1, 1, &sum);
+        sum = feri_ref_scalar_f64(r->call, &r->x, base);
         return sum;
     }
     const feri_ref_taps *taps = taps_of(r, k, &weights);

@@ -11,7 +11,8 @@
 #include <math.h>
 #include <string.h>
 
-enum { HALF_PIXEL, HALF_PIXEL_SYMMETRIC, PYTORCH_HALF_PIXEL, ALIGN_CORNERS, ASYMMETRIC, TF_CROP };
+enum { HALF_PIXEL, HALF_PIXEL_SYMMETRIC, PYTORCH_HALF_PIXEL, ALIGN_CORNERS, ASYMMETRIC };
+enum { TF_HALF_PIXEL = ASYMMETRIC + 1, TF_CROP };
 enum { PREFER_FLOOR, PREFER_CEIL, FLOOR, CEIL };
 enum { STRETCH, NOT_LARGER, NOT_SMALLER };
 
@@ -19,7 +20,7 @@ enum { STRETCH, NOT_LARGER, NOT_SMALLER };
 #define SLACK 0.49
 
 static int policy_of(feri_ref_call *call) {
-    return feri_ref_name_index(call, "keep_aspect_ratio_policy", "stretch not_larger not_smaller");
+    return feri_ref_name_index(call, "keep_aspect_ratio_policy", "stretch, not_larger, not_smaller");
 }
 
 static double support(const feri_ref_resize *p) { return p->mode == FERI_REF_CUBIC ? 2.0 : 1.0; }
@@ -39,20 +40,18 @@ static uint64_t width_of(const feri_ref_resize *p, int64_t in, int64_t out) {
 fer_status feri_ref_resize_bind(feri_ref_call *call) {
     feri_ref_resize *p = call->params;
     const feri_ref_tensor *x = call->in[0], *y = call->out[0];
-    p->mode = feri_ref_name_index(call, "mode", "nearest linear cubic");
+    p->mode = feri_ref_name_index(call, "mode", "nearest, linear, cubic");
     p->nearest_mode = feri_ref_name_index(
-        call, "nearest_mode", "round_prefer_floor round_prefer_ceil floor ceil");
+        call, "nearest_mode", "round_prefer_floor, round_prefer_ceil, floor, ceil");
     p->coordinates = feri_ref_name_index(call,
                                          "coordinate_transformation_mode",
-                                         "half_pixel half_pixel_symmetric pytorch_half_pixel "
-                                         "align_corners asymmetric tf_crop_and_resize");
+                                         "half_pixel, half_pixel_symmetric, pytorch_half_pixel, "
+                                         "align_corners, asymmetric, tf_half_pixel_for_nn, "
+                                         "tf_crop_and_resize");
     p->is_antialiased = feri_ref_int(call->node, "antialias", 0) != 0;
     p->is_outside_excluded = feri_ref_int(call->node, "exclude_outside", 0) != 0;
     p->cubic_a = feri_ref_float(call->node, "cubic_coeff_a", -0.75);
     p->extrapolation = feri_ref_float(call->node, "extrapolation_value", 0.0);
-    if (p->mode < 0 || p->nearest_mode < 0 || p->coordinates < 0 || policy_of(call) < 0) {
-        return feri_ref_fail(call, FER_INVALID_MODEL, "a mode is not one that ONNX knows");
-    }
     if (x->rank != y->rank || (x->count == 0 && y->count != 0)) {
         return feri_ref_misfit(call, "Y must have the rank of X, and X must not be empty");
     }
@@ -83,8 +82,7 @@ read_axes(feri_ref_call *call, uint32_t rank, uint32_t *dims, uint32_t *out_coun
         uint32_t dim = 0;
         if (i >= rank || !feri_kit_axis(is_given ? attr->value.ints[i] : (int64_t)i, rank, &dim) ||
             seen[dim]++) {
-            return feri_ref_fail(
-                call, FER_INVALID_MODEL, "an axis does not exist in X or comes twice");
+            return feri_ref_unfit(call);
         }
         dims[i] = dim;
     }
@@ -100,9 +98,8 @@ static void scales_of_sizes(feri_ref_call *call,
     int policy = policy_of(call);
     double common = 0.0;
     for (uint32_t i = 0; i < sizes->count; i++) {
-        int64_t size = 0;
-        feri_ref_load_int(call, sizes, i, 1, 1, &size);
-        double scale = (double)size / (double)call->in[0]->dims[dims[i]];
+        double size = (double)feri_ref_scalar_i64(call, sizes, i);
+        double scale = size / (double)call->in[0]->dims[dims[i]];
         p->axes[dims[i]].scale = scale;
         common =
             i == 0 || (policy == NOT_LARGER ? scale < common : scale > common) ? scale : common;
@@ -128,17 +125,17 @@ static fer_status read_scales(feri_ref_call *call, feri_ref_resize *p) {
         scales_of_sizes(call, p, sizes, dims);
     } else if (scales && scales->count == count) {
         for (uint32_t i = 0; i < count; i++) {
-            feri_ref_load_real(call, scales, i, 1, 1, &p->axes[dims[i]].scale);
+            p->axes[dims[i]].scale = feri_ref_scalar_f64(call, scales, i);
         }
     } else {
-        return feri_ref_misfit(call, "scales or sizes must have one entry for each axis");
+        return feri_ref_unfit(call);
     }
     if (p->coordinates == TF_CROP && (!roi || roi->count != 2 * (uint64_t)count)) {
         return feri_ref_misfit(call, "roi must have two entries for each axis");
     }
     for (uint32_t i = 0; p->coordinates == TF_CROP && i < count; i++) {
-        feri_ref_load_real(call, roi, i, 1, 1, &p->axes[dims[i]].roi[0]);
-        feri_ref_load_real(call, roi, count + i, 1, 1, &p->axes[dims[i]].roi[1]);
+        p->axes[dims[i]].roi[0] = feri_ref_scalar_f64(call, roi, i);
+        p->axes[dims[i]].roi[1] = feri_ref_scalar_f64(call, roi, count + i);
     }
     return FER_OK;
 }
@@ -157,6 +154,8 @@ static double source(
         return axis->roi[0] * (length - 1.0) +
                (resized == 1.0 ? extent / 2.0 : x * extent / (resized - 1.0));
     }
+    case TF_HALF_PIXEL: /* of opset 11 */
+        return (x + 0.5) / axis->scale;
     case PYTORCH_HALF_PIXEL:
         return out > 1 ? (x + 0.5) / axis->scale - 0.5 : 0.0;
     case HALF_PIXEL_SYMMETRIC:

@@ -82,14 +82,14 @@ static fer_status apply(feri_ref_call *call,
             reduce_complex(host, reduction, *out, to + done, *updates, from + done);
         } else if (feri_ref_is_float(out->dtype)) {
             double value = reduce_f64(reduction,
-                                      feri_ref_scalar_f64(host, out, to + done),
-                                      feri_ref_scalar_f64(host, updates, from + done));
+                                      feri_ref_scalar_f64(call, out, to + done),
+                                      feri_ref_scalar_f64(call, updates, from + done));
             host->store_f64(out->dtype, out->data, to + done, 1, &value, /*saturate=*/0);
         } else {
             int64_t value = reduce_i64(reduction,
                                        !feri_ref_is_signed(out->dtype),
-                                       feri_ref_scalar_i64(host, out, to + done),
-                                       feri_ref_scalar_i64(host, updates, from + done));
+                                       feri_ref_scalar_i64(call, out, to + done),
+                                       feri_ref_scalar_i64(call, updates, from + done));
             host->store_i64(out->dtype, out->data, to + done, 1, &value);
         }
         done += run;
@@ -223,7 +223,7 @@ static fer_status run_tensor_scatter(feri_ref_call *call) {
     uint64_t middle = (uint64_t)feri_kit_span(cache->dims, 1, axis);
     uint64_t inner = (uint64_t)feri_kit_span(cache->dims, axis + 1, cache->rank);
     for (uint64_t row = 0; row < (uint64_t)cache->dims[0] * middle; row++) {
-        int64_t start = starts ? feri_ref_scalar_i64(call->host, starts, row / middle) : 0;
+        int64_t start = starts ? feri_ref_scalar_i64(call, starts, row / middle) : 0;
         if (start < 0 || (is_circular ? start >= capacity : start > capacity - length)) {
             return feri_ref_misfit(call, "write_indices points outside the cache");
         }

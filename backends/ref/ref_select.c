@@ -13,7 +13,7 @@ static fer_status run_where(feri_ref_call *call) {
     for (uint32_t k = 0; k < 3; k++) {
         const feri_ref_tensor *in = call->in[k];
         if (!feri_kit_broadcast_strides(out->rank, out->dims, in->rank, in->dims, strides[k])) {
-            return feri_ref_misfit(call, "the shapes of condition, X and Y do not broadcast");
+            return feri_ref_unfit(call);
         }
     }
     feri_kit_strides(out->rank, out->dims, strides[3]);

@@ -174,7 +174,7 @@ static fer_status bind(feri_ref_call *call) {
     }
     return call->in[0]->count == call->out[0]->count
                ? FER_OK
-               : feri_ref_misfit(call, "input and output differ in size");
+               : feri_ref_unfit(call);
 }
 
 static void map_integers(feri_ref_call *call, const feri_ref_piece *p) {

@@ -11,9 +11,8 @@
 
 #define BOUND ((int64_t)1 << 31)
 
-int feri_ref_auto_pad(feri_ref_call *call) {
-    return feri_ref_name_index(call, "auto_pad", "NOTSET SAME_UPPER SAME_LOWER VALID");
-}
+/* Kinds of auto_pad. */
+enum { GIVEN, VALID, SAME_UPPER };
 
 static int is_within(int64_t value, int64_t least) { return value >= least && value < BOUND; }
 
@@ -40,19 +39,16 @@ static fer_status check(feri_ref_call *call, const feri_ref_window *w) {
 static fer_status set_pads(feri_ref_call *call, feri_ref_window *w) {
     int64_t pads[2 * FERI_REF_SPATIAL];
     int64_t extra[FERI_REF_SPATIAL];
-    int kind = feri_ref_auto_pad(call);
+    int kind = feri_ref_name_index(call, "auto_pad", "NOTSET, VALID, SAME_UPPER, SAME_LOWER");
     int is_given = w->is_transposed && feri_ref_attr(call->node, "output_shape");
     (void)feri_ref_ints(call, "pads", 2 * w->rank, 0, pads);
     if (feri_ref_ints(call, "output_padding", w->rank, 0, extra)) {
         return call->status;
     }
-    if (kind < 0) {
-        return feri_ref_fail(call, FER_INVALID_MODEL, "auto_pad is not a kind that ONNX knows");
-    }
     for (uint32_t i = 0; i < w->rank; i++) {
-        w->begin[i] = kind == 0 ? pads[i] : 0;
-        w->end[i] = kind == 0 ? pads[w->rank + i] : 0;
-        if (!is_given && (kind == 0 || kind == 3)) {
+        w->begin[i] = kind == GIVEN ? pads[i] : 0;
+        w->end[i] = kind == GIVEN ? pads[w->rank + i] : 0;
+        if (!is_given && kind <= VALID) {
             continue;
         }
         int64_t steps = w->is_transposed ? w->in[i] : w->out[i];
@@ -64,7 +60,7 @@ static fer_status set_pads(feri_ref_call *call, feri_ref_window *w) {
                         target + (w->is_transposed ? extra[i] : 0);
         total = total > 0 ? total : 0;
         /* For a given output_shape everything but SAME_UPPER pads more at the beginning. */
-        int less_first = kind == 1;
+        int less_first = kind == SAME_UPPER;
         w->begin[i] = less_first ? total / 2 : total - total / 2;
         w->end[i] = total - w->begin[i];
     }
@@ -79,7 +75,7 @@ fer_status feri_ref_window_bind(feri_ref_call *call,
                                 feri_ref_window *out_window) {
     feri_ref_window *w = out_window;
     if (x->rank < 3 || y->rank != x->rank || x->dims[0] != y->dims[0]) {
-        return feri_ref_misfit(call, "X must have a batch, a channel and a spatial dim, as Y has");
+        return feri_ref_unfit(call);
     }
     memset(w, 0, sizeof *w);
     w->rank = x->rank - 2;
@@ -93,8 +89,7 @@ fer_status feri_ref_window_bind(feri_ref_call *call,
     }
     for (uint32_t i = 0; kernel && i < w->rank; i++) {
         if (w->kernel[i] != 0 && w->kernel[i] != kernel[i]) {
-            return feri_ref_fail(
-                call, FER_INVALID_MODEL, "kernel_shape is not the shape of the weights");
+            return feri_ref_unfit(call);
         }
         w->kernel[i] = kernel[i];
     }

@@ -67,8 +67,4 @@ int feri_ref_window_view(const feri_ref_window *window,
                          const int64_t *tap,
                          feri_ref_view *out_view);
 
-/* Strings of auto_pad are compared here once: 1 SAME_UPPER, 2 SAME_LOWER, 3 VALID, 0 NOTSET, -1
- * anything else. */
-int feri_ref_auto_pad(feri_ref_call *call);
-
 #endif

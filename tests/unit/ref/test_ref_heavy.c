@@ -243,7 +243,7 @@ static void conv_pads_strides_and_groups(void **state) {
     assert_int_equal(run(&one, FER_OP_Conv, 22), FER_OK);
     close_to(y, (float[]){3, 9, 20.5f, 20.5f}, 4);
     attrs[2] = int_attr("group", 3);
-    assert_int_equal(run(&one, FER_OP_Conv, 22), FER_INVALID_MODEL);
+    assert_int_equal(run(&one, FER_OP_Conv, 22), FER_INVALID_INPUT);
     attrs[2] = int_attr("group", 2);
     attrs[1] = INTS("strides", 0);
     assert_int_equal(run(&one, FER_OP_Conv, 22), FER_INVALID_MODEL);
@@ -326,19 +326,25 @@ static void resize_blends_and_copies(void **state) {
     (void)state;
     float x[2] = {0, 4}, scales[1] = {2}, y[4];
     uint8_t bytes[2] = {1, 4}, out[4];
-    fer_attr mode = string_attr("mode", "linear");
-    node_case one = {.attrs = &mode, .attr_count = 1, .in_count = 3};
+    fer_attr attrs[2] = {string_attr("mode", "linear"),
+                         string_attr("coordinate_transformation_mode", "half_pixel")};
+    fer_attr *mode = &attrs[0], *coordinates = &attrs[1];
+    node_case one = {.attrs = attrs, .attr_count = 2, .in_count = 3};
     one.in[0] = OPERAND(F32, x, 2);
     one.in[2] = OPERAND(F32, scales, 1);
     one.in[2].flags = FER_VALUE_HOST;
     one.out[0] = OPERAND(F32, y, 4);
     assert_int_equal(run(&one, FER_OP_Resize, 19), FER_OK);
     close_to(y, (float[]){0, 1, 3, 4}, 4);
+    *coordinates = string_attr("coordinate_transformation_mode", "tf_half_pixel_for_nn");
+    assert_int_equal(run(&one, FER_OP_Resize, 19), FER_OK); /* opset 11 has it */
+    close_to(y, (float[]){1, 3, 4, 4}, 4);
+    *coordinates = string_attr("coordinate_transformation_mode", "half_pixel");
     one.in[0] = OPERAND(U8, bytes, 2); /* 1.75 and 3.25 round */
     one.out[0] = OPERAND(U8, out, 4);
     assert_int_equal(run(&one, FER_OP_Resize, 19), FER_OK);
     assert_true(out[0] == 1 && out[1] == 2 && out[2] == 3 && out[3] == 4);
-    mode = string_attr("mode", "nearest");
+    *mode = string_attr("mode", "nearest");
     assert_int_equal(run(&one, FER_OP_Resize, 19), FER_OK);
     assert_true(out[0] == 1 && out[1] == 1 && out[2] == 4 && out[3] == 4);
     scales[0] = 0.1f; /* Y would be empty */
@@ -374,7 +380,7 @@ static void rnn_sums_both_ways_and_stops_at_the_end(void **state) {
     lengths[0] = 4;
     assert_int_equal(run(&one, FER_OP_RNN, 22), FER_INVALID_INPUT);
     names[1] = (fer_string){"Cosine", 6};
-    assert_int_equal(run(&one, FER_OP_RNN, 22), FER_INVALID_MODEL);
+    assert_int_equal(run(&one, FER_OP_RNN, 22), FER_INVALID_INPUT);
 }
 
 /* Zero weights: every gate is sigmoid(0) = 0.5, so the cell halves and adds nothing. */
