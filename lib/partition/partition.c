@@ -8,7 +8,6 @@
 
 #include "base/error.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,8 +17,7 @@ typedef struct placing {
     feri_session *const *sessions;
     feri_bump *bump;
     feri_partition *partition;
-    fer_support **supports; /* per device: per node of the claimable view */
-    uint32_t *view_index;   /* per node: index in the view, UINT32_MAX for host nodes */
+    fer_support *supports; /* per device: per node of the claimable view */
     feri_view view;
 } placing;
 
@@ -42,21 +40,22 @@ int feri_node_is_host(const fer_graph *graph, const feri_gnode *node) {
 
 /* ---- claims ---- */
 
+static fer_support *support_of(const placing *p, uint32_t device, uint32_t view_node) {
+    return &p->supports[(uint64_t)device * p->view.graph.node_count + view_node];
+}
+
 static fer_status device_claim(placing *p, uint32_t device) {
     uint32_t count = p->view.graph.node_count;
-    fer_support *supports = FERI_BUMP_ARRAY(p->bump, fer_support, count);
-    if (supports == NULL) {
-        return fer_error_last()->status;
-    }
-    p->supports[device] = supports;
+    fer_support *supports = support_of(p, device, 0);
+    feri_session *session = p->sessions[device];
     for (uint32_t i = 0; i < count; i++) {
         supports[i].struct_size = sizeof(fer_support);
-    }
-    feri_session *session = p->sessions[device];
-    if (session == NULL) {
-        for (uint32_t i = 0; i < count; i++) {
-            snprintf(supports[i].reason, sizeof(supports[i].reason), "the device is lost");
+        if (session == NULL) {
+            static const char lost[] = "the device is lost";
+            memcpy(supports[i].reason, lost, sizeof(lost));
         }
+    }
+    if (session == NULL) {
         return FER_OK;
     }
     feri_backend *backend = session->device->backend;
@@ -83,8 +82,8 @@ static int pin_matches(const char *pattern, const char *name) {
     return strcmp(pattern, name) == 0;
 }
 
-static int device_is_named(const fer_device *device, const char *name) {
-    return feri_device_is_called(device, name, strlen(name));
+static int device_is_named(const placing *p, uint32_t device, const char *name) {
+    return feri_device_is_called(p->policy->devices[device], name, strlen(name));
 }
 
 static const fer_pin *pin_of(const feri_policy *policy, const char *node_name) {
@@ -116,11 +115,12 @@ static int node_is_dynamic(const placing *p, const fer_node_view *node) {
     return 0;
 }
 
-static fer_status reasons_join(placing *p, uint32_t node, uint32_t view_node, uint32_t device_end) {
+/* What the first devices said of a node. */
+static fer_status reasons_join(placing *p, feri_placed *placed, uint32_t device_end) {
     feri_text text;
     feri_text_init(&text, p->graph->env);
     for (uint32_t d = 0; d < device_end; d++) {
-        const fer_support *support = &p->supports[d][view_node];
+        const fer_support *support = support_of(p, d, placed->view_index);
         const char *why = support->supported   ? "pinned elsewhere"
                           : support->reason[0] ? support->reason
                                                : "no reason given";
@@ -128,81 +128,76 @@ static fer_status reasons_join(placing *p, uint32_t node, uint32_t view_node, ui
     }
     fer_status status = text.status;
     if (status == FER_OK && text.length > 0) {
-        p->partition->reasons[node] = feri_bump_strndup(p->bump, text.data, text.length);
-        status = p->partition->reasons[node] == NULL ? fer_error_last()->status : FER_OK;
+        placed->reason = feri_bump_strndup(p->bump, text.data, text.length);
+        status = placed->reason == NULL ? feri_error_status() : FER_OK;
     }
     feri_text_finish(&text);
-    return status;
-}
-
-static fer_status nobody_error(placing *p, const feri_gnode *node, uint32_t index) {
-    fer_status status = feri_fail(FER_UNSUPPORTED,
-                                  "no allowed device runs '%s' (node '%s'): %s",
-                                  feri_op_name(node->op),
-                                  node->name,
-                                  p->partition->reasons[index]);
-    feri_error_set_node(node->name);
     return status;
 }
 
 /* Why a node may not run where it could: the policy, unless a device it may use is lost. */
 static fer_status place_status(const placing *p, uint32_t device_end, const fer_pin *pin) {
     for (uint32_t d = 0; d < device_end; d++) {
-        if (p->sessions[d] == NULL &&
-            (pin == NULL || device_is_named(p->policy->devices[d], pin->device))) {
+        if (p->sessions[d] == NULL && (pin == NULL || device_is_named(p, d, pin->device))) {
             return FER_DEVICE_LOST;
         }
     }
     return FER_PLACEMENT;
 }
 
+/* No device of the policy, or not the one it is pinned to, runs the node. */
+static fer_status nobody_error(placing *p, const feri_gnode *node, const char *reason) {
+    const fer_pin *pin = pin_of(p->policy, node->name);
+    if (pin != NULL) {
+        feri_fail(place_status(p, p->policy->device_count, pin),
+                  "node '%s' is pinned to %s, which does not run it: %s",
+                  node->name,
+                  pin->device,
+                  reason);
+    } else {
+        feri_fail(FER_UNSUPPORTED,
+                  "no allowed device runs '%s' (node '%s'): %s",
+                  feri_op_name(node->op),
+                  node->name,
+                  reason);
+    }
+    return feri_error_set_node(node->name);
+}
+
+/* The first device that may have the node and takes it; device_count when there is none. */
+static uint32_t device_choose(placing *p, const fer_pin *pin, uint32_t view_node) {
+    int is_dynamic = node_is_dynamic(p, p->view.graph.nodes[view_node]);
+    uint32_t d = 0;
+    for (; d < p->policy->device_count; d++) {
+        const fer_support *support = support_of(p, d, view_node);
+        if (support->supported && (pin == NULL || device_is_named(p, d, pin->device))) {
+            p->partition->needs_numbers |= is_dynamic && !support->dynamic_dims;
+            break;
+        }
+    }
+    return d;
+}
+
 static fer_status node_place(placing *p, uint32_t index) {
     const feri_gnode *node = p->graph->nodes[index];
-    uint32_t v = p->view_index[index];
-    if (v == UINT32_MAX) {
-        p->partition->device_of[index] = FERI_ON_HOST;
+    feri_placed *placed = &p->partition->nodes[index];
+    placed->reason = "";
+    placed->device = FERI_ON_HOST;
+    if (placed->view_index == UINT32_MAX) {
         return FER_OK;
     }
-    const fer_node_view *view = p->view.graph.nodes[v];
-    p->partition->work[index] = view->work;
-    int is_dynamic = node_is_dynamic(p, view);
+    placed->work = p->view.graph.nodes[placed->view_index]->work;
     const fer_pin *pin = pin_of(p->policy, node->name);
-    int refused_first = 0;
-    for (uint32_t d = 0; d < p->policy->device_count; d++) {
-        const fer_support *support = &p->supports[d][v];
-        if (pin != NULL && !device_is_named(p->policy->devices[d], pin->device)) {
-            continue;
-        }
-        if (support->supported && is_dynamic && !support->dynamic_dims) {
-            p->partition->needs_numbers = 1;
-        }
-        if (support->supported) {
-            p->partition->device_of[index] = (int32_t)d;
-            FER_TRY(reasons_join(p, index, v, d));
-            refused_first = d > 0 && pin == NULL;
-            if (refused_first && node->op->expansion != 0 &&
-                p->policy->fallback == FER_FALLBACK_ERROR) {
-                p->partition->expand_nodes[index] = p->partition->needs_expansion = 1;
-            }
-            return FER_OK;
-        }
-    }
-    FER_TRY(reasons_join(p, index, v, p->policy->device_count));
-    if (node->op->expansion != 0) {
-        p->partition->expand_nodes[index] = p->partition->needs_expansion = 1;
-        p->partition->device_of[index] = 0;
+    uint32_t device = device_choose(p, pin, placed->view_index);
+    int is_nobodys = device == p->policy->device_count;
+    FER_TRY(reasons_join(p, placed, device));
+    placed->device = is_nobodys ? 0 : (int32_t)device;
+    if (node->op->expansion != 0 &&
+        (is_nobodys || (device > 0 && pin == NULL && p->policy->fallback == FER_FALLBACK_ERROR))) {
+        placed->expands = p->partition->needs_expansion = 1;
         return FER_OK;
     }
-    if (pin != NULL) {
-        fer_status status = feri_fail(place_status(p, p->policy->device_count, pin),
-                                      "node '%s' is pinned to %s, which does not run it: %s",
-                                      node->name,
-                                      pin->device,
-                                      p->partition->reasons[index]);
-        feri_error_set_node(node->name);
-        return status;
-    }
-    return nobody_error(p, node, index);
+    return is_nobodys ? nobody_error(p, node, placed->reason) : FER_OK;
 }
 
 static fer_status fallback_check(placing *p) {
@@ -211,16 +206,15 @@ static fer_status fallback_check(placing *p) {
     }
     for (uint32_t i = 0; i < p->graph->node_count; i++) {
         const feri_gnode *node = p->graph->nodes[i];
-        if (p->partition->device_of[i] > 0 && pin_of(p->policy, node->name) == NULL) {
-            fer_status status = feri_fail(
-                place_status(p, (uint32_t)p->partition->device_of[i], NULL),
-                "'%s' (node '%s') would fall back to %s: %s; allow fallback or pin the node",
-                feri_op_name(node->op),
-                node->name,
-                p->policy->devices[p->partition->device_of[i]]->name,
-                p->partition->reasons[i]);
-            feri_error_set_node(node->name);
-            return status;
+        const feri_placed *placed = &p->partition->nodes[i];
+        if (placed->device > 0 && pin_of(p->policy, node->name) == NULL) {
+            feri_fail(place_status(p, (uint32_t)placed->device, NULL),
+                      "'%s' (node '%s') would fall back to %s: %s; allow fallback or pin the node",
+                      feri_op_name(node->op),
+                      node->name,
+                      p->policy->devices[placed->device]->name,
+                      placed->reason);
+            return feri_error_set_node(node->name);
         }
     }
     return FER_OK;
@@ -231,11 +225,11 @@ static fer_status shares_check(placing *p) {
         const fer_share *share = &p->policy->shares[s];
         double total = 0, have = 0;
         for (uint32_t i = 0; i < p->graph->node_count; i++) {
-            int32_t device = p->partition->device_of[i];
-            if (device != FERI_ON_HOST) {
-                double work = p->partition->work[i] > 0 ? p->partition->work[i] : 1;
+            const feri_placed *placed = &p->partition->nodes[i];
+            if (placed->device != FERI_ON_HOST) {
+                double work = placed->work > 0 ? placed->work : 1;
                 total += work;
-                have += device_is_named(p->policy->devices[device], share->device) ? work : 0;
+                have += device_is_named(p, (uint32_t)placed->device, share->device) ? work : 0;
             }
         }
         double percent = total > 0 ? 100.0 * have / total : 100.0;
@@ -272,38 +266,39 @@ static int by_depth(const void *a, const void *b) {
     return x->node < y->node ? -1 : x->node > y->node;
 }
 
+/* What is known of a value that a node made. */
+typedef struct made_value {
+    uint32_t depth; /* of its node */
+    int32_t place;  /* its device + 2, 0 for what no node makes */
+} made_value;
+
 static fer_status depths_fill(placing *p, sort_key *keys) {
     const fer_graph *graph = p->graph;
-    uint64_t bytes = feri_mul_sat(graph->value_count, 2 * sizeof(uint32_t));
-    uint32_t *depth_of = feri_alloc(graph->env, bytes); /* per value: depth of its node */
-    if (depth_of == NULL) {
-        return fer_error_last()->status;
+    made_value *made = FERI_BUMP_ARRAY(p->bump, made_value, graph->value_count);
+    if (made == NULL) {
+        return feri_error_status();
     }
-    int32_t *made_on =
-        (int32_t *)(depth_of + graph->value_count); /* device + 2, 0 for what no node makes */
     for (uint32_t i = 0; i < graph->node_count; i++) {
         const feri_gnode *node = graph->nodes[i];
-        int32_t device = p->partition->device_of[i];
+        int32_t device = p->partition->nodes[i].device;
         int per_op = device != FERI_ON_HOST &&
                      (p->policy->devices[device]->backend->module.flags & FER_MODULE_PER_OP) != 0;
         int alone = device == FERI_ON_HOST || per_op;
         uint32_t depth = 0;
         for (uint32_t k = 0; k < node->input_count; k++) {
             fer_value_id id = node->inputs[k];
-            if (id != FER_NO_VALUE && made_on[id] != 0) {
-                uint32_t at = depth_of[id] + (made_on[id] != device + 2 || alone);
+            if (id != FER_NO_VALUE && made[id].place != 0) {
+                uint32_t at = made[id].depth + (made[id].place != device + 2 || alone);
                 depth = at > depth ? at : depth;
             }
         }
         keys[i] = (sort_key){depth, device, i, (uint32_t)alone};
         for (uint32_t k = 0; k < node->output_count; k++) {
             if (node->outputs[k] != FER_NO_VALUE) {
-                depth_of[node->outputs[k]] = depth;
-                made_on[node->outputs[k]] = device + 2;
+                made[node->outputs[k]] = (made_value){depth, device + 2};
             }
         }
     }
-    feri_free(graph->env, depth_of, bytes);
     return FER_OK;
 }
 
@@ -313,7 +308,7 @@ static fer_status regions_grow(placing *p) {
     uint32_t *order = FERI_BUMP_ARRAY(p->bump, uint32_t, count);
     feri_region *regions = FERI_BUMP_ARRAY(p->bump, feri_region, count);
     if (keys == NULL || order == NULL || regions == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     FER_TRY(depths_fill(p, keys));
     qsort(keys, count, sizeof(*keys), by_depth);
@@ -337,22 +332,24 @@ static fer_status regions_grow(placing *p) {
 static fer_status claimable_view(placing *p) {
     uint32_t count = p->graph->node_count, kept = 0;
     uint32_t *nodes = FERI_BUMP_ARRAY(p->bump, uint32_t, count);
-    p->view_index = FERI_BUMP_ARRAY(p->bump, uint32_t, count);
-    if (nodes == NULL || p->view_index == NULL) {
-        return fer_error_last()->status;
+    uint32_t *scratch = FERI_BUMP_ARRAY(p->bump, uint32_t, p->graph->value_count);
+    p->partition->nodes = FERI_BUMP_ARRAY(p->bump, feri_placed, count);
+    if (nodes == NULL || scratch == NULL || p->partition->nodes == NULL) {
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < count; i++) {
         const feri_gnode *node = p->graph->nodes[i];
-        p->view_index[i] = node->host_only || feri_node_is_host(p->graph, node) ? UINT32_MAX : kept;
-        if (p->view_index[i] != UINT32_MAX) {
+        uint32_t *index = &p->partition->nodes[i].view_index;
+        *index = UINT32_MAX;
+        if (!node->host_only && !feri_node_is_host(p->graph, node)) {
+            *index = kept;
             nodes[kept++] = i;
         }
     }
-    uint32_t *scratch = FERI_BUMP_ARRAY(p->bump, uint32_t, p->graph->value_count);
-    if (scratch == NULL) {
-        return fer_error_last()->status;
-    }
-    return feri_view_build(p->graph, scratch, nodes, kept, p->bump, &p->view);
+    FER_TRY(feri_view_build(p->graph, scratch, nodes, kept, p->bump, &p->view));
+    uint64_t supports = (uint64_t)p->policy->device_count * kept; /* no overflow: 32 bits each */
+    p->supports = FERI_BUMP_ARRAY(p->bump, fer_support, supports);
+    return p->supports == NULL ? feri_error_status() : FER_OK;
 }
 
 fer_status feri_partition_build(const fer_graph *graph,
@@ -367,20 +364,10 @@ fer_status feri_partition_build(const fer_graph *graph,
                  .bump = bump,
                  .partition = out_partition};
     FER_TRY(claimable_view(&p));
-    out_partition->device_of = FERI_BUMP_ARRAY(bump, int32_t, graph->node_count);
-    out_partition->reasons = FERI_BUMP_ARRAY(bump, const char *, graph->node_count);
-    out_partition->work = FERI_BUMP_ARRAY(bump, double, graph->node_count);
-    out_partition->expand_nodes = FERI_BUMP_ARRAY(bump, uint8_t, graph->node_count);
-    p.supports = FERI_BUMP_ARRAY(bump, fer_support *, policy->device_count);
-    if (out_partition->device_of == NULL || out_partition->reasons == NULL ||
-        out_partition->work == NULL || out_partition->expand_nodes == NULL || p.supports == NULL) {
-        return fer_error_last()->status;
-    }
     for (uint32_t d = 0; d < policy->device_count; d++) {
         FER_TRY(device_claim(&p, d));
     }
     for (uint32_t i = 0; i < graph->node_count; i++) {
-        out_partition->reasons[i] = "";
         FER_TRY(node_place(&p, i));
     }
     if (out_partition->needs_expansion || out_partition->needs_numbers) {

@@ -29,15 +29,21 @@ typedef struct feri_region {
     uint32_t node_count;
 } feri_region;
 
+/* Where a node went and why. */
+typedef struct feri_placed {
+    const char *reason; /* what the devices before its own said, "" if none was asked */
+    double work;
+    int32_t device;      /* as a region's */
+    uint32_t view_index; /* in the view that devices claim from, UINT32_MAX for host nodes */
+    uint8_t expands;     /* it should be replaced by its expansion first */
+} feri_placed;
+
 typedef struct feri_partition {
     feri_region *regions; /* in an order they can run in */
     uint32_t region_count;
-    int32_t *device_of;   /* per node */
-    const char **reasons; /* per node: what the devices before its own said, "" if none was asked */
-    double *work;         /* per node */
     uint8_t needs_numbers;   /* a device refused run-time dims: specialise with numbers instead */
-    uint8_t needs_expansion; /* see expand_nodes */
-    uint8_t *expand_nodes;   /* per node: 1 when it should be replaced by its expansion first */
+    uint8_t needs_expansion; /* some node expands */
+    feri_placed *nodes;
 } feri_partition;
 
 /* Claims and places. sessions[i] is the open session of policy device i, or NULL when that device

@@ -8,80 +8,79 @@
 
 #include <string.h>
 
+typedef struct built_value {
+    fer_value_view view;
+    uint32_t inside; /* uses by the view's nodes */
+    uint8_t is_made; /* by one of them */
+} built_value;
+
 typedef struct builder {
     const fer_graph *graph;
     feri_bump *bump;
     feri_view *view;
     uint32_t *index_of; /* per graph value: index in the view + 1 */
-    uint32_t *inside;   /* per view value: uses by the view's nodes */
-    fer_value_view *views;
-    uint8_t *is_made;  /* per view value: produced by the view's nodes */
-    uint32_t capacity; /* of values */
-    uint32_t slot_capacity;
+    built_value *values;
+    uint32_t dim_capacity;
+    fer_status status; /* the first failure; what is built after it is never seen */
     feri_name_map slots;
 } builder;
 
-static fer_status
-slot_new(builder *b, feri_sym sym, fer_value_id id, uint32_t axis, uint32_t *out_slot) {
+static void *array(builder *b, uint64_t count, uint64_t element_bytes) {
+    void *memory = feri_bump_array(b->bump, count, element_bytes);
+    if (memory == NULL) {
+        b->status = feri_error_status();
+    }
+    return memory;
+}
+
+/* A slot for a dim that is no number. */
+static uint32_t slot_new(builder *b, feri_view_dim dim) {
     feri_view *view = b->view;
-    uint32_t slot = view->graph.dim_slot_count, capacity = b->slot_capacity;
-    if (slot + 1 > capacity) {
-        uint32_t same = capacity, again = capacity;
-        FER_TRY(feri_bump_grow(b->bump, &view->dim_terms, &capacity, slot + 1, sizeof(feri_sym)));
-        FER_TRY(feri_bump_grow(b->bump, &view->dim_values, &same, slot + 1, sizeof(fer_value_id)));
-        FER_TRY(feri_bump_grow(b->bump, &view->dim_axes, &again, slot + 1, sizeof(uint32_t)));
-        b->slot_capacity =
-            capacity < same ? (capacity < again ? capacity : again) : (same < again ? same : again);
-    }
-    view->dim_terms[slot] = sym;
-    view->dim_values[slot] = id;
-    view->dim_axes[slot] = axis;
-    view->graph.dim_slot_count++;
-    *out_slot = slot;
-    return FER_OK;
-}
-
-static fer_status dim_fill(builder *b, fer_value_id id, uint32_t axis, fer_dim *dim) {
-    feri_sym sym = b->graph->values[id].fact.dims[axis];
-    if (feri_sym_is_number(sym)) {
-        *dim = (fer_dim){.value = sym.number, .min = sym.number, .max = sym.number, .multiple = 1};
-        return FER_OK;
-    }
-    uint32_t slot = 0;
-    if (feri_sym_is_unknown(sym)) {
-        FER_TRY(slot_new(b, sym, id, axis, &slot));
-        *dim = (fer_dim){.value = -1, .slot = slot, .max = INT64_MAX, .multiple = 1};
-        return FER_OK;
-    }
-    if (!feri_name_map_get(&b->slots, (const char *)&sym.term, sizeof(sym.term), &slot)) {
-        FER_TRY(slot_new(b, sym, id, axis, &slot));
-        /* The map borrows its keys: they live in the bump like all else. */
-        uint64_t *key = feri_bump_alloc(b->bump, sizeof(*key));
-        if (key == NULL) {
-            return fer_error_last()->status;
+    uint32_t slot = view->graph.dim_slot_count;
+    fer_status status =
+        feri_bump_grow(b->bump, &view->dims, &b->dim_capacity, slot + 1, sizeof(dim));
+    if (status == FER_OK) {
+        view->dims[slot] = dim;
+        view->graph.dim_slot_count++;
+        /* The map borrows its key, which stays where it is when the array grows elsewhere. */
+        if (!feri_sym_is_unknown(dim.term)) {
+            status = feri_name_map_set(
+                &b->slots, (const char *)&view->dims[slot].term.term, sizeof(dim.term.term), slot);
         }
-        *key = sym.term;
-        FER_TRY(feri_name_map_set(&b->slots, (const char *)key, sizeof(*key), slot));
     }
-    b->view->has_dynamic_dims = 1;
-    *dim = (fer_dim){.value = -1, .slot = slot, .multiple = 1};
-    feri_sym_bounds(b->graph->terms, sym, &dim->min, &dim->max);
-    return FER_OK;
+    b->status = status == FER_OK ? b->status : status;
+    return slot;
 }
 
-static fer_status value_fill(builder *b, fer_value_id id, fer_value_view *out) {
+static void dim_fill(builder *b, fer_value_id id, uint32_t axis, fer_dim *dim) {
+    feri_sym sym = b->graph->values[id].fact.dims[axis];
+    *dim = (fer_dim){.value = sym.number, .min = sym.number, .max = sym.number, .multiple = 1};
+    if (feri_sym_is_number(sym)) {
+        return;
+    }
+    dim->value = -1;
+    if (feri_sym_is_unknown(sym) ||
+        !feri_name_map_get(&b->slots, (const char *)&sym.term, sizeof(sym.term), &dim->slot)) {
+        dim->slot = slot_new(b, (feri_view_dim){sym, id, axis});
+    }
+    if (feri_sym_is_unknown(sym)) {
+        dim->max = INT64_MAX;
+    } else {
+        b->view->has_dynamic_dims = 1;
+        feri_sym_bounds(b->graph->terms, sym, &dim->min, &dim->max);
+    }
+}
+
+static void value_fill(builder *b, fer_value_id id, fer_value_view *out) {
     const feri_gvalue *value = &b->graph->values[id];
     const feri_fact *fact = &value->fact;
     out->struct_size = sizeof(*out);
     out->dtype = fact->dtype;
     out->rank = fact->rank < 0 ? 0 : (uint32_t)fact->rank;
     out->name = value->name;
-    fer_dim *dims = FERI_BUMP_ARRAY(b->bump, fer_dim, out->rank);
-    if (dims == NULL) {
-        return fer_error_last()->status;
-    }
-    for (uint32_t i = 0; i < out->rank; i++) {
-        FER_TRY(dim_fill(b, id, i, &dims[i]));
+    fer_dim *dims = array(b, out->rank, sizeof(*dims));
+    for (uint32_t i = 0; b->status == FER_OK && i < out->rank; i++) {
+        dim_fill(b, id, i, &dims[i]);
     }
     out->dims = dims;
     if (value->origin == FERI_ORIGIN_CONSTANT) {
@@ -91,52 +90,52 @@ static fer_status value_fill(builder *b, fer_value_id id, fer_value_view *out) {
     } else if (value->origin == FERI_ORIGIN_SHAPE) {
         out->flags = FER_VALUE_HOST;
     }
-    return FER_OK;
 }
 
-static fer_status value_index(builder *b, fer_value_id id, uint32_t *out_index) {
-    if (id == FER_NO_VALUE) {
-        *out_index = FER_NO_VALUE;
-        return FER_OK;
-    }
+static uint32_t value_index(builder *b, fer_value_id id) {
     if (b->index_of[id] == 0) {
         uint32_t index = b->view->graph.value_count++;
         b->index_of[id] = index + 1;
         b->view->value_ids[index] = id;
-        FER_TRY(value_fill(b, id, &b->views[index]));
+        value_fill(b, id, &b->values[index].view);
     }
-    *out_index = b->index_of[id] - 1;
-    return FER_OK;
+    return b->index_of[id] - 1;
 }
 
-static fer_status
-indices_fill(builder *b, const fer_value_id *ids, uint32_t count, const uint32_t **out_indices) {
-    uint32_t *indices = FERI_BUMP_ARRAY(b->bump, uint32_t, count);
-    if (indices == NULL) {
-        return fer_error_last()->status;
+/* A node's operands or results, and what the node is to them. */
+static const uint32_t *
+indices_fill(builder *b, const feri_gnode *node, const fer_value_id *ids, uint32_t count) {
+    int makes = ids == node->outputs;
+    int is_late = makes && (node->op->flags & FERI_OP_DATA_DEPENDENT) != 0;
+    uint32_t *indices = array(b, count, sizeof(*indices));
+    for (uint32_t i = 0; b->status == FER_OK && i < count; i++) {
+        indices[i] = ids[i];
+        if (ids[i] != FER_NO_VALUE) {
+            indices[i] = value_index(b, ids[i]);
+            built_value *value = &b->values[indices[i]];
+            value->inside += !makes;
+            value->is_made |= makes;
+            value->view.flags |= is_late ? (uint32_t)FER_VALUE_DATA_DEPENDENT : 0;
+        }
     }
-    for (uint32_t i = 0; i < count; i++) {
-        FER_TRY(value_index(b, ids[i], &indices[i]));
-    }
-    *out_indices = indices;
-    return FER_OK;
+    return indices;
 }
 
-static double node_work(const fer_graph *graph, const feri_gnode *node, feri_bump *bump) {
+static double node_work(builder *b, const feri_gnode *node) {
+    feri_fact unwanted = {0};
     feri_fact **facts =
-        FERI_BUMP_ARRAY(bump, feri_fact *, (uint64_t)node->input_count + node->output_count);
-    feri_fact *unwanted = FERI_BUMP_ARRAY(bump, feri_fact, 1);
-    if (facts == NULL || unwanted == NULL) {
+        array(b, (uint64_t)node->input_count + node->output_count, sizeof(feri_fact *));
+    if (facts == NULL) {
         return 0;
     }
-    feri_infer call = feri_node_call(graph, node, facts, bump);
+    feri_infer call = feri_node_call(b->graph, node, facts, b->bump);
     for (uint32_t i = 0; i < node->output_count; i++) {
-        facts[node->input_count + i] = call.out[i] == NULL ? unwanted : call.out[i];
+        facts[node->input_count + i] = call.out[i] == NULL ? &unwanted : call.out[i];
     }
     return feri_op_work(&call);
 }
 
-static fer_status node_fill(builder *b, const feri_gnode *node, fer_node_view *out) {
+static void node_fill(builder *b, const feri_gnode *node, fer_node_view *out) {
     out->struct_size = sizeof(*out);
     out->op = node->op->number;
     out->revision = node->revision;
@@ -146,46 +145,33 @@ static fer_status node_fill(builder *b, const feri_gnode *node, fer_node_view *o
     out->attrs = node->attrs;
     out->name = node->name;
     out->op_name = feri_op_name(node->op);
-    FER_TRY(indices_fill(b, node->inputs, node->input_count, &out->inputs));
-    FER_TRY(indices_fill(b, node->outputs, node->output_count, &out->outputs));
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        if (out->inputs[i] != FER_NO_VALUE) {
-            b->inside[out->inputs[i]]++;
-        }
-    }
-    int is_late = (node->op->flags & FERI_OP_DATA_DEPENDENT) != 0;
-    for (uint32_t i = 0; i < node->output_count; i++) {
-        if (out->outputs[i] != FER_NO_VALUE) {
-            b->is_made[out->outputs[i]] = 1;
-            b->views[out->outputs[i]].flags |= is_late ? (uint32_t)FER_VALUE_DATA_DEPENDENT : 0;
-        }
-    }
-    out->work = node_work(b->graph, node, b->bump);
-    return FER_OK;
+    out->inputs = indices_fill(b, node, node->inputs, node->input_count);
+    out->outputs = indices_fill(b, node, node->outputs, node->output_count);
+    out->work = node_work(b, node);
 }
 
-static fer_status ends_fill(builder *b) {
+static void ends_fill(builder *b) {
     fer_subgraph *graph = &b->view->graph;
-    uint32_t *inputs = FERI_BUMP_ARRAY(b->bump, uint32_t, graph->value_count);
-    uint32_t *outputs = FERI_BUMP_ARRAY(b->bump, uint32_t, graph->value_count);
-    uint32_t *constants = FERI_BUMP_ARRAY(b->bump, uint32_t, graph->value_count);
-    const fer_value_view **values =
-        FERI_BUMP_ARRAY(b->bump, const fer_value_view *, graph->value_count);
-    if (inputs == NULL || outputs == NULL || constants == NULL || values == NULL) {
-        return fer_error_last()->status;
+    uint32_t count = graph->value_count;
+    uint32_t *inputs = array(b, feri_mul_sat(count, 3), sizeof(*inputs));
+    const fer_value_view **values = array(b, count, sizeof(*values));
+    if (b->status != FER_OK) {
+        return;
     }
-    for (uint32_t i = 0; i < graph->value_count; i++) {
+    uint32_t *outputs = inputs + count, *constants = outputs + count;
+    for (uint32_t i = 0; i < count; i++) {
         const feri_gvalue *value = &b->graph->values[b->view->value_ids[i]];
-        values[i] = &b->views[i];
-        if (b->is_made[i]) {
-            if (b->inside[i] < value->use_count) {
-                b->views[i].flags |= FER_VALUE_OUTPUT;
+        built_value *built = &b->values[i];
+        values[i] = &built->view;
+        if (built->is_made) {
+            if (built->inside < value->use_count) {
+                built->view.flags |= FER_VALUE_OUTPUT;
                 outputs[graph->output_count++] = i;
             }
         } else if (value->origin == FERI_ORIGIN_CONSTANT) {
             constants[graph->constant_count++] = i;
         } else {
-            b->views[i].flags |= FER_VALUE_INPUT;
+            built->view.flags |= FER_VALUE_INPUT;
             inputs[graph->input_count++] = i;
         }
     }
@@ -193,38 +179,28 @@ static fer_status ends_fill(builder *b) {
     graph->outputs = outputs;
     graph->constants = constants;
     graph->values = values;
-    return FER_OK;
 }
 
-static fer_status view_fill(builder *b, const uint32_t *node_indices, uint32_t node_count) {
+static void view_fill(builder *b, const uint32_t *node_indices, uint32_t node_count) {
     feri_view *view = b->view;
-    fer_node_view *nodes = FERI_BUMP_ARRAY(b->bump, fer_node_view, node_count);
-    const fer_node_view **node_pointers =
-        FERI_BUMP_ARRAY(b->bump, const fer_node_view *, node_count);
-    view->node_indices = FERI_BUMP_ARRAY(b->bump, uint32_t, node_count);
+    uint32_t capacity = 0;
     for (uint32_t i = 0; i < node_count; i++) {
         const feri_gnode *node = b->graph->nodes[node_indices[i]];
-        b->capacity += node->input_count + node->output_count;
+        capacity += node->input_count + node->output_count;
     }
-    if (b->capacity > b->graph->value_count) {
-        b->capacity = b->graph->value_count;
+    if (capacity > b->graph->value_count) {
+        capacity = b->graph->value_count;
     }
-    view->value_ids = FERI_BUMP_ARRAY(b->bump, fer_value_id, b->capacity);
-    b->views = FERI_BUMP_ARRAY(b->bump, fer_value_view, b->capacity);
-    b->inside = FERI_BUMP_ARRAY(b->bump, uint32_t, b->capacity);
-    b->is_made = FERI_BUMP_ARRAY(b->bump, uint8_t, b->capacity);
-    if (nodes == NULL || node_pointers == NULL || view->node_indices == NULL ||
-        view->value_ids == NULL || b->views == NULL || b->inside == NULL || b->is_made == NULL) {
-        return fer_error_last()->status;
+    fer_node_view *nodes = array(b, node_count, sizeof(*nodes));
+    const fer_node_view **pointers = array(b, node_count, sizeof(*pointers));
+    view->value_ids = array(b, capacity, sizeof(*view->value_ids));
+    b->values = array(b, capacity, sizeof(*b->values));
+    for (uint32_t i = 0; b->status == FER_OK && i < node_count; i++) {
+        pointers[i] = &nodes[i];
+        node_fill(b, b->graph->nodes[node_indices[i]], &nodes[i]);
     }
-    for (uint32_t i = 0; i < node_count; i++) {
-        view->node_indices[i] = node_indices[i];
-        node_pointers[i] = &nodes[i];
-        FER_TRY(node_fill(b, b->graph->nodes[node_indices[i]], &nodes[i]));
-    }
-    view->graph.nodes = node_pointers;
+    view->graph.nodes = pointers;
     view->graph.node_count = node_count;
-    return ends_fill(b);
 }
 
 fer_status feri_view_build(const fer_graph *graph,
@@ -237,10 +213,11 @@ fer_status feri_view_build(const fer_graph *graph,
     out_view->graph.struct_size = sizeof(out_view->graph);
     builder b = {.graph = graph, .bump = bump, .view = out_view, .index_of = scratch};
     feri_name_map_init(&b.slots, graph->env);
-    fer_status status = view_fill(&b, node_indices, node_count);
+    view_fill(&b, node_indices, node_count);
+    ends_fill(&b);
     feri_name_map_finish(&b.slots);
     for (uint32_t i = 0; i < out_view->graph.value_count; i++) {
         scratch[out_view->value_ids[i]] = 0;
     }
-    return status;
+    return b.status;
 }

@@ -9,14 +9,17 @@
 #include "device/device.h"
 #include "graph/graph.h"
 
+/* A dim whose number the run brings: a term, or the upper bound of a data-dependent dim. */
+typedef struct feri_view_dim {
+    feri_sym term;
+    fer_value_id value; /* of an unknown term: whose dim it is ... */
+    uint32_t axis;      /* ... and which */
+} feri_view_dim;
+
 typedef struct feri_view {
     fer_subgraph graph;
     fer_value_id *value_ids; /* graph's value for each of the view's values */
-    feri_sym
-        *dim_terms; /* dim_slot_count entries; unknown: the upper bound of a data-dependent dim */
-    fer_value_id *dim_values; /* for unknown terms: whose dim it is ... */
-    uint32_t *dim_axes;       /* ... and which */
-    uint32_t *node_indices;   /* graph's node for each of the view's nodes */
+    feri_view_dim *dims;     /* dim_slot_count entries */
     uint8_t has_dynamic_dims;
 } feri_view;
 

@@ -183,7 +183,7 @@ static fer_status dims_fill(binding_work *w) {
         FER_TRY(slot_size(w, i));
     }
     for (uint32_t i = 0; i < plan->dim_count; i++) {
-        const feri_plan_dim *dim = &plan->dims[i];
+        const feri_view_dim *dim = &plan->dims[i];
         if (feri_sym_is_unknown(dim->term)) {
             int64_t bounds[FER_MAX_RANK] = {0};
             FER_TRY(upper_bound(w, dim->value, bounds));

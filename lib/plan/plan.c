@@ -119,26 +119,17 @@ slot_in(planning *p, fer_value_id value, uint32_t space, int by_step, uint32_t *
 static fer_status
 dim_index(planning *p, const feri_view *view, uint32_t slot, uint32_t *out_index) {
     feri_plan *plan = p->plan;
-    feri_sym term = view->dim_terms[slot];
-    if (!feri_sym_is_unknown(term) &&
-        feri_name_map_get(
-            &p->dim_of_term, (const char *)&term.term, sizeof(term.term), out_index)) {
+    const uint64_t *key = &view->dims[slot].term.term; /* lives in the plan's bump */
+    int is_term = *key != FERI_TERM_UNKNOWN;
+    if (is_term && feri_name_map_get(&p->dim_of_term, (const char *)key, sizeof(*key), out_index)) {
         return FER_OK;
     }
     FER_TRY(feri_bump_grow(
-        &plan->bump, &plan->dims, &plan->dim_capacity, plan->dim_count + 1, sizeof(feri_plan_dim)));
+        &plan->bump, &plan->dims, &plan->dim_capacity, plan->dim_count + 1, sizeof(feri_view_dim)));
     *out_index = plan->dim_count;
-    plan->dims[plan->dim_count++] =
-        (feri_plan_dim){term, view->dim_values[slot], view->dim_axes[slot]};
-    if (!feri_sym_is_unknown(term)) {
-        uint64_t *key = feri_bump_alloc(&plan->bump, sizeof(*key));
-        if (key == NULL) {
-            return feri_error_status();
-        }
-        *key = term.term;
-        FER_TRY(feri_name_map_set(&p->dim_of_term, (const char *)key, sizeof(*key), *out_index));
-    }
-    return FER_OK;
+    plan->dims[plan->dim_count++] = view->dims[slot];
+    return is_term ? feri_name_map_set(&p->dim_of_term, (const char *)key, sizeof(*key), *out_index)
+                   : FER_OK;
 }
 
 static fer_status exec_weights(planning *p, feri_exec *exec) {

@@ -58,13 +58,6 @@ typedef struct feri_step {
     uint32_t *outputs; /* right behind inputs */
 } feri_step;
 
-/* A dim whose number the binding gives: a term, or the upper bound of a data-dependent dim. */
-typedef struct feri_plan_dim {
-    feri_sym term;
-    fer_value_id value;
-    uint32_t axis;
-} feri_plan_dim;
-
 typedef struct feri_plan {
     feri_env *env;
     fer_graph *graph; /* borrowed: the specialisation owns it */
@@ -77,7 +70,7 @@ typedef struct feri_plan {
     uint32_t step_count, step_capacity;
     feri_slot *slots;
     uint32_t slot_count, slot_capacity;
-    feri_plan_dim *dims;
+    feri_view_dim *dims; /* the binding gives their numbers */
     uint32_t dim_count, dim_capacity;
     fer_value_id *shapes;
     uint32_t shape_count, shape_capacity;

@@ -79,13 +79,15 @@ static fer_status placed_fill(feri_build *build,
             line_of[node->source] = build->line_count - first;
         }
         feri_report_line *line = &build->lines[first + line_of[node->source] - 1];
-        int32_t device = partition->device_of[i];
+        const feri_placed *placed = &partition->nodes[i];
         line->part_count++;
-        line->work += partition->work[i];
+        line->work += placed->work;
         if (line->part_count == 1 || line->reason[0] == 0) {
-            line->device = device == FERI_ON_HOST ? "host" : build->policy.devices[device]->name;
+            line->device = placed->device == FERI_ON_HOST
+                               ? "host"
+                               : build->policy.devices[placed->device]->name;
             line->dtype = node_dtype(spec->graph, node);
-            FER_TRY(reason_set(build, line, partition->reasons[i]));
+            FER_TRY(reason_set(build, line, placed->reason));
         }
     }
     return FER_OK;

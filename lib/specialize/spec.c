@@ -69,7 +69,7 @@ static fer_status nodes_expand(making *m) {
     fer_graph *graph = m->spec->graph;
     uint32_t count = graph->node_count;
     for (uint32_t i = 0; i < count; i++) {
-        if (m->partition.expand_nodes[i]) {
+        if (m->partition.nodes[i].expands) {
             FER_TRY(feri_graph_expand_node(graph, i));
         }
     }
@@ -118,16 +118,17 @@ static void fallbacks_tell(const making *m) {
     const feri_policy *policy = &m->build->policy;
     for (uint32_t i = 0; policy->fallback != FER_FALLBACK_ALLOW && i < m->spec->graph->node_count;
          i++) {
-        if (m->partition.device_of[i] > 0) {
+        const feri_placed *placed = &m->partition.nodes[i];
+        if (placed->device > 0) {
             const feri_gnode *node = m->spec->graph->nodes[i];
             feri_log(m->build->env,
                      FER_LOG_WARN,
                      "node '%s' (%s) falls back to %s: %s",
                      node->name,
                      feri_op_name(node->op),
-                     policy->devices[m->partition.device_of[i]]->name,
-                     m->partition.reasons[i]);
-            feri_notify(m->build->env, FER_NOTICE_FALLBACK, node->name, m->partition.reasons[i]);
+                     policy->devices[placed->device]->name,
+                     placed->reason);
+            feri_notify(m->build->env, FER_NOTICE_FALLBACK, node->name, placed->reason);
         }
     }
 }
