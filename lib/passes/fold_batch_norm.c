@@ -37,8 +37,7 @@ static int is_float(const fer_tensor *tensor) {
 }
 
 static double number_at(const fer_tensor *tensor, uint64_t index) {
-    return feri_load_f64(
-        tensor->dtype, fer_tensor_data((fer_tensor *)(uintptr_t)tensor), index);
+    return feri_load_f64(tensor->dtype, fer_tensor_data((fer_tensor *)(uintptr_t)tensor), index);
 }
 
 static int64_t int_attr(const feri_gnode *node, const char *name, int64_t absent) {
@@ -183,8 +182,8 @@ static fer_status fold_pair(pair *p, uint32_t *changes) {
     fer_tensor *bias = NULL;
     const int64_t channels = (int64_t)p->channels;
     p->epsilon = (double)feri_attr_float(p->norm->attrs, p->norm->attr_count, "epsilon", 1e-5f);
-    fer_status status = fer_tensor_create(
-        context, dtype, p->weight->rank, p->weight->dims, &weight);
+    fer_status status =
+        fer_tensor_create(context, dtype, p->weight->rank, p->weight->dims, &weight);
     if (status == FER_OK) {
         status = fer_tensor_create(context, dtype, 1, &channels, &bias);
     }

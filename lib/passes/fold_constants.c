@@ -21,9 +21,8 @@ enum { MAX_GROWTH = 64 << 10, MAX_TOTAL_GROWTH = 32 << 20, MAX_UNKNOWN_INPUT = 1
 typedef struct fold {
     fer_graph *graph;
     feri_pass_env *env;
-    feri_fact **facts;   /* inputs, then outputs */
-    fer_tensor **inputs; /* tensors, likewise */
-    uint32_t capacity;   /* of both */
+    fer_tensor **inputs; /* tensors of a node: inputs, then outputs; behind them its facts */
+    uint32_t capacity;   /* of each of the two */
     uint32_t changes;
 } fold;
 
@@ -55,38 +54,30 @@ tensor_of_elements(feri_env *env, const feri_fact *fact, fer_tensor **out_tensor
     return FER_OK;
 }
 
-static int is_known(const feri_fact *fact) {
-    int32_t class = feri_dtype_class(fact->dtype);
-    if (!fact->elements || !feri_fact_is_concrete(fact) || class == FERI_CLASS_STRING ||
-        class == FERI_CLASS_COMPLEX) {
-        return 0;
-    }
+/* Elements of a fact; UINT64_MAX when that is not known, or not a number of tensors. */
+static uint64_t count_of(const feri_fact *fact) {
     uint64_t count = 1;
+    if (!feri_fact_is_concrete(fact) || fact->dtype == FER_STRING) {
+        return UINT64_MAX;
+    }
     for (int32_t i = 0; i < fact->rank; i++) {
-        if (fact->dims[i].number < 0) {
-            return 0;
-        }
-        count = feri_mul_sat(count, (uint64_t)fact->dims[i].number);
+        int64_t dim = fact->dims[i].number;
+        count = dim >= 0 ? feri_mul_sat(count, (uint64_t)dim) : UINT64_MAX;
+    }
+    return count;
+}
+
+static int is_known(const feri_fact *fact) {
+    if (!fact->elements || count_of(fact) != fact->element_count ||
+        feri_dtype_class(fact->dtype) == FERI_CLASS_COMPLEX) {
+        return 0;
     }
     for (uint32_t i = 0; i < fact->element_count; i++) {
         if (!feri_sym_is_number(fact->elements[i])) {
             return 0;
         }
     }
-    return count == fact->element_count;
-}
-
-static int outputs_are_known(const fer_graph *graph, const feri_gnode *node) {
-    int is_any = 0;
-    for (uint32_t o = 0; o < node->output_count; o++) {
-        if (is_wanted(graph, node->outputs[o])) {
-            is_any = 1;
-            if (!is_known(&graph->values[node->outputs[o]].fact)) {
-                return 0;
-            }
-        }
-    }
-    return is_any;
+    return 1;
 }
 
 /* tensors, which are released, take the place of the node's outputs unless status is a failure. */
@@ -113,17 +104,14 @@ take_place(fold *job, feri_gnode *node, fer_tensor *const *tensors, fer_status s
 }
 
 /* All tensors are made before the first value changes: a failure leaves the node whole. */
-static fer_status fold_known(fold *job, feri_gnode *node) {
-    fer_tensor **tensors = job->inputs;
-    fer_status status = FER_OK;
-    memset(tensors, 0, node->output_count * sizeof *tensors);
-    for (uint32_t o = 0; o < node->output_count && status == FER_OK; o++) {
+static fer_status make_known(fold *job, const feri_gnode *node, fer_tensor **outputs) {
+    for (uint32_t o = 0; o < node->output_count; o++) {
         if (is_wanted(job->graph, node->outputs[o])) {
-            status = tensor_of_elements(
-                job->graph->env, &job->graph->values[node->outputs[o]].fact, &tensors[o]);
+            const feri_fact *fact = &job->graph->values[node->outputs[o]].fact;
+            FER_TRY(tensor_of_elements(job->graph->env, fact, &outputs[o]));
         }
     }
-    return take_place(job, node, tensors, status);
+    return FER_OK;
 }
 
 /* ---- through the evaluator ---- */
@@ -161,12 +149,9 @@ static uint64_t expected_bytes(const fer_graph *graph, const feri_gnode *node) {
             continue;
         }
         const feri_fact *fact = &graph->values[node->outputs[o]].fact;
-        if (!feri_fact_is_concrete(fact) || fact->dtype == FER_STRING) {
-            return UINT64_MAX;
-        }
-        uint64_t count = 1;
-        for (int32_t i = 0; i < fact->rank; i++) {
-            count = feri_mul_sat(count, (uint64_t)fact->dims[i].number);
+        uint64_t count = count_of(fact);
+        if (count == UINT64_MAX) {
+            return count;
         }
         total = feri_add_sat(total, feri_dtype_bytes(fact->dtype, count));
     }
@@ -174,7 +159,8 @@ static uint64_t expected_bytes(const fer_graph *graph, const feri_gnode *node) {
 }
 
 static double work_of(const fold *job, const feri_gnode *node) {
-    const feri_infer call = feri_node_call(job->graph, node, job->facts, &job->graph->bump);
+    feri_fact **facts = (feri_fact **)(void *)(job->inputs + job->capacity);
+    const feri_infer call = feri_node_call(job->graph, node, facts, &job->graph->bump);
     return feri_op_work(&call);
 }
 
@@ -208,70 +194,61 @@ static int is_refusal(fer_status status) {
            status == FER_INVALID_INPUT || status == FER_LIMIT || status == FER_NO_DEVICE;
 }
 
-static fer_status fold_evaluated(fold *job, feri_gnode *node) {
+static fer_status evaluate(fold *job, const feri_gnode *node, fer_tensor **outputs) {
     uint64_t freed = 0;
     uint64_t input_bytes = 0;
     if (!job->env->evaluate || !inputs_are_constant(job, node, &freed, &input_bytes)) {
-        return FER_OK;
+        return FER_UNSUPPORTED;
     }
     uint64_t bytes = expected_bytes(job->graph, node);
-    if (bytes == UINT64_MAX ? input_bytes > MAX_UNKNOWN_INPUT
-                            : bytes > feri_add_sat(freed, MAX_GROWTH)) {
-        return FER_OK;
-    }
     double work = work_of(job, node);
-    if (!(work <= MAX_NODE_WORK) || !(job->env->folded_work + work <= MAX_TOTAL_WORK)) {
-        return FER_OK;
+    if ((bytes == UINT64_MAX ? input_bytes > MAX_UNKNOWN_INPUT
+                             : bytes > feri_add_sat(freed, MAX_GROWTH)) ||
+        !(work <= MAX_NODE_WORK) || !(job->env->folded_work + work <= MAX_TOTAL_WORK)) {
+        return FER_UNSUPPORTED;
     }
     job->env->folded_work += work;
-    fer_tensor **outputs = job->inputs + node->input_count;
-    memset(outputs, 0, node->output_count * sizeof *outputs);
-    fer_status status = job->env->evaluate(job->env->self, node, job->inputs, outputs);
-    if (status == FER_OK && !is_acceptable(job, node, outputs, freed)) {
-        status = FER_UNSUPPORTED;
-    }
-    status = take_place(job, node, outputs, status);
-    return is_refusal(status) ? FER_OK : status;
+    FER_TRY(job->env->evaluate(job->env->self, node, job->inputs, outputs));
+    return is_acceptable(job, node, outputs, freed) ? FER_OK : FER_UNSUPPORTED;
 }
 
 static fer_status fold_node(fold *job, feri_gnode *node) {
     const uint32_t never = FERI_OP_CONTROL | FERI_OP_HOST | FERI_OP_RANDOM;
-    if (node->is_dead || node->body_count || (node->op->flags & never) ||
+    uint32_t wanted = 0;
+    uint32_t known = 0;
+    for (uint32_t o = 0; o < node->output_count; o++) {
+        if (is_wanted(job->graph, node->outputs[o])) {
+            wanted++;
+            known += (uint32_t)is_known(&job->graph->values[node->outputs[o]].fact);
+        }
+    }
+    if (wanted == 0 || node->is_dead || node->body_count || (node->op->flags & never) ||
         node->input_count == 0 || /* to evaluate it is to compile it, and to come here again */
         node->op->number == FER_OP_DequantizeLinear ||
         node->op->number == FER_OP_Dropout) { /* random when it trains */
         return FER_OK;
     }
-    if (outputs_are_known(job->graph, node)) {
-        return fold_known(job, node);
-    }
-    for (uint32_t o = 0; o < node->output_count; o++) {
-        if (is_wanted(job->graph, node->outputs[o])) {
-            return fold_evaluated(job, node);
-        }
-    }
-    return FER_OK;
+    FER_TRY(feri_grow(job->graph->env,
+                      &job->inputs,
+                      &job->capacity,
+                      node->input_count + node->output_count,
+                      2 * sizeof *job->inputs));
+    fer_tensor **outputs = job->inputs + node->input_count;
+    memset(outputs, 0, node->output_count * sizeof *outputs);
+    fer_status status =
+        known == wanted ? make_known(job, node, outputs) : evaluate(job, node, outputs);
+    status = take_place(job, node, outputs, status);
+    return is_refusal(status) ? FER_OK : status;
 }
 
 fer_status feri_pass_fold_constants(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes) {
     fold job = {.graph = graph, .env = env};
     feri_graph_reindex(graph);
-    for (uint32_t n = 0; n < graph->node_count; n++) {
-        uint32_t operands = graph->nodes[n]->input_count + graph->nodes[n]->output_count;
-        job.capacity = operands > job.capacity ? operands : job.capacity;
-    }
-    const uint64_t bytes = (uint64_t)job.capacity * sizeof(void *);
     fer_status status = FER_OK;
-    job.facts = feri_alloc(graph->env, bytes);
-    job.inputs = feri_alloc(graph->env, bytes);
-    if (!job.facts || !job.inputs) {
-        status = feri_error_status();
-    }
     for (uint32_t n = 0; n < graph->node_count && status == FER_OK; n++) {
         status = fold_node(&job, graph->nodes[n]);
     }
-    feri_free(graph->env, job.facts, bytes);
-    feri_free(graph->env, job.inputs, bytes);
+    feri_free(graph->env, job.inputs, (uint64_t)job.capacity * 2 * sizeof *job.inputs);
     if (job.changes) {
         feri_graph_compact(graph);
     }
