@@ -22,31 +22,19 @@ static void forget(feri_fact *fact) {
     fact->data = NULL;
 }
 
-/* A copy that outlives the graph it comes from: small contents as elements, no data. */
-static fer_status take_fact(feri_fact *source, feri_bump *bump, feri_fact *out) {
-    (void)feri_fact_elements(source, bump);
-    feri_fact copy;
-    memset(&copy, 0, sizeof(copy));
-    FER_TRY(feri_fact_copy(source, bump, &copy));
-    copy.data = NULL;
-    *out = copy;
-    return FER_OK;
-}
-
-static fer_status kinds_differ(const feri_gnode *node,
-                               const char *what,
-                               uint32_t index,
-                               const feri_fact *a,
-                               const feri_fact *b) {
-    return feri_fail(FER_INVALID_MODEL,
-                     "%s '%s': %s %u is %s on one way and %s on the other; both must have one type",
-                     feri_op_name(node->op),
-                     node->name,
-                     what,
-                     index,
-                     fer_dtype_name(a->dtype),
-                     fer_dtype_name(b->dtype));
-}
+/* One control node being inferred. */
+typedef struct control {
+    feri_infer *call;
+    const feri_gnode *node;
+    feri_infer_walk *walk;
+    fer_graph *body; /* that is looked at */
+    /* Loop and Scan: what is carried from round to round, with arrays of its own */
+    feri_fact *states;
+    uint32_t state_count;
+    uint32_t first_input;  /* of the states, among the body's */
+    uint32_t first_output; /* likewise */
+    feri_sym length;       /* of what is scanned and stacked */
+} control;
 
 static int types_clash(const feri_fact *a, const feri_fact *b) {
     int optional = a->kind == FER_KIND_OPTIONAL || b->kind == FER_KIND_OPTIONAL;
@@ -95,46 +83,70 @@ static int weaken(feri_fact *state, const feri_fact *other) {
     return changed | weaken_syms(state->elements, other->elements, state->element_count);
 }
 
+static fer_status kinds_differ(
+    const control *c, const char *what, uint32_t index, const feri_fact *a, const feri_fact *b) {
+    return feri_fail(FER_INVALID_MODEL,
+                     "%s '%s': %s %u is %s on one way and %s on the other; both must have one type",
+                     feri_op_name(c->node->op),
+                     c->node->name,
+                     what,
+                     index,
+                     fer_dtype_name(a->dtype),
+                     fer_dtype_name(b->dtype));
+}
+
+/* An axis counted from either end; -1 where there is none such. */
+static int64_t axis_of(int64_t axis, int32_t rank) {
+    axis += axis < 0 ? rank : 0;
+    return axis >= 0 && axis < rank ? axis : -1;
+}
+
 /* ---- bodies ---- */
 
-static feri_fact *body_input(fer_graph *body, uint32_t index) {
-    return &body->values[body->inputs[index]].fact;
+static feri_fact *body_input(const control *c, uint32_t index) {
+    return &c->body->values[c->body->inputs[index]].fact;
 }
 
-static feri_fact *body_output(fer_graph *body, uint32_t index) {
-    return &body->values[body->outputs[index]].fact;
+static feri_fact *body_output(const control *c, uint32_t index) {
+    return &c->body->values[c->body->outputs[index]].fact;
 }
 
-/* Captured facts lie in the graph around, which outlives the body. */
-static void feed_captures(fer_graph *body, const feri_infer *call) {
-    uint32_t formals = body->input_count - body->capture_count;
-    for (uint32_t k = 0; k < body->capture_count; k++) {
-        const feri_fact *outer = call->in[body->captures[k]];
-        if (outer != NULL) {
-            *body_input(body, formals + k) = *outer;
-        }
-    }
-}
+static void use_body(control *c, const char *attr) { c->body = feri_node_body(c->node, attr); }
 
-/* Copies into the body, so that the body may outlive a change of the state. */
-static fer_status feed_input(fer_graph *body, uint32_t index, const feri_fact *fact) {
-    feri_fact copy;
-    memset(&copy, 0, sizeof(copy));
-    FER_TRY(feri_fact_copy(fact, &body->bump, &copy));
-    *body_input(body, index) = copy;
+/* A copy that outlives the body: small contents as elements, no data. */
+static fer_status take_fact(const control *c, feri_fact *source, feri_fact *out) {
+    (void)feri_fact_elements(source, c->call->bump);
+    FER_TRY(feri_fact_copy(source, c->call->bump, out));
+    out->data = NULL;
     return FER_OK;
 }
 
-static fer_status feed_scalar(fer_graph *body, uint32_t index, fer_dtype dtype, feri_sym element) {
-    feri_fact fact = {.kind = FER_KIND_TENSOR, .dtype = dtype};
-    if (!feri_sym_is_unknown(element)) {
-        fact.elements = &element;
-        fact.element_count = 1;
-    }
-    return feed_input(body, index, &fact);
+/* Copies into the body, so that the body may outlive a change of the state. */
+static fer_status feed_input(const control *c, uint32_t index, const feri_fact *fact) {
+    return feri_fact_copy(fact, &c->body->bump, body_input(c, index));
 }
 
-/* ---- If ---- */
+static fer_status
+feed_scalar(const control *c, uint32_t index, fer_dtype dtype, feri_sym *element) {
+    const feri_fact fact = {.kind = FER_KIND_TENSOR,
+                            .dtype = dtype,
+                            .elements = element,
+                            .element_count = element != NULL};
+    return feed_input(c, index, &fact);
+}
+
+/* Captured facts lie in the graph around, which outlives the body. */
+static fer_status walk_body(const control *c) {
+    fer_graph *body = c->body;
+    uint32_t formals = body->input_count - body->capture_count;
+    for (uint32_t k = 0; k < body->capture_count; k++) {
+        const feri_fact *outer = c->call->in[body->captures[k]];
+        if (outer != NULL) {
+            *body_input(c, formals + k) = *outer;
+        }
+    }
+    return feri_infer_walk_graph(c->walk, body);
+}
 
 static int known_element(feri_fact *fact, feri_bump *bump, int64_t *out_number) {
     feri_sym *elements = fact != NULL ? feri_fact_elements(fact, bump) : NULL;
@@ -145,152 +157,118 @@ static int known_element(feri_fact *fact, feri_bump *bump, int64_t *out_number) 
     return 1;
 }
 
-static fer_status walk_branch(feri_infer_walk *walk,
-                              const feri_gnode *node,
-                              const feri_infer *call,
-                              const char *attr) {
-    fer_graph *branch = feri_node_body(node, attr);
-    feed_captures(branch, call);
-    return feri_infer_walk_graph(walk, branch);
-}
+/* ---- If ---- */
 
-static fer_status take_branch(const feri_gnode *node, const feri_infer *call, const char *attr) {
-    fer_graph *branch = feri_node_body(node, attr);
-    for (uint32_t o = 0; o < call->out_count; o++) {
-        if (call->out[o] != NULL) {
-            FER_TRY(take_fact(body_output(branch, o), call->bump, call->out[o]));
+/* The outputs have what the branch has. */
+static fer_status take_branch(const control *c) {
+    for (uint32_t o = 0; o < c->call->out_count; o++) {
+        if (c->call->out[o] != NULL) {
+            FER_TRY(take_fact(c, body_output(c, o), c->call->out[o]));
         }
     }
     return FER_OK;
 }
 
-static fer_status merge_branches(const feri_gnode *node, const feri_infer *call) {
-    fer_graph *other = feri_node_body(node, "else_branch");
-    FER_TRY(take_branch(node, call, "then_branch"));
-    for (uint32_t o = 0; o < call->out_count; o++) {
-        if (call->out[o] == NULL) {
+/* The outputs keep what is so in the branch, too; where it fails, their types. */
+static fer_status merge_branch(const control *c, fer_status status) {
+    for (uint32_t o = 0; o < c->call->out_count; o++) {
+        feri_fact *out = c->call->out[o];
+        if (out == NULL) {
             continue;
         }
-        feri_fact *fact = body_output(other, o);
-        if (types_clash(call->out[o], fact)) {
-            return kinds_differ(node, "output", o, call->out[o], fact);
+        if (status != FER_OK) {
+            forget(out);
+            continue;
         }
-        (void)feri_fact_elements(fact, call->bump);
-        (void)weaken(call->out[o], fact);
+        feri_fact *fact = body_output(c, o);
+        if (types_clash(out, fact)) {
+            return kinds_differ(c, "output", o, out, fact);
+        }
+        (void)feri_fact_elements(fact, c->call->bump);
+        (void)weaken(out, fact);
     }
     return FER_OK;
 }
 
 /* A branch that can only fail is a branch that is never taken: exporters leave such branches in.
  * Nothing but the types of the other one is believed then. */
-static fer_status
-one_branch_fails(const feri_gnode *node, const feri_infer *call, const char *good) {
-    FER_TRY(take_branch(node, call, good));
-    for (uint32_t o = 0; o < call->out_count; o++) {
-        if (call->out[o] != NULL) {
-            forget(call->out[o]);
-        }
-    }
-    return FER_OK;
-}
-
-static fer_status infer_if(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call) {
+static fer_status infer_if(control *c) {
     int64_t condition = 0;
-    if (known_element(call->in[0], call->bump, &condition)) {
-        const char *taken = condition != 0 ? "then_branch" : "else_branch";
-        FER_TRY(walk_branch(walk, node, call, taken));
-        return take_branch(node, call, taken);
+    int is_known = known_element(c->call->in[0], c->call->bump, &condition);
+    use_body(c, is_known && condition == 0 ? "else_branch" : "then_branch");
+    fer_status status = walk_body(c);
+    if (is_known) {
+        FER_TRY(status);
+        return take_branch(c);
     }
-    fer_status then_status = walk_branch(walk, node, call, "then_branch");
-    if (then_status != FER_OK && then_status != FER_INVALID_MODEL) {
-        return then_status;
+    if (status == FER_OK) {
+        FER_TRY(take_branch(c));
+    } else if (status != FER_INVALID_MODEL) {
+        return status;
     }
-    fer_status else_status = walk_branch(walk, node, call, "else_branch");
-    if (else_status != FER_OK && (else_status != FER_INVALID_MODEL || then_status != FER_OK)) {
-        return else_status;
+    use_body(c, "else_branch");
+    fer_status other = walk_body(c);
+    if (other != FER_OK && (other != FER_INVALID_MODEL || status != FER_OK)) {
+        return other;
     }
-    if (then_status != FER_OK) {
-        return one_branch_fails(node, call, "else_branch");
+    if (status != FER_OK) {
+        FER_TRY(take_branch(c));
     }
-    if (else_status != FER_OK) {
-        return one_branch_fails(node, call, "then_branch");
-    }
-    return merge_branches(node, call);
+    return merge_branch(c, status != FER_OK ? status : other);
 }
 
 /* ---- what Loop and Scan share ---- */
 
-typedef struct carried {
-    feri_fact *facts; /* count states, arrays in the call's bump and owned */
-    uint32_t count;
-    uint32_t first_input;  /* of the body */
-    uint32_t first_output; /* of the body */
-} carried;
-
-static fer_status start_carried(const feri_infer *call, uint32_t first_operand, carried *states) {
-    states->facts = FERI_BUMP_ARRAY(call->bump, feri_fact, states->count);
-    if (states->facts == NULL) {
+static fer_status start_states(control *c) {
+    c->states = FERI_BUMP_ARRAY(c->call->bump, feri_fact, c->state_count);
+    if (c->states == NULL) {
         return feri_error_status();
     }
-    for (uint32_t s = 0; s < states->count; s++) {
-        feri_fact *initial = call->in[first_operand + s];
-        if (initial == NULL) {
-            states->facts[s].rank = -1;
-            continue;
+    for (uint32_t s = 0; s < c->state_count; s++) {
+        feri_fact *initial = c->call->in[c->first_input + s];
+        c->states[s].rank = -1;
+        if (initial != NULL) {
+            FER_TRY(take_fact(c, initial, &c->states[s]));
         }
-        FER_TRY(take_fact(initial, call->bump, &states->facts[s]));
     }
     return FER_OK;
 }
 
-static fer_status settle_round(const feri_gnode *node,
-                               const feri_infer *call,
-                               fer_graph *body,
-                               carried *states,
-                               int *out_changed) {
+static fer_status settle_round(const control *c, int *out_changed) {
     *out_changed = 0;
-    for (uint32_t s = 0; s < states->count; s++) {
-        feri_fact *after = body_output(body, states->first_output + s);
-        if (types_clash(&states->facts[s], after)) {
-            return kinds_differ(node, "carried value", s, &states->facts[s], after);
+    for (uint32_t s = 0; s < c->state_count; s++) {
+        feri_fact *after = body_output(c, c->first_output + s);
+        if (types_clash(&c->states[s], after)) {
+            return kinds_differ(c, "carried value", s, &c->states[s], after);
         }
-        (void)feri_fact_elements(after, call->bump);
-        *out_changed |= weaken(&states->facts[s], after);
+        (void)feri_fact_elements(after, c->call->bump);
+        *out_changed |= weaken(&c->states[s], after);
     }
     return FER_OK;
 }
 
 /* Walks the body until the states hold for every iteration. */
-static fer_status settle(feri_infer_walk *walk,
-                         const feri_gnode *node,
-                         feri_infer *call,
-                         fer_graph *body,
-                         carried *states) {
-    feed_captures(body, call);
+static fer_status settle(const control *c) {
     for (int round = 0;; round++) {
-        int gives_up = round >= MOST_ROUNDS || walk->spent > walk->budget;
-        for (uint32_t s = 0; s < states->count; s++) {
+        int gives_up = round >= MOST_ROUNDS || c->walk->spent > c->walk->budget;
+        for (uint32_t s = 0; s < c->state_count; s++) {
             if (gives_up) {
-                forget(&states->facts[s]);
+                forget(&c->states[s]);
             }
-            FER_TRY(feed_input(body, states->first_input + s, &states->facts[s]));
+            FER_TRY(feed_input(c, c->first_input + s, &c->states[s]));
         }
-        FER_TRY(feri_infer_walk_graph(walk, body));
         int changed = 0;
-        FER_TRY(settle_round(node, call, body, states, &changed));
+        FER_TRY(walk_body(c));
+        FER_TRY(settle_round(c, &changed));
         if (!changed || gives_up) { /* having given up, one walk must do */
             return FER_OK;
         }
     }
 }
 
-/* out: the body's fact with a dim of length put in at axis (counted in the result's rank). */
-static fer_status stack_fact(const feri_gnode *node,
-                             const feri_infer *call,
-                             const feri_fact *slice,
-                             int64_t axis,
-                             feri_sym length,
-                             feri_fact *out) {
+/* out: the body's fact with a dim of the length put in at axis (counted in the result's rank). */
+static fer_status
+stack_fact(const control *c, const feri_fact *slice, int64_t axis, feri_fact *out) {
     feri_sym dims[FER_MAX_RANK + 1];
     out->kind = FER_KIND_TENSOR;
     out->dtype = slice->dtype;
@@ -299,124 +277,114 @@ static fer_status stack_fact(const feri_gnode *node,
         return FER_OK;
     }
     int32_t rank = slice->rank + 1;
-    int64_t at = axis < 0 ? axis + rank : axis;
-    if (at < 0 || at >= rank || rank > FER_MAX_RANK) {
+    int64_t at = axis_of(axis, rank);
+    if (at < 0 || rank > FER_MAX_RANK) {
         return feri_fail(FER_INVALID_MODEL,
                          "%s '%s': output axis %lld does not fit a result of rank %d",
-                         feri_op_name(node->op),
-                         node->name,
+                         feri_op_name(c->node->op),
+                         c->node->name,
                          (long long)axis,
                          rank);
     }
     for (int32_t d = 0, from = 0; d < rank; d++) {
-        dims[d] = d == at ? length : slice->dims[from++];
+        dims[d] = d == at ? c->length : slice->dims[from++];
     }
-    return feri_fact_set_dims(out, call->bump, rank, dims);
+    return feri_fact_set_dims(out, c->call->bump, rank, dims);
 }
 
 /* ---- Loop ---- */
 
+static int may_stop(const control *c, feri_fact *condition) {
+    int64_t number = 0;
+    return !known_element(condition, c->call->bump, &number) || number == 0;
+}
+
 /* The trip count where the condition cannot end the loop early. */
-static feri_sym trip_count(const feri_infer *call, fer_graph *body) {
-    int64_t condition = 0;
-    feri_fact *most = call->in[0];
-    feri_sym *elements = most != NULL ? feri_fact_elements(most, call->bump) : NULL;
-    if (elements == NULL || most->element_count != 1 ||
-        !known_element(body_output(body, 0), call->bump, &condition) || condition == 0) {
+static feri_sym trip_count(const control *c) {
+    feri_fact *most = c->call->in[0];
+    feri_sym *elements = most != NULL ? feri_fact_elements(most, c->call->bump) : NULL;
+    if (elements == NULL || most->element_count != 1 || may_stop(c, body_output(c, 0)) ||
+        (c->call->in[1] != NULL && may_stop(c, c->call->in[1]))) {
         return feri_sym_unknown();
     }
-    if (call->in[1] != NULL &&
-        (!known_element(call->in[1], call->bump, &condition) || condition == 0)) {
-        return feri_sym_unknown();
-    }
-    return feri_sym_max(call->terms, elements[0], feri_sym_number(0));
+    return feri_sym_max(c->call->terms, elements[0], feri_sym_number(0));
 }
 
 /* ---- Scan ---- */
 
-static int64_t list_entry(const feri_gnode *node, const char *name, uint32_t index) {
-    const fer_attr *attr = feri_attr_find(node->attrs, node->attr_count, name);
+static int64_t list_entry(const control *c, const char *name, uint32_t index) {
+    const fer_attr *attr = feri_attr_find(c->node->attrs, c->node->attr_count, name);
     return attr != NULL && index < attr->count ? attr->value.ints[index] : 0;
 }
 
 /* Feeds slice number index of the scanned inputs and joins the length of the scan. */
-static fer_status feed_slice(const feri_gnode *node,
-                             feri_infer *call,
-                             fer_graph *body,
-                             uint32_t state_count,
-                             uint32_t index,
-                             feri_sym *length) {
-    const feri_fact *scanned = call->in[state_count + index];
-    feri_fact slice = {.kind = FER_KIND_TENSOR, .rank = -1};
+static fer_status feed_slice(control *c, uint32_t index) {
+    const feri_fact *scanned = c->call->in[c->state_count + index];
     feri_sym dims[FER_MAX_RANK];
-    slice.dtype = scanned->dtype;
-    if (scanned->rank < 0) {
-        return feed_input(body, state_count + index, &slice);
-    }
-    int64_t axis = list_entry(node, "scan_input_axes", index);
-    int64_t at = axis < 0 ? axis + scanned->rank : axis;
-    if (at < 0 || at >= scanned->rank) {
-        return feri_fail(FER_INVALID_MODEL,
-                         "Scan '%s': axis %lld of scan input %u does not fit its rank %d",
-                         node->name,
-                         (long long)axis,
-                         index,
-                         scanned->rank);
-    }
-    feri_sym here = scanned->dims[at];
-    if (feri_sym_is_unknown(*length)) {
-        *length = here;
-    } else if (!feri_sym_is_unknown(here) &&
-               !feri_terms_require_equal(call->terms, *length, here)) {
-        return feri_fail(FER_INVALID_MODEL,
-                         "Scan '%s': scan input %u has another length than the ones before it",
-                         node->name,
-                         index);
-    } else if (feri_sym_is_number(here)) {
-        *length = here;
-    }
-    slice.rank = 0;
-    for (int32_t d = 0; d < scanned->rank; d++) {
-        if (d != at) {
-            dims[slice.rank++] = scanned->dims[d];
+    feri_fact slice = {
+        .kind = FER_KIND_TENSOR, .dtype = scanned->dtype, .rank = scanned->rank, .dims = dims};
+    if (scanned->rank >= 0) {
+        int64_t axis = list_entry(c, "scan_input_axes", index);
+        int64_t at = axis_of(axis, scanned->rank);
+        if (at < 0) {
+            return feri_fail(FER_INVALID_MODEL,
+                             "Scan '%s': axis %lld of scan input %u does not fit its rank %d",
+                             c->node->name,
+                             (long long)axis,
+                             index,
+                             scanned->rank);
+        }
+        feri_sym here = scanned->dims[at];
+        if (!feri_sym_is_unknown(c->length) && !feri_sym_is_unknown(here) &&
+            !feri_terms_require_equal(c->call->terms, c->length, here)) {
+            return feri_fail(FER_INVALID_MODEL,
+                             "Scan '%s': scan input %u has another length than the ones before it",
+                             c->node->name,
+                             index);
+        }
+        if (feri_sym_is_unknown(c->length) || feri_sym_is_number(here)) {
+            c->length = here;
+        }
+        slice.rank = 0;
+        for (int32_t d = 0; d < scanned->rank; d++) {
+            if (d != at) {
+                dims[slice.rank++] = scanned->dims[d];
+            }
         }
     }
-    slice.dims = dims;
-    return feed_input(body, state_count + index, &slice);
+    return feed_input(c, c->state_count + index, &slice);
 }
 
 /* What an iteration makes beside the states is stacked: along axis 0 by Loop. */
-static fer_status infer_repeated(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call) {
-    fer_graph *body = feri_node_body(node, "body");
-    int is_loop = feri_control_kind(node->op) == FERI_CONTROL_LOOP;
-    uint32_t scanned = (uint32_t)feri_attr_int(node->attrs, node->attr_count, "num_scan_inputs", 0);
-    carried states = {.count = node->formal_count - (is_loop ? 2 : scanned),
-                      .first_input = is_loop ? 2 : 0,
-                      .first_output = is_loop};
-    feri_sym length = feri_sym_unknown();
-    FER_TRY(start_carried(call, states.first_input, &states));
+static fer_status infer_repeated(control *c) {
+    int is_loop = feri_control_kind(c->node->op) == FERI_CONTROL_LOOP;
+    uint32_t scanned =
+        (uint32_t)feri_attr_int(c->node->attrs, c->node->attr_count, "num_scan_inputs", 0);
+    c->state_count = c->node->formal_count - (is_loop ? 2 : scanned);
+    c->first_input = is_loop ? 2 : 0;
+    c->first_output = (uint32_t)is_loop;
+    c->length = feri_sym_unknown();
+    FER_TRY(start_states(c));
     if (is_loop) {
-        FER_TRY(feed_scalar(body, 0, FER_I64, length));
-        FER_TRY(feed_scalar(body, 1, FER_BOOL, feri_sym_number(1)));
+        feri_sym goes_on = feri_sym_number(1);
+        FER_TRY(feed_scalar(c, 0, FER_I64, NULL));
+        FER_TRY(feed_scalar(c, 1, FER_BOOL, &goes_on));
     }
     for (uint32_t i = 0; i < scanned && !is_loop && FERI_HAS_OP(Scan); i++) {
-        FER_TRY(feed_slice(node, call, body, states.count, i, &length));
+        FER_TRY(feed_slice(c, i));
     }
-    FER_TRY(settle(walk, node, call, body, &states));
+    FER_TRY(settle(c));
     if (is_loop) {
-        length = trip_count(call, body);
+        c->length = trip_count(c);
     }
-    for (uint32_t o = 0; o < call->out_count; o++) {
-        if (call->out[o] == NULL) {
-            continue;
+    for (uint32_t o = 0; o < c->call->out_count; o++) {
+        feri_fact *out = c->call->out[o];
+        if (out != NULL && o < c->state_count) {
+            *out = c->states[o];
+        } else if (out != NULL) {
+            int64_t axis = list_entry(c, "scan_output_axes", o - c->state_count);
+            FER_TRY(stack_fact(c, body_output(c, c->first_output + o), axis, out));
         }
-        if (o < states.count) {
-            *call->out[o] = states.facts[o];
-            continue;
-        }
-        int64_t axis = list_entry(node, "scan_output_axes", o - states.count);
-        const feri_fact *slice = body_output(body, states.first_output + o);
-        FER_TRY(stack_fact(node, call, slice, axis, length, call->out[o]));
     }
     return FER_OK;
 }
@@ -424,22 +392,20 @@ static fer_status infer_repeated(feri_infer_walk *walk, const feri_gnode *node, 
 /* ---- SequenceMap ---- */
 
 /* An item of a sequence has its dtype; shapes of items are not known. */
-static fer_status
-infer_sequence_map(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call) {
-    fer_graph *body = feri_node_body(node, "body");
-    feed_captures(body, call);
-    for (uint32_t i = 0; i < node->formal_count; i++) {
+static fer_status infer_sequence_map(const control *c) {
+    const feri_infer *call = c->call;
+    for (uint32_t i = 0; i < c->node->formal_count; i++) {
         const feri_fact *operand = call->in[i];
         feri_fact item = {.kind = FER_KIND_TENSOR, .rank = -1};
         item.dtype = operand != NULL ? operand->dtype : FER_DTYPE_NONE;
         int is_tensor = operand != NULL && operand->kind == FER_KIND_TENSOR;
-        FER_TRY(feed_input(body, i, is_tensor ? operand : &item));
+        FER_TRY(feed_input(c, i, is_tensor ? operand : &item));
     }
-    FER_TRY(feri_infer_walk_graph(walk, body));
-    for (uint32_t o = 0; o < call->out_count && o < body->output_count; o++) {
+    FER_TRY(walk_body(c));
+    for (uint32_t o = 0; o < call->out_count && o < c->body->output_count; o++) {
         if (call->out[o] != NULL) {
             call->out[o]->kind = FER_KIND_SEQUENCE;
-            call->out[o]->dtype = body_output(body, o)->dtype;
+            call->out[o]->dtype = body_output(c, o)->dtype;
         }
     }
     return FER_OK;
@@ -448,16 +414,18 @@ infer_sequence_map(feri_infer_walk *walk, const feri_gnode *node, feri_infer *ca
 fer_status
 feri_infer_walk_control(feri_infer_walk *walk, const feri_gnode *node, feri_infer *call) {
     FER_TRY(feri_op_check(call));
+    control c = {.walk = walk, .node = node, .call = call};
     int32_t kind = feri_control_kind(node->op);
+    use_body(&c, "body");
     if (kind == FERI_CONTROL_IF && FERI_HAS_OP(If)) {
-        return infer_if(walk, node, call);
+        return infer_if(&c);
     }
     if (kind == FERI_CONTROL_SEQUENCE_MAP && FERI_HAS_OP(SequenceMap)) {
-        return infer_sequence_map(walk, node, call);
+        return infer_sequence_map(&c);
     }
     if ((kind == FERI_CONTROL_LOOP || kind == FERI_CONTROL_SCAN) &&
         (FERI_HAS_OP(Loop) || FERI_HAS_OP(Scan))) {
-        return infer_repeated(walk, node, call);
+        return infer_repeated(&c);
     }
     return feri_fail(FER_UNSUPPORTED,
                      "op '%s' (node '%s') is not yet supported",
