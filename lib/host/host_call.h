@@ -87,6 +87,7 @@ fer_value *feri_host_body_take(feri_host_body *body, uint32_t index);
     X(size)                                                                                        \
     X(string_equal)                                                                                \
     X(string_cast)                                                                                 \
+    X(string_fold)                                                                                 \
     X(string_move)                                                                                 \
     X(string_concat)                                                                               \
     X(string_split)                                                                                \

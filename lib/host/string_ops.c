@@ -280,6 +280,31 @@ fer_status feri_host_string_move(feri_host_call *call) {
     return run_moving(call, feri_string_among_inputs(call));
 }
 
+static int64_t entry_or_one(const feri_host_call *call, const char *name, uint64_t index) {
+    const fer_attr *attr = feri_attr_find(call->node->attrs, call->node->attr_count, name);
+    return attr && index < attr->count ? attr->value.ints[index] : 1;
+}
+
+/* Col2Im adds where blocks overlap, and strings have no sum. */
+fer_status feri_host_string_fold(feri_host_call *call) {
+    fer_tensor *tensor = NULL, *block = NULL;
+    FER_TRY(feri_host_tensor(call, 2, &tensor));
+    FER_TRY(feri_piece_on_host(tensor, &block));
+    const int64_t *taps = fer_tensor_data(block);
+    int overlaps = 0;
+    for (uint64_t i = 0; i < block->element_count; i++) {
+        int64_t step = entry_or_one(call, "dilations", i),
+                stride = entry_or_one(call, "strides", i);
+        overlaps |= taps[i] > 1 && (step < 1 || stride < 1 || (stride - 1) / step < taps[i] - 1);
+    }
+    fer_tensor_release(block);
+    return overlaps ? feri_host_fail(call,
+                                     FER_UNSUPPORTED,
+                                     "its blocks may overlap, and strings have no sum; use strides "
+                                     "above dilations * (block_shape - 1)")
+                    : run_moving(call, /*are_strings=*/1);
+}
+
 fer_status feri_host_string_nonzero(feri_host_call *call) {
     return run_moving(call, /*are_strings=*/0);
 }

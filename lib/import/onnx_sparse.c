@@ -33,7 +33,7 @@ static int64_t position(const void *indices, uint64_t row, uint32_t rank, const 
 
 static fer_status scatter(const fer_tensor *values, const fer_tensor *indices, fer_tensor *dense) {
     uint64_t count = values->element_count;
-    uint32_t bytes = fer_dtype_bits(values->dtype) / 8;
+    uint32_t bits = fer_dtype_bits(values->dtype), bytes = bits / 8, mask = (1u << bits % 8) - 1;
     uint32_t rank = dense->rank;
     const int64_t *dims = dense->dims;
     const int64_t *index_dims = indices->dims;
@@ -42,10 +42,10 @@ static fer_status scatter(const fer_tensor *values, const fer_tensor *indices, f
     int fits = values->rank == 1 && indices->dtype == FER_I64 &&
                (is_flat || (indices->rank == 2 && index_dims[1] == rank)) &&
                (uint64_t)index_dims[0] == count;
-    if (!fits || bytes == 0) {
+    if (!fits || bits == 0) {
         return feri_fail(FER_INVALID_MODEL,
                          "a sparse tensor has values, indices and dims that do not fit together, "
-                         "or a dtype narrower than a byte");
+                         "or strings");
     }
     if (is_flat) {
         rank = 1;
@@ -61,6 +61,12 @@ static fer_status scatter(const fer_tensor *values, const fer_tensor *indices, f
                              (unsigned long long)e);
         }
         memcpy(out + (uint64_t)at * bytes, in + e * bytes, bytes);
+        if (bytes == 0) {
+            uint8_t *byte = out + (uint64_t)at * bits / 8;
+            uint32_t shift = (uint32_t)((uint64_t)at * bits % 8),
+                     value = in[e * bits / 8] >> (e * bits % 8) & mask;
+            *byte = (uint8_t)((*byte & ~(mask << shift)) | value << shift);
+        }
     }
     return FER_OK;
 }

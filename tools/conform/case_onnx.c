@@ -74,8 +74,8 @@ static void wrap(message *type, uint32_t field) {
     add_message(type, field, &around);
 }
 
-void onnx_add_value(message *graph, uint32_t field, const onnx_value *value) {
-    message info = {.of = graph->of}, type = {.of = graph->of};
+static message type_of(const trial *of, const onnx_value *value) {
+    message type = {.of = of};
     add_tensor_type(&type, value->dtype, value->rank, value->dims);
     if (value->kind == FER_KIND_SEQUENCE || value->of_sequence) {
         wrap(&type, 4);
@@ -84,13 +84,18 @@ void onnx_add_value(message *graph, uint32_t field, const onnx_value *value) {
         wrap(&type, 9);
     }
     if (value->kind == FER_KIND_MAP) {
-        message scalar = {.of = graph->of}, map = {.of = graph->of};
+        message scalar = {.of = of}, map = {.of = of};
         add_tensor_type(&scalar, value->dtype, -1, NULL);
         add_int(&map, 1, (int64_t)value->key);
         add_message(&map, 2, &scalar);
-        type = (message){.of = graph->of};
+        type = (message){.of = of};
         add_message(&type, 5, &map);
     }
+    return type;
+}
+
+void onnx_add_value(message *graph, uint32_t field, const onnx_value *value) {
+    message info = {.of = graph->of}, type = type_of(graph->of, value);
     add_text(&info, 1, value->name);
     add_message(&info, 2, &type);
     add_message(graph, field, &info);
@@ -141,6 +146,40 @@ void onnx_attr_ints(message *attrs, const char *name, const int64_t *list, uint3
         add_int(&attr, 8, list[i]);
     }
     add_int(&attr, 20, 7);
+    add_message(attrs, 5, &attr);
+}
+
+void onnx_attr_type(message *attrs, const char *name, const onnx_value *value) {
+    message attr = {.of = attrs->of}, type = type_of(attrs->of, value);
+    add_text(&attr, 1, name);
+    add_message(&attr, 14, &type);
+    add_int(&attr, 20, 13);
+    add_message(attrs, 5, &attr);
+}
+
+void onnx_attr_sparse(message *attrs, const char *name, const onnx_sparse *sparse) {
+    message attr = {.of = attrs->of}, tensor = {.of = attrs->of}, values = {.of = attrs->of},
+            indices = {.of = attrs->of};
+    int64_t columns = sparse->are_flat ? 1 : sparse->rank;
+    add_int(&values, 1, sparse->count);
+    add_int(&values, 2, (int64_t)sparse->dtype);
+    add_bytes(&values, 9, sparse->values, sparse->bytes);
+    add_int(&indices, 1, sparse->count);
+    if (!sparse->are_flat) {
+        add_int(&indices, 1, columns);
+    }
+    add_int(&indices, 2, FER_I64);
+    for (int64_t i = 0; i < sparse->count * columns; i++) {
+        add_int(&indices, 7, sparse->indices[i]);
+    }
+    add_message(&tensor, 1, &values);
+    add_message(&tensor, 2, &indices);
+    for (uint32_t i = 0; i < sparse->rank; i++) {
+        add_int(&tensor, 3, sparse->dims[i]);
+    }
+    add_text(&attr, 1, name);
+    add_message(&attr, 22, &tensor);
+    add_int(&attr, 20, 11);
     add_message(attrs, 5, &attr);
 }
 

@@ -41,6 +41,20 @@ void onnx_attr_ints(message *attrs, const char *name, const int64_t *list, uint3
 void onnx_attr_string(message *attrs, const char *name, const char *text);
 /* list as in a case's text: "a:b" */
 void onnx_attr_strings(message *attrs, const char *name, const char *list);
+/* A sparse tensor: so many values, whose indices are flat or one row of rank numbers each. */
+typedef struct onnx_sparse {
+    fer_dtype dtype;
+    const void *values;
+    size_t bytes;
+    int64_t count;
+    const int64_t *indices;
+    int32_t are_flat;
+    uint32_t rank;
+    const int64_t *dims;
+} onnx_sparse;
+void onnx_attr_sparse(message *attrs, const char *name, const onnx_sparse *sparse);
+/* a type; value's name is nothing */
+void onnx_attr_type(message *attrs, const char *name, const onnx_value *value);
 void onnx_attr_graph(message *attrs, const char *name, const message *graph);
 /* A node Constant with a scalar or vector of i64 (rank 0 or 1). */
 void onnx_add_ints(

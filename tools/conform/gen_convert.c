@@ -3,6 +3,7 @@
  * From one form to another: Cast between strings and numbers and to powers of two (f8e8m0),
  * Constant, ImageDecoder on pictures small enough to be written out.
  */
+#include "case_onnx.h"
 #include "generators.h"
 
 #include <ctype.h>
@@ -128,8 +129,11 @@ static int fill_anything(trial *self) { return (void)self, 1; }
 
 /* ---- Constant ---- */
 
-/* value: a tensor of the shape, element i being i modulo 2. The other attributes: what they say. */
-static long double constant_element(uint64_t i) { return (long double)(i % 2); }
+/* value: a tensor of the shape, element i being i modulo 2 (or a power of two, which f8e8m0 has
+ * alone). The other attributes: what they say. */
+static long double constant_element(const trial *self, uint64_t i) {
+    return self->dtype == FER_F8E8M0 ? ldexpl(1, (int)(i % 5) - 2) : (long double)(i % 2);
+}
 
 static int fill_constant(trial *self) {
     int is_real = arg_text(self, "value_float") != NULL || arg_text(self, "value_floats") != NULL;
@@ -148,7 +152,7 @@ static int constant_oracle(const trial *self, const nd *in, nd *out) {
         (void)dtype_part(self->dtype, &parts);
         nd_make(self, out, self->rank, self->dims);
         for (uint64_t i = 0; i < out->count * parts; i++) {
-            out->v[i] = constant_element(i);
+            out->v[i] = constant_element(self, i);
         }
         return 1;
     }
@@ -207,7 +211,7 @@ static fer_status constant_build(const trial *self,
         status = fer_tensor_create(context, self->dtype, self->rank, self->dims, &tensor);
         for (uint64_t i = 0; status == FER_OK && i < fer_tensor_element_count(tensor) * parts;
              i++) {
-            number_set(part, fer_tensor_data(tensor), i, constant_element(i));
+            number_set(part, fer_tensor_data(tensor), i, constant_element(self, i));
         }
         attrs[0] = (fer_attr){
             .name = "value", .type = FER_ATTR_TENSOR, .count = 1, .value.tensor = tensor};
@@ -216,6 +220,68 @@ static fer_status constant_build(const trial *self,
     status = status ? status : fer_graph_add_node(graph, &node, out_outputs);
     fer_tensor_release(tensor);
     return status;
+}
+
+/* sparse_value: every third element is 1, those between them are left out; empty=1 leaves all. */
+static int is_kept(const trial *self, uint64_t i) {
+    return i % 3 == 1 && !arg_int(self, "empty", 0);
+}
+
+static int fill_sparse(trial *self) { return self->rank > 0; }
+
+static int sparse_oracle(const trial *self, const nd *in, nd *out) {
+    (void)in;
+    uint64_t parts;
+    (void)dtype_part(self->dtype, &parts);
+    nd_make(self, out, self->rank, self->dims);
+    for (uint64_t i = 0; i < out->count * parts; i++) {
+        out->v[i] = is_kept(self, i / parts);
+    }
+    return 1;
+}
+
+static fer_status make_sparse(const trial *self,
+                              fer_context *context,
+                              fer_graph **out_graph,
+                              fer_value **out_inputs,
+                              uint32_t *out_count) {
+    message graph = {.of = self}, attrs = {.of = self};
+    uint64_t count = dims_count(self->rank, self->dims), parts;
+    fer_dtype part = dtype_part(self->dtype, &parts);
+    onnx_sparse sparse = {.dtype = self->dtype,
+                          .are_flat = arg_is(self, "indices", "flat", "flat"),
+                          .rank = self->rank,
+                          .dims = self->dims};
+    int64_t index[FER_MAX_RANK] = {0}, *indices = trial_memory(self, (count + 1) * sizeof index);
+    char *values = trial_memory(self, 16 * (count + 1));
+    for (uint64_t i = 0; i < count; i++, (void)index_next(self->rank, self->dims, index)) {
+        if (!is_kept(self, i)) {
+            continue;
+        }
+        int64_t flat = (int64_t)i;
+        memcpy(indices + sparse.count * (sparse.are_flat ? 1 : self->rank),
+               sparse.are_flat ? &flat : index,
+               (sparse.are_flat ? 1 : self->rank) * sizeof *indices);
+        for (uint64_t p = 0; p < parts; p++) {
+            number_set(part, values, (uint64_t)sparse.count * parts + p, 1);
+        }
+        sparse.count++;
+    }
+    sparse.values = values;
+    sparse.bytes = ((uint64_t)sparse.count * fer_dtype_bits(self->dtype) + 7) / 8;
+    sparse.indices = indices;
+    onnx_attr_sparse(&attrs, "sparse_value", &sparse);
+    onnx_add_node(&graph, "", "Constant", "", "out0", &attrs);
+    onnx_add_value(&graph,
+                   GRAPH_OUTPUT,
+                   &(onnx_value){.name = "out0",
+                                 .kind = FER_KIND_TENSOR,
+                                 .dtype = self->dtype,
+                                 .rank = (int32_t)self->rank,
+                                 .dims = self->dims});
+    (void)out_inputs;
+    *out_count = 0;
+    return onnx_import(&graph, context, out_graph);
 }
 
 /* ---- ImageDecoder: shape words are [rows, columns] ---- */
@@ -308,6 +374,8 @@ static const case_row rows[] = {
     {"Cast", "f8e8m0", "odd prime", "to=f32 to=f64 to=bf16 to=f16", "bits", fill_anything, from_power_oracle, ROW_EXACT | ROW_ZEROS, NULL, NULL},
     {"CastLike", "str", "scalar odd", "T2=f32 T2=i64 T2=u8", "numbers signed reals", fill_read, read_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
     {"Constant", "float|int|complex|bool|float8|sub", "scalar odd one empty high", "-", "ints", fill_constant, constant_oracle, ROW_ZEROS, NULL, constant_build},
+    {"Constant", "f8e8m0", "scalar odd one empty high", "-", "ints", fill_constant, constant_oracle, ROW_ZEROS, NULL, constant_build},
+    {"Constant", "float|int|complex|bool|float8|sub", "vector odd one empty high", "indices=flat indices=rows indices=flat,empty=1 indices=rows,empty=1", "ints", fill_sparse, sparse_oracle, ROW_ZEROS, NULL, NULL, make_sparse},
     {"Constant", "f32|i64", "scalar", "value_float=1.5 value_float=-0.1 value_floats=1:2.5:-3 value_floats=7: value_int=7 value_int=-9007199254740993 value_ints=1:-2:3:4 value_ints=5:", "ints",
      fill_constant, constant_oracle, ROW_ZEROS, NULL, constant_build},
     {"Constant", "str", "scalar", "value_string=chip value_strings=a:bc:def value_strings=x:", "ints", fill_constant, NULL, 0, judge_constant, constant_build},

@@ -335,6 +335,47 @@ static int wrap_oracle(const trial *self, const nd *in, nd *out) {
     return 1;
 }
 
+/* No operand: an empty optional of the type that the attribute names, or what is no optional. */
+static int fill_nothing(trial *self) {
+    self->input_count = 0;
+    return self->rank == 0;
+}
+
+static int nothing_oracle(const trial *self, const nd *in, nd *out) {
+    (void)in;
+    if (arg_text(self, "type") != NULL) {
+        nd_group(self, out, FER_KIND_OPTIONAL, 0);
+        return 1;
+    }
+    nd_make(self, out, 0, NULL);
+    out->dtype = FER_BOOL;
+    return 1;
+}
+
+static fer_status make_nothing(const trial *self,
+                               fer_context *context,
+                               fer_graph **out_graph,
+                               fer_value **out_inputs,
+                               uint32_t *out_count) {
+    message graph = {.of = self}, attrs = {.of = self};
+    int is_typed = arg_text(self, "type") != NULL;
+    onnx_value type = {.kind = arg_is(self, "type", "", "sequence") ? FER_KIND_SEQUENCE
+                                                                    : FER_KIND_TENSOR,
+                       .dtype = is_typed ? self->dtype : FER_BOOL,
+                       .rank = -1};
+    (void)out_inputs;
+    if (is_typed) {
+        onnx_attr_type(&attrs, "type", &type);
+    }
+    onnx_add_node(&graph, self->op->domain, self->op->name, "", "out0", &attrs);
+    type.of_sequence = type.kind == FER_KIND_SEQUENCE;
+    type.kind = is_typed ? FER_KIND_OPTIONAL : FER_KIND_TENSOR;
+    type.name = "out0";
+    onnx_add_value(&graph, GRAPH_OUTPUT, &type);
+    *out_count = 0;
+    return onnx_import(&graph, context, out_graph);
+}
+
 static fer_status make_got(const trial *self,
                            fer_context *context,
                            fer_graph **out_graph,
@@ -430,6 +471,8 @@ static const case_row rows[] = {
     {"Optional", "f32|f64|f16|int|bool|str|complex", SHAPES, "of=tensor,items=1 items=1 items=3,vary=1", "ints", fill_optional, wrap_oracle, ROW_MOVEMENT, NULL, NULL, make_optional},
     {"OptionalHasElement", "f32|f64|f16|int|bool|str|complex", "scalar odd one empty", "of=tensor,items=1 items=2 of=tensor,items=1,optional=1 items=2,optional=1 of=tensor,items=1,optional=1,empty=1 items=2,optional=1,empty=1", "ints", fill_optional,
      has_oracle, ROW_ZEROS, NULL, NULL, make_truth},
+    {"Optional", "f32|f64|f16|int|bool|str|complex", "scalar", "type=tensor type=sequence", "ints", fill_nothing, nothing_oracle, ROW_ZEROS, NULL, NULL, make_nothing},
+    {"OptionalHasElement", "f32", "scalar", "absent=1", "ints", fill_nothing, nothing_oracle, ROW_ZEROS, NULL, NULL, make_nothing},
     {"OptionalGetElement", "f32|f64|f16|int|bool|str|complex", SHAPES, "of=tensor,items=1 items=2 of=tensor,items=1,optional=1 items=3,optional=1 items=3,vary=1,optional=1", "ints", fill_optional, get_oracle, ROW_MOVEMENT, NULL, NULL, make_got},
 };
 /* clang-format on */

@@ -172,6 +172,8 @@ static const case_row rows[] = {
     {"MaxUnpool", NULL, "cube", "kernel_shape=2:2:2,strides=2:2:2 kernel_shape=1:2:3,strides=1:3:3,pads=0:0:1:0:0:1", "bits", fill_unpool, unpool_oracle, ROW_MOVEMENT, NULL, NULL},
     {"MaxUnpool", NULL, "1x1x2x2 2x3x2x2", "kernel_shape=2:2,strides=2:2,output_shape=1:1:5:5 kernel_shape=2:2,strides=2:2,output_shape=2:3:5:4 kernel_shape=2:2,strides=2:2,output_shape=2:3:7:6",
      "bits", fill_unpool, unpool_oracle, ROW_MOVEMENT, NULL, NULL},
+    {"Col2Im", "str", "2x3 1x1", "image_shape=4:6,block_shape=2:3,strides=2:3 image_shape=6:8,block_shape=3:2,strides=3:2,pads=0:1:0:1 image_shape=4:4:6,block_shape=2:1:3,strides=2:2:3", "ints", fill_fold, fold_oracle, ROW_MOVEMENT, NULL,
+     NULL},
     {"Col2Im", "float|int|complex", "2x3 1x1 3x1", FOLDS, "ints uniform", fill_fold, fold_oracle, ROW_ZEROS, NULL, NULL},
     {"Col2Im", "int", "1x2", FOLDS, "bits", fill_fold, fold_oracle, ROW_ZEROS, NULL, NULL},
     {"Col2Im", "float|int|complex|bool", "2x3 1x1", "image_shape=4:6,block_shape=2:3,strides=2:3 image_shape=7:9,block_shape=1:2,strides=2:4 image_shape=6:8,block_shape=3:2,strides=3:2,pads=0:1:0:1 "
