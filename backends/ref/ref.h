@@ -10,6 +10,8 @@
 #include "ferrule/backend.h"
 #include "ferrule/op_selection.h"
 
+#include <stddef.h>
+
 /* A dense row-major tensor at run time; data may be unaligned. */
 typedef struct feri_ref_tensor {
     fer_dtype dtype;
@@ -118,9 +120,13 @@ int feri_ref_string_is(const fer_node_view *node,
                        const char *name,
                        const char *absent,
                        const char *text);
-/* Index of the string attribute's value among names, "first, second" (as
- * inference lists them, so that the text is there once), 0 when it is absent, -1
- * for another. */
+/* Index of a name among names, "first, second" (as inference lists them, so that the text is there
+ * once); -1: none. compare: strncmp or strncasecmp. */
+int feri_ref_find_name(const char *names,
+                       const char *name,
+                       uint64_t length,
+                       int (*compare)(const char *, const char *, size_t));
+/* The same of a string attribute's value, 0 when it is absent. */
 int feri_ref_name_index(feri_ref_call *call, const char *attr, const char *names);
 /* Bits per element; 1 for a float, 2 for a signed, 3 for an unsigned integer, 4 bool, 5 complex
  * class. */

@@ -140,35 +140,25 @@ static void sift_down(best *heap, uint64_t count, uint64_t hole) {
 /* K of the outputs: both have it at the axis. */
 static uint64_t topk_k(feri_ref_call *call) {
     const feri_ref_lines *lines = call->params;
-    uint64_t k = lines->length, lines_count = lines->outer * lines->inner;
-    for (uint32_t i = 0; i < 2; i++) {
-        const feri_ref_tensor *y = feri_ref_output(call, i);
-        uint64_t here = y && lines_count ? y->count / lines_count : k;
-        k = here < k ? here : k;
-    }
-    return k;
+    uint64_t count = lines->outer * lines->inner;
+    const feri_ref_tensor *y = call->out[0] ? call->out[0] : feri_ref_output(call, 1);
+    return y && count ? y->count / count : 0;
 }
 
 static fer_status topk_bind(feri_ref_call *call) {
     feri_ref_lines *lines = call->params;
-    const feri_ref_tensor *x = call->in[0];
     int64_t axis = feri_ref_int(call->node, "axis", -1);
-    fer_status status = feri_ref_lines_around(call, x, axis, lines);
-    if (status) {
-        return status;
+    if (feri_ref_lines_around(call, call->in[0], axis, lines)) {
+        return call->status;
     }
-    uint32_t at = (uint32_t)(axis < 0 ? axis + (int64_t)x->rank : axis);
+    uint64_t k = topk_k(call), count = k * lines->outer * lines->inner;
     for (uint32_t i = 0; i < 2; i++) {
         const feri_ref_tensor *y = feri_ref_output(call, i);
-        int fits = !y || y->rank == x->rank;
-        for (uint32_t d = 0; y && fits && d < x->rank; d++) {
-            fits = d == at ? y->dims[d] <= x->dims[d] : y->dims[d] == x->dims[d];
-        }
-        if (!fits) {
+        if (k > lines->length || (y && y->count != count)) {
             return feri_ref_unfit(call);
         }
     }
-    call->scratch_bytes = topk_k(call) * sizeof(best);
+    call->scratch_bytes = k * sizeof(best);
     return FER_OK;
 }
 

@@ -200,7 +200,7 @@ static fer_status bind(feri_ref_call *call, int is_transposed) {
     int64_t in_channels = x->dims[1] / group, out_channels = y->dims[1] / group;
     int fits = is_transposed ? w->dims[0] == x->dims[1] && w->dims[1] == out_channels
                              : w->dims[0] == y->dims[1] && w->dims[1] == in_channels;
-    if (!fits || (bias && (bias->rank != 1 || bias->dims[0] != y->dims[1]))) {
+    if (!fits || (bias && bias->count != (uint64_t)y->dims[1])) {
         return feri_ref_unfit(call);
     }
     p->group = (uint64_t)group;

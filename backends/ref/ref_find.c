@@ -155,19 +155,25 @@ int feri_ref_string_is(const fer_node_view *node,
     return attr->value.s.length == length && memcmp(attr->value.s.data, text, length) == 0;
 }
 
-int feri_ref_name_index(feri_ref_call *call, const char *attr, const char *names) {
-    const fer_attr *given = feri_ref_attr(call->node, attr);
-    if (!given || given->type != FER_ATTR_STRING) {
-        return 0;
-    }
+int feri_ref_find_name(const char *names,
+                       const char *name,
+                       uint64_t own,
+                       int (*compare)(const char *, const char *, size_t)) {
     for (int i = 0; *names; i++) {
         size_t length = strcspn(names, ",");
-        if (given->value.s.length == length && memcmp(given->value.s.data, names, length) == 0) {
+        if (own == length && compare(name, names, length) == 0) {
             return i;
         }
         names += length + (names[length] ? 2 : 0);
     }
     return -1;
+}
+
+int feri_ref_name_index(feri_ref_call *call, const char *attr, const char *names) {
+    const fer_attr *given = feri_ref_attr(call->node, attr);
+    return given && given->type == FER_ATTR_STRING
+               ? feri_ref_find_name(names, given->value.s.data, given->value.s.length, strncmp)
+               : 0;
 }
 
 uint32_t feri_ref_bits(fer_dtype dtype) { return feri_kit_bits(dtype); }

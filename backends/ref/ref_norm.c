@@ -182,37 +182,33 @@ static fer_status layer_bind(feri_ref_call *call) {
 
 /* ---- BatchNormalization, InstanceNormalization, GroupNormalization: one scale per channel ---- */
 
-static int is_vector(const feri_ref_tensor *t, int64_t length) {
-    return t->rank == 1 && t->dims[0] == length;
-}
-
 static fer_status channel_bind(feri_ref_call *call) {
     const feri_ref_tensor *x = call->in[0];
     span_params *p = call->params;
     int is_batch = call->node->op == FER_OP_BatchNormalization;
     int is_group = FERI_REF_IS(call->node->op, GroupNormalization);
     /* A batch norm of a vector has one channel. */
-    int64_t channels = x->rank > 1 ? x->dims[1] : 1;
+    uint64_t channels = x->rank > 1 ? (uint64_t)x->dims[1] : 1;
     int fits = x->rank > (is_batch ? 0 : 1);
     for (uint32_t i = 1; fits && i < call->node->input_count; i++) {
-        fits = call->in[i] && is_vector(call->in[i], channels);
+        fits = call->in[i] && call->in[i]->count == channels;
     }
     for (uint32_t i = 1; fits && i < 3; i++) {
         const feri_ref_tensor *running = feri_ref_output(call, i);
-        fits = !running || is_vector(running, channels);
+        fits = !running || running->count == channels;
     }
     if (!fits) {
         return feri_ref_unfit(call);
     }
-    int64_t groups = is_group ? feri_ref_int(call->node, "num_groups", 0) : channels;
+    uint64_t groups = is_group ? (uint64_t)feri_ref_int(call->node, "num_groups", 0) : channels;
     if (is_group && (groups < 1 || channels % groups != 0)) {
         return feri_ref_unfit(call);
     }
-    p->spans = x->count ? (uint64_t)(is_batch ? channels : x->dims[0] * groups) : 0;
-    p->span = x->count ? x->count / (uint64_t)x->dims[0] / (uint64_t)groups : 0;
+    p->spans = x->count ? (is_batch ? channels : (uint64_t)x->dims[0] * groups) : 0;
+    p->span = x->count ? x->count / (uint64_t)x->dims[0] / groups : 0;
     /* C x 1 x 1 ...: as X broadcasts it */
     feri_ref_tensor column = {
-        .rank = x->rank > 1 ? x->rank - 1 : 1, .count = (uint64_t)channels, .dims = {channels}};
+        .rank = x->rank > 1 ? x->rank - 1 : 1, .count = channels, .dims = {(int64_t)channels}};
     for (uint32_t d = 1; d < column.rank; d++) {
         column.dims[d] = 1;
     }

@@ -8,28 +8,28 @@
 
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
-enum { AFFINE, ELU, HARD_SIGMOID, LEAKY_RELU, RELU, SCALED_TANH, SIGMOID, SOFTPLUS, SOFTSIGN };
-enum { TANH = SOFTSIGN + 1, THRESHOLDED_RELU, FUNCTIONS };
+/* In the order of NAMES, which inference has too. */
+enum { RELU, TANH, SIGMOID, AFFINE, LEAKY_RELU, THRESHOLDED_RELU, SCALED_TANH, HARD_SIGMOID };
+enum { ELU = HARD_SIGMOID + 1, SOFTSIGN, SOFTPLUS, FUNCTIONS };
+#define NAMES                                                                                      \
+    "Relu, Tanh, Sigmoid, Affine, LeakyRelu, ThresholdedRelu, ScaledTanh, HardSigmoid, Elu, "      \
+    "Softsign, Softplus"
 
-/* How many of alpha and beta a function takes, and their defaults. */
-static const struct {
-    char name[16];
-    uint32_t takes;
-    float alpha;
-    float beta;
-} functions[FUNCTIONS] = {
-    [AFFINE] = {"affine",          2, 1.0f,  0.0f},
-    [ELU] = {"elu",             1, 1.0f,  0.0f},
-    [HARD_SIGMOID] = {"hardsigmoid",     2, 0.2f,  0.5f},
-    [LEAKY_RELU] = {"leakyrelu",       1, 0.01f, 0.0f},
-    [RELU] = {"relu",            0, 0.0f,  0.0f},
-    [SCALED_TANH] = {"scaledtanh",      2, 1.0f,  1.0f},
-    [SIGMOID] = {"sigmoid",         0, 0.0f,  0.0f},
-    [SOFTPLUS] = {"softplus",        0, 0.0f,  0.0f},
-    [SOFTSIGN] = {"softsign",        0, 0.0f,  0.0f},
-    [TANH] = {"tanh",            0, 0.0f,  0.0f},
-    [THRESHOLDED_RELU] = {"thresholdedrelu", 1, 1.0f,  0.0f},
+/* Defaults of alpha and beta; NAN: the function takes none. */
+static const float defaults[FUNCTIONS][2] = {
+    [RELU] = {NAN, NAN},
+    [TANH] = {NAN, NAN},
+    [SIGMOID] = {NAN, NAN},
+    [AFFINE] = {1.0f, 0.0f},
+    [LEAKY_RELU] = {0.01f, NAN},
+    [THRESHOLDED_RELU] = {1.0f, NAN},
+    [SCALED_TANH] = {1.0f, 1.0f},
+    [HARD_SIGMOID] = {0.2f, 0.5f},
+    [ELU] = {1.0f, NAN},
+    [SOFTSIGN] = {NAN, NAN},
+    [SOFTPLUS] = {NAN, NAN},
 };
 
 double feri_ref_activate(const feri_ref_activation *activation, double x) {
@@ -60,27 +60,14 @@ double feri_ref_activate(const feri_ref_activation *activation, double x) {
     }
 }
 
-/* Function of a name in any case of letters; FUNCTIONS when there is none. */
-static uint32_t find_function(const fer_string *name) {
-    for (uint32_t f = 0; f < FUNCTIONS; f++) {
-        uint64_t length = strlen(functions[f].name), i = 0;
-        while (i < length && i < name->length && (name->data[i] | 0x20) == functions[f].name[i]) {
-            i++;
-        }
-        if (i == length && i == name->length) {
-            return f;
-        }
-    }
-    return FUNCTIONS;
-}
-
 /* The next of the attribute's values. Lists either hold one for every activation or only for those
  * that take it: index is the activation's, *used counts those that were taken. */
 static double parameter(
-    const fer_attr *attr, uint32_t index, uint32_t activations, uint32_t *used, double absent) {
-    uint32_t count = attr && attr->type == FER_ATTR_FLOATS ? attr->count : 0;
-    uint32_t at = count == activations ? index : (*used)++;
-    return at < count ? (double)attr->value.floats[at] : absent;
+    const fer_attr *attr, uint32_t index, uint32_t activations, uint32_t *used, float absent) {
+    uint32_t count = attr && attr->type == FER_ATTR_FLOATS && !isnan(absent) ? attr->count : 0;
+    uint32_t at = count == activations ? index : *used;
+    *used += !isnan(absent) && count != activations;
+    return at < count ? (double)attr->value.floats[at] : (double)absent;
 }
 
 static fer_status read_activations(feri_ref_call *call, feri_ref_recurrent *p) {
@@ -96,69 +83,45 @@ static fer_status read_activations(feri_ref_call *call, feri_ref_recurrent *p) {
     }
     for (uint32_t i = 0; i < total; i++) {
         feri_ref_activation *a = &p->activations[i / per][i % per];
-        a->function = i % per == 0 && !FERI_REF_IS(p->op, RNN) ? (uint32_t)SIGMOID : (uint32_t)TANH;
+        int function = i % per == 0 && !FERI_REF_IS(p->op, RNN) ? SIGMOID : TANH;
         if (is_named) {
-            a->function = find_function(&names->value.strings[i]);
+            const fer_string *name = &names->value.strings[i];
+            function = feri_ref_find_name(NAMES, name->data, name->length, strncasecmp);
         }
-        if (a->function >= FUNCTIONS) {
+        if (function < 0) {
             return feri_ref_unfit(call);
         }
-        a->alpha = functions[a->function].alpha;
-        a->beta = functions[a->function].beta;
-        if (functions[a->function].takes > 0) {
-            a->alpha = parameter(alphas, i, total, &used_alphas, a->alpha);
-        }
-        if (functions[a->function].takes > 1) {
-            a->beta = parameter(betas, i, total, &used_betas, a->beta);
-        }
+        a->function = (uint32_t)function;
+        a->alpha = parameter(alphas, i, total, &used_alphas, defaults[function][0]);
+        a->beta = parameter(betas, i, total, &used_betas, defaults[function][1]);
     }
     return FER_OK;
 }
 
-/* Dims of inputs 1 to 7 and outputs 0 to 2: s steps, b batch, d directions, x width, n hidden, g of
- * all gates (times hidden), t two of g, p three of n; below for layout 1. */
-static const char shapes[2][10][5] = {
-    {"dgx", "dgn", "dt", "b", "dbn", "dbn", "dp", "sdbn", "dbn", "dbn"},
-    {"dgx", "dgn", "dt", "b", "bdn", "bdn", "dp", "bsdn", "bdn", "bdn"}
-};
-
-static uint64_t size_of(const feri_ref_recurrent *p, char letter) {
-    uint64_t gates = p->gates * p->hidden;
-    switch (letter) {
-    case 's':
-        return p->steps;
-    case 'b':
-        return p->batch;
-    case 'd':
-        return p->directions;
-    case 'x':
-        return p->width;
-    case 'g':
-        return gates;
-    case 't':
-        return 2 * gates;
-    case 'p':
-        return 3 * p->hidden;
-    default:
-        return p->hidden;
-    }
+/* Dims of eight inputs and three outputs, by layout: T steps, N batch, I inputs, H hidden, D
+ * directions, G gates * H, B both biases, P peepholes. Inference has the same texts. */
+static const char *shapes_of(const feri_ref_recurrent *p) {
+    return p->is_batch_first ? "NTI DGI DGH DB N NDH NDH DP NTDH NDH NDH"
+                             : "TNI DGI DGH DB N DNH DNH DP TDNH DNH DNH";
 }
 
 /* An absent operand always fits. */
 static int shapes_fit(feri_ref_call *call, const feri_ref_recurrent *p) {
-    for (uint32_t k = 0; k < 10; k++) {
-        const char *shape = shapes[p->is_batch_first][k];
-        const feri_ref_tensor *t =
-            k < 7 ? feri_ref_input(call, k + 1) : feri_ref_output(call, k - 7);
-        if (!t || ((k == 5 || k == 6) && p->op != FER_OP_LSTM)) {
-            continue;
-        }
-        for (uint32_t i = 0; i < t->rank; i++) {
-            if (!shape[i] || (uint64_t)t->dims[i] != size_of(p, shape[i])) {
+    static const char letters[] = "TNIHDGBP";
+    uint64_t rows = p->gates * p->hidden;
+    const uint64_t sizes[] = {
+        p->steps, p->batch, p->width, p->hidden, p->directions, rows, 2 * rows, 3 * p->hidden};
+    const char *at = shapes_of(p);
+    for (uint32_t k = 0; k < 11; k++, at++) {
+        const feri_ref_tensor *t = k < 8 ? feri_ref_input(call, k) : feri_ref_output(call, k - 8);
+        uint32_t rank = 0;
+        for (; *at > ' '; at++, rank++) {
+            if (t && (rank >= t->rank ||
+                      (uint64_t)t->dims[rank] != sizes[strchr(letters, *at) - letters])) {
                 return 0;
             }
         }
-        if (shape[t->rank]) {
+        if (t && t->rank != rank) {
             return 0;
         }
     }
@@ -183,9 +146,6 @@ fer_status feri_ref_recurrent_bind(feri_ref_call *call) {
     }
     if (!(p->clip > 0.0)) {
         return feri_ref_misfit(call, "clip must be positive");
-    }
-    if (x->rank != 3 || call->in[1]->rank != 3 || r->rank != 3) {
-        return feri_ref_unfit(call);
     }
     p->steps = (uint64_t)x->dims[p->is_batch_first];
     p->batch = (uint64_t)x->dims[!p->is_batch_first];

@@ -30,13 +30,13 @@ static feri_ref_word identity(const reduction *r) {
     feri_ref_word word = {.u = 0};
     int is_max = r->op == FER_OP_ReduceMax;
     if (r->is_real) {
-        word.f = r->op == FER_OP_ReduceProd                      ? 1.0
+        word.f = FERI_REF_IS(r->op, ReduceProd)                  ? 1.0
                  : is_max || FERI_REF_IS(r->op, ReduceLogSumExp) ? -(double)INFINITY
-                 : r->op == FER_OP_ReduceMin                     ? (double)INFINITY
+                 : FERI_REF_IS(r->op, ReduceMin)                 ? (double)INFINITY
                                                                  : 0.0;
-    } else if (r->op == FER_OP_ReduceProd) {
+    } else if (FERI_REF_IS(r->op, ReduceProd)) {
         word.u = 1;
-    } else if (is_max || r->op == FER_OP_ReduceMin) {
+    } else if (is_max || FERI_REF_IS(r->op, ReduceMin)) {
         uint32_t bits = r->in->dtype == FER_BOOL ? 1 : feri_kit_bits(r->in->dtype);
         uint64_t top = UINT64_MAX >> (64 - bits + (r->is_unsigned ? 0 : 1));
         word.u = r->is_unsigned ? (is_max ? 0 : top) : (is_max ? ~top : top);
@@ -63,24 +63,17 @@ static void fold_real(reduction *r, uint64_t step, const double *values, uint64_
             fold_exp(sum, &r->scaled[i * step], v);
             continue;
         }
-        switch (r->op) {
-        case FER_OP_ReduceMax:
+        if (r->op == FER_OP_ReduceMax) {
             *sum = v > *sum || isnan(v) ? v : *sum;
-            break;
-        case FER_OP_ReduceMin:
+        } else if (FERI_REF_IS(r->op, ReduceMin)) {
             *sum = v < *sum || isnan(v) ? v : *sum;
-            break;
-        case FER_OP_ReduceProd:
+        } else if (FERI_REF_IS(r->op, ReduceProd)) {
             *sum *= v;
-            break;
-        case FER_OP_ReduceL1:
+        } else if (FERI_REF_IS(r->op, ReduceL1)) {
             *sum += fabs(v);
-            break;
-        case FER_OP_ReduceL2:
-        case FER_OP_ReduceSumSquare:
+        } else if (FERI_REF_IS(r->op, ReduceL2) || FERI_REF_IS(r->op, ReduceSumSquare)) {
             *sum += v * v;
-            break;
-        default:
+        } else {
             *sum += v;
         }
     }
@@ -90,23 +83,17 @@ static void fold_int(reduction *r, uint64_t step, const int64_t *values, uint64_
     for (uint64_t i = 0; i < count; i++) {
         feri_ref_word *sum = &r->sum[i * step];
         uint64_t v = (uint64_t)values[i];
-        switch (r->op) {
-        case FER_OP_ReduceMax:
+        if (r->op == FER_OP_ReduceMax) {
             sum->u = (r->is_unsigned ? v > sum->u : values[i] > sum->i) ? v : sum->u;
-            break;
-        case FER_OP_ReduceMin:
+        } else if (FERI_REF_IS(r->op, ReduceMin)) {
             sum->u = (r->is_unsigned ? v < sum->u : values[i] < sum->i) ? v : sum->u;
-            break;
-        case FER_OP_ReduceProd:
+        } else if (FERI_REF_IS(r->op, ReduceProd)) {
             sum->u *= v;
-            break;
-        case FER_OP_ReduceL1:
+        } else if (FERI_REF_IS(r->op, ReduceL1)) {
             sum->u += !r->is_unsigned && values[i] < 0 ? 0 - v : v;
-            break;
-        case FER_OP_ReduceSumSquare:
+        } else if (FERI_REF_IS(r->op, ReduceSumSquare)) {
             sum->u += v * v;
-            break;
-        default:
+        } else {
             sum->u += v;
         }
     }
@@ -134,7 +121,7 @@ static void finish(reduction *r, uint64_t index, uint64_t count) {
             sum->f += log(r->scaled[i]);
         } else if (FERI_REF_IS(r->op, ReduceLogSum)) {
             sum->f = log(sum->f);
-        } else if (r->op == FER_OP_ReduceL2) {
+        } else if (FERI_REF_IS(r->op, ReduceL2)) {
             sum->f = sqrt(sum->f);
         } else if (r->op == FER_OP_ReduceMean && r->is_real) {
             sum->f /= (double)(int64_t)r->folded;
@@ -194,24 +181,9 @@ static fer_status read_axes(feri_ref_call *call, const feri_ref_tensor *in, uint
     return FER_OK;
 }
 
-/* The output must have the dims that the axes leave. */
-static fer_status check_output(const reduction *r, const uint8_t *flags) {
-    int keepdims = feri_ref_int(r->call->node, "keepdims", 1) != 0;
-    uint32_t rank = 0;
-    for (uint32_t i = 0; i < r->in->rank; i++) {
-        if (flags[i] && !keepdims) {
-            continue;
-        }
-        if (rank >= r->out->rank || r->out->dims[rank] != (flags[i] ? 1 : r->in->dims[i])) {
-            return feri_ref_unfit(r->call);
-        }
-        rank++;
-    }
-    return rank == r->out->rank ? FER_OK : feri_ref_unfit(r->call);
-}
-
-/* Splits the dims into what is kept, what is reduced and the innermost kept run. */
-static void set_walks(reduction *r, const uint8_t *flags) {
+/* Splits the dims into what is kept, what is reduced and the innermost kept run; the output must
+ * have as many elements as are kept. */
+static fer_status set_walks(reduction *r, const uint8_t *flags) {
     int64_t strides[FER_MAX_RANK], kept[FER_MAX_RANK], reduced[FER_MAX_RANK];
     const int64_t *operand[1] = {strides};
     uint32_t rank = r->in->rank;
@@ -221,13 +193,16 @@ static void set_walks(reduction *r, const uint8_t *flags) {
         r->kept_inner *= (uint64_t)r->in->dims[--rank];
     }
     r->folded = 1;
+    uint64_t count = r->kept_inner;
     for (uint32_t i = 0; i < rank; i++) {
         kept[i] = flags[i] ? 1 : r->in->dims[i];
         reduced[i] = flags[i] ? r->in->dims[i] : 1;
         r->folded *= (uint64_t)reduced[i];
+        count *= (uint64_t)kept[i];
     }
     feri_kit_walk_init(&r->kept, rank, kept, 1, operand);
     feri_kit_walk_init(&r->reduced, rank, reduced, 1, operand);
+    return r->out->count == count ? FER_OK : feri_ref_unfit(r->call);
 }
 
 static fer_status run_reduction(reduction *r) {
@@ -258,12 +233,11 @@ static fer_status reduce_run(feri_ref_call *call) {
         r.op = r.op == FER_OP_GlobalMaxPool ? FER_OP_ReduceMax : FER_OP_ReduceMean;
     }
     r.is_unsigned = feri_kit_class(r.in->dtype) != FERI_KIT_SIGNED;
-    r.is_real = feri_kit_class(r.in->dtype) == FERI_KIT_FLOAT || r.op == FER_OP_ReduceL2 ||
+    r.is_real = feri_kit_class(r.in->dtype) == FERI_KIT_FLOAT || FERI_REF_IS(r.op, ReduceL2) ||
                 FERI_REF_IS(r.op, ReduceLogSum) || FERI_REF_IS(r.op, ReduceLogSumExp);
-    if (read_axes(call, r.in, flags) || check_output(&r, flags)) {
+    if (read_axes(call, r.in, flags) || set_walks(&r, flags)) {
         return call->status;
     }
-    set_walks(&r, flags);
     return run_reduction(&r);
 }
 

@@ -77,14 +77,10 @@ read_axes(feri_ref_call *call, uint32_t rank, uint32_t *dims, uint32_t *out_coun
     const fer_attr *attr = feri_ref_attr(call->node, "axes");
     int is_given = attr && attr->type == FER_ATTR_INTS;
     uint32_t count = is_given ? attr->count : rank;
-    uint8_t seen[FER_MAX_RANK] = {0};
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t dim = 0;
-        if (i >= rank || !feri_kit_axis(is_given ? attr->value.ints[i] : (int64_t)i, rank, &dim) ||
-            seen[dim]++) {
+        if (i >= rank || !feri_kit_axis(is_given ? attr->value.ints[i] : i, rank, &dims[i])) {
             return feri_ref_unfit(call);
         }
-        dims[i] = dim;
     }
     *out_count = count;
     return FER_OK;

@@ -61,8 +61,8 @@ static void read_attrs(feri_infer *call, named_dims *names) {
     dims[PEEPHOLES] = feri_infer_mul(call, size, feri_sym_number(3));
 }
 
-static void check_operand(feri_infer *call, uint32_t index, const char *row, named_dims *names) {
-    int32_t rank = (int32_t)strlen(row);
+static void check_operand(
+    feri_infer *call, uint32_t index, const char *row, int32_t rank, named_dims *names) {
     if (!feri_infer_rank(call, index, rank, rank)) {
         return;
     }
@@ -77,12 +77,16 @@ static void check_operand(feri_infer *call, uint32_t index, const char *row, nam
     }
 }
 
+static void set_result(
+    feri_infer *call, uint32_t index, const char *row, int32_t rank, named_dims *names) {
+    feri_sym dims[4];
+    for (int32_t i = 0; i < rank; i++) {
+        dims[i] = *named(names, row[i]);
+    }
+    feri_infer_set(call, index, rank, dims);
+}
+
 void feri_infer_recurrent(feri_infer *call) {
-    /* Eight operands and three results, for layout 0 and 1. */
-    static const char rows[2][11][5] = {
-        {"TNI", "DGI", "DGH", "DB", "N", "DNH", "DNH", "DP", "TDNH", "DNH", "DNH"},
-        {"NTI", "DGI", "DGH", "DB", "N", "NDH", "NDH", "DP", "NTDH", "NDH", "NDH"}
-    };
     int64_t layout = feri_infer_int(call, "layout", 0);
     named_dims names;
     if (layout != 0 && layout != 1) {
@@ -90,16 +94,16 @@ void feri_infer_recurrent(feri_infer *call) {
         return;
     }
     read_attrs(call, &names);
-    for (uint32_t i = 0; i < 8; i++) {
-        check_operand(call, i, rows[layout][i], &names);
-    }
-    for (uint32_t i = 0; i < 3; i++) {
-        const char *row = rows[layout][8 + i];
-        feri_sym dims[4];
-        int32_t rank = 0;
-        for (; row[rank]; rank++) {
-            dims[rank] = *named(&names, row[rank]);
+    /* Eight operands and three results. */
+    const char *row = layout ? "NTI DGI DGH DB N NDH NDH DP NTDH NDH NDH"
+                             : "TNI DGI DGH DB N DNH DNH DP TDNH DNH DNH";
+    for (uint32_t i = 0; i < 11; i++) {
+        int32_t rank = (int32_t)strcspn(row, " ");
+        if (i < 8) {
+            check_operand(call, i, row, rank, &names);
+        } else {
+            set_result(call, i - 8, row, rank, &names);
         }
-        feri_infer_set(call, i, rank, dims);
+        row += rank + 1;
     }
 }
