@@ -88,14 +88,13 @@ fer_status fer_program_trim(fer_program *program, int32_t level, uint64_t *out_f
         return feri_fail(
             FER_INVALID_ARGUMENT, "program is NULL or level %d is none of FER_TRIM_...", level);
     }
-    uint64_t freed = 0;
     feri_later_begin();
-    fer_status status = feri_segment_trim(program->segment, level, &freed);
-    if (status == FER_OK && out_freed_bytes != NULL) {
+    uint64_t freed = feri_segment_trim(program->segment, level);
+    if (out_freed_bytes != NULL) {
         *out_freed_bytes = freed;
     }
     feri_later_end();
-    return status;
+    return FER_OK;
 }
 
 fer_status fer_program_get_stats(fer_program *program, fer_program_stats *out_stats) {

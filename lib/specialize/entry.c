@@ -81,7 +81,7 @@ static feri_sym symbol_for(const feri_terms *terms, fer_graph *now, const feri_s
  * that are open without them, and with them for those at open (NULL: none). */
 typedef struct wish {
     feri_segment *segment;
-    feri_run *run; /* NULL: before any */
+    feri_run *run;
     const feri_arg *inputs;
     const feri_dim_place *open;
 } wish;
@@ -97,7 +97,7 @@ static fer_status contents_take(
     if (data == NULL) {
         return feri_error_status();
     }
-    if (fer_tensor_data(tensor) == NULL && w->run != NULL && w->run->record != NULL) {
+    if (fer_tensor_data(tensor) == NULL && w->run->record != NULL) {
         w->run->record->shape_wait_count++;
     }
     FER_TRY(fer_tensor_read(tensor, 0, data, bytes));
@@ -119,7 +119,8 @@ static fer_status input_add(const wish *w, uint32_t index, fer_graph *now) {
         int is_open =
             tensor == NULL
                 ? !feri_sym_is_number(*dim)
-                : w->open != NULL && feri_same_symbol(w->segment, *w->open, index, (uint32_t)i);
+                : w->open != NULL &&
+                      feri_same_symbol(w->segment, *w->open, (feri_dim_place){index, (uint32_t)i});
         dims[i] = is_open          ? symbol_for(graph->terms, now, dim)
                   : tensor == NULL ? *dim
                                    : feri_sym_number(tensor->dims[i]);
@@ -139,9 +140,7 @@ static fer_status input_add(const wish *w, uint32_t index, fer_graph *now) {
 static fer_status now_create(const wish *w, fer_graph **out_now) {
     const fer_graph *graph = w->segment->graph;
     fer_graph *now = NULL;
-    FER_TRY(feri_graph_create(graph->env, /*parent=*/NULL, &now));
-    now->source_count = graph->root->source_count;
-    now->file = fer_tensor_retain(graph->root->file);
+    FER_TRY(feri_stage_create(graph, &now));
     fer_status status = FER_OK;
     for (uint32_t i = 0; i < graph->input_count && status == FER_OK; i++) {
         status = input_add(w, i, now);
@@ -151,6 +150,48 @@ static fer_status now_create(const wish *w, fer_graph **out_now) {
         return status;
     }
     *out_now = now;
+    return FER_OK;
+}
+
+/* ---- signatures: compared by key.c ---- */
+
+static fer_status signature_make(const feri_segment *segment,
+                                 const feri_arg *inputs,
+                                 int with_contents,
+                                 uint8_t **out_signature,
+                                 uint64_t *out_bytes) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < segment->graph->input_count; i++) {
+        const fer_tensor *tensor = inputs[i].tensor;
+        bytes += 2 * sizeof(int32_t);
+        if (tensor != NULL) {
+            bytes += tensor->rank * sizeof(int64_t);
+            bytes += with_contents ? feri_signature_contents(segment, i, tensor) : 0;
+        }
+    }
+    uint8_t *at = feri_alloc(segment->build->env, bytes);
+    if (at == NULL) {
+        return feri_error_status();
+    }
+    *out_signature = at;
+    *out_bytes = bytes;
+    for (uint32_t i = 0; i < segment->graph->input_count; i++) {
+        const fer_tensor *tensor = inputs[i].tensor;
+        int32_t head[2] = {tensor == NULL ? FER_DTYPE_NONE : tensor->dtype,
+                           tensor == NULL ? inputs[i].value->kind : (int32_t)tensor->rank};
+        memcpy(at, head, sizeof(head));
+        at += sizeof(head);
+        if (tensor == NULL) {
+            continue;
+        }
+        memcpy(at, tensor->dims, tensor->rank * sizeof(int64_t));
+        at += tensor->rank * sizeof(int64_t);
+        uint64_t contents = with_contents ? feri_signature_contents(segment, i, tensor) : 0;
+        if (contents > 0) {
+            FER_TRY(fer_tensor_read(tensor, 0, at, contents));
+            at += contents;
+        }
+    }
     return FER_OK;
 }
 
@@ -164,15 +205,15 @@ static fer_status spec_make(const wish *w, feri_spec **out_spec) {
     feri_spec *spec = NULL;
     fer_status status = feri_spec_create(
         w->segment, now, /*is_symbolic=*/w->inputs == NULL || w->open != NULL, &spec);
-    if (w->run != NULL && w->run->record != NULL) {
+    if (w->run->record != NULL) {
         w->run->record->compile_ns += feri_clock_ns() - start;
     }
     if (spec == NULL) {
         return status;
     }
+    spec->open = w->open != NULL ? *w->open : (feri_dim_place){0, 0};
     if (w->inputs != NULL) {
-        spec->open = w->open != NULL ? *w->open : (feri_dim_place){UINT32_MAX, 0};
-        status = feri_signature_make(
+        status = signature_make(
             w->segment, w->inputs, /*with_contents=*/1, &spec->signature, &spec->signature_bytes);
         if (status != FER_OK) {
             feri_spec_destroy(spec);
@@ -184,7 +225,7 @@ static fer_status spec_make(const wish *w, feri_spec **out_spec) {
     return FER_OK;
 }
 
-fer_status feri_segment_try_symbolic(feri_segment *segment) {
+fer_status feri_segment_try_symbolic(feri_segment *segment, feri_run *run) {
     const fer_graph *graph = segment->graph;
     segment->symbolic = 2;
     for (uint32_t i = 0; i < graph->input_count; i++) {
@@ -194,40 +235,37 @@ fer_status feri_segment_try_symbolic(feri_segment *segment) {
         }
     }
     feri_spec *spec = NULL;
-    FER_TRY(spec_make(&(wish){.segment = segment}, &spec));
-    segment->symbolic = spec != NULL ? 1 : 2;
+    FER_TRY(spec_make(&(wish){.segment = segment, .run = run}, &spec));
+    segment->symbolic = spec != NULL ? 1 : 2; /* 2: the devices that are there want numbers */
     return FER_OK;
 }
 
+/* Numbers for the symbols that inputs have, 0 for the rest: those are of bodies, which are
+ * specialised by themselves, so any dim does. */
 static fer_status symbols_fill(const feri_spec *spec, const feri_arg *inputs, int64_t *values) {
     const fer_graph *graph = spec->graph;
-    uint32_t count = feri_terms_symbol_count(graph->terms);
-    for (uint32_t i = 0; i < count; i++) {
-        values[i] = -1;
-    }
-    for (uint32_t i = 0; i < graph->input_count; i++) {
-        const feri_gvalue *value = &graph->values[graph->inputs[i]];
-        for (int32_t k = 0; inputs[i].tensor != NULL && k < value->fact.rank; k++) {
+    /* The second round sees what a 0 of the first took for not yet set. */
+    for (uint32_t i = 0; i < 2 * graph->input_count; i++) {
+        uint32_t input = i % graph->input_count;
+        const fer_tensor *tensor = inputs[input].tensor;
+        const feri_gvalue *value = &graph->values[graph->inputs[input]];
+        for (int32_t k = 0; tensor != NULL && k < value->fact.rank; k++) {
             uint32_t symbol = feri_terms_symbol_index(graph->terms, value->fact.dims[k]);
-            int64_t dim = inputs[i].tensor->dims[k];
             if (symbol == UINT32_MAX) {
                 continue;
             }
-            if (values[symbol] >= 0 && values[symbol] != dim) {
+            int64_t *number = &values[symbol];
+            *number = *number == 0 ? tensor->dims[k] : *number;
+            if (*number != tensor->dims[k]) {
                 return feri_fail(FER_INVALID_INPUT,
                                  "dim %d of input '%s' is %lld, but '%s' is %lld elsewhere",
                                  k,
                                  value->name,
-                                 (long long)dim,
+                                 (long long)tensor->dims[k],
                                  feri_terms_symbol_name(graph->terms, symbol),
-                                 (long long)values[symbol]);
+                                 (long long)*number);
             }
-            values[symbol] = dim;
         }
-    }
-    /* Symbols that only bodies have: bodies are specialised by themselves, so any dim does. */
-    for (uint32_t i = 0; i < count; i++) {
-        values[i] = values[i] < 0 ? 0 : values[i];
     }
     return FER_OK;
 }
@@ -250,76 +288,60 @@ static fer_status binding_make(feri_segment *segment,
     return status;
 }
 
-static fer_status spec_all_symbols(const wish *w, feri_spec **out_spec) {
-    feri_segment *segment = w->segment;
-    for (feri_spec *spec = segment->specs; spec != NULL; spec = spec->link) {
-        if (spec->signature == NULL && !feri_plan_is_lost(spec->plan)) {
-            *out_spec = spec;
-            return FER_OK;
-        }
-    }
-    FER_TRY(spec_make(&(wish){.segment = segment, .run = w->run}, out_spec));
-    if (*out_spec == NULL) {
-        segment->symbolic = 2; /* the devices that are left want numbers */
-    }
-    return FER_OK;
-}
-
 /* So many specialisations that differ in one dim alone, and the next tries that dim as a symbol. */
 enum { MISSES_BEFORE_SYMBOL = 4 };
 
-static int is_refused(const feri_segment *segment, feri_dim_place place) {
-    for (uint32_t i = 0; i < segment->refused_count; i++) {
-        if (feri_same_symbol(segment, segment->refused[i], place.input, place.axis)) {
-            return 1;
-        }
-    }
-    return segment->refused_count == sizeof(segment->refused) / sizeof(segment->refused[0]);
+/* FERI_KEYS_...: how the inputs differ from those a specialisation was made for. */
+static int difference(const wish *w, const feri_spec *spec, feri_dim_place *out_place) {
+    return feri_signature_compare(w->segment, spec->signature, 1, w->inputs, out_place);
 }
 
-/* The dim that keeps changing; 0 when there is none. */
-static int
-dim_that_changes(const feri_segment *segment, const feri_arg *inputs, feri_dim_place *out_place) {
-    for (const feri_spec *first = segment->specs; first != NULL; first = first->link) {
-        feri_dim_place place, other;
-        if (first->is_symbolic ||
-            feri_signature_compare(segment, first->signature, 1, inputs, &place) !=
-                FERI_KEYS_ONE_DIM) {
+static feri_spec *spec_serving(const wish *w) {
+    for (feri_spec *spec = w->segment->specs; spec != NULL; spec = spec->link) {
+        if (feri_plan_is_lost(spec->plan)) {
             continue;
         }
-        uint32_t count = 0;
+        feri_dim_place place;
+        int differs = spec->signature == NULL ? FERI_KEYS_EQUAL : difference(w, spec, &place);
+        if (differs == FERI_KEYS_EQUAL || (differs == FERI_KEYS_ONE_DIM && spec->is_symbolic &&
+                                           feri_same_symbol(w->segment, spec->open, place))) {
+            return spec;
+        }
+    }
+    return NULL;
+}
+
+/* Whether a dim keeps changing that may do as a symbol. */
+static int dim_that_changes(const wish *w, feri_dim_place *out_place) {
+    const feri_segment *segment = w->segment;
+    uint32_t count = 0;
+    for (const feri_spec *first = segment->specs; count < MISSES_BEFORE_SYMBOL;
+         first = first->link) {
+        if (first == NULL) {
+            return 0;
+        }
+        count = 0;
+        if (first->is_symbolic || difference(w, first, out_place) != FERI_KEYS_ONE_DIM) {
+            continue;
+        }
         for (const feri_spec *spec = first; spec != NULL; spec = spec->link) {
-            count += !spec->is_symbolic &&
-                     feri_signature_compare(segment, spec->signature, 1, inputs, &other) ==
-                         FERI_KEYS_ONE_DIM &&
-                     feri_same_symbol(segment, place, other.input, other.axis);
-        }
-        if (count >= MISSES_BEFORE_SYMBOL) {
-            *out_place = place;
-            return !is_refused(segment, place);
+            feri_dim_place other;
+            count += !spec->is_symbolic && difference(w, spec, &other) == FERI_KEYS_ONE_DIM &&
+                     feri_same_symbol(segment, *out_place, other);
         }
     }
-    return 0;
+    for (uint32_t i = 0; i < segment->refused_count; i++) {
+        if (feri_same_symbol(segment, segment->refused[i], *out_place)) {
+            return 0;
+        }
+    }
+    return segment->refused_count < sizeof(segment->refused) / sizeof(segment->refused[0]);
 }
 
-static fer_status spec_one_symbol(const wish *w, feri_spec **out_spec) {
+/* No spec: the dim at place does not do as a symbol. */
+static fer_status spec_one_symbol(const wish *w, feri_dim_place place, feri_spec **out_spec) {
     feri_segment *segment = w->segment;
-    feri_dim_place place;
-    for (feri_spec *spec = segment->specs; spec != NULL; spec = spec->link) {
-        if (!spec->is_symbolic || spec->signature == NULL || feri_plan_is_lost(spec->plan)) {
-            continue;
-        }
-        int difference = feri_signature_compare(segment, spec->signature, 1, w->inputs, &place);
-        if (difference == FERI_KEYS_EQUAL ||
-            (difference == FERI_KEYS_ONE_DIM &&
-             feri_same_symbol(segment, spec->open, place.input, place.axis))) {
-            *out_spec = spec;
-            return FER_OK;
-        }
-    }
-    if (!dim_that_changes(segment, w->inputs, &place)) {
-        return FER_OK;
-    }
+    feri_build *build = segment->build;
     wish open = *w;
     open.open = &place;
     fer_status status = spec_make(&open, out_spec);
@@ -327,11 +349,9 @@ static fer_status spec_one_symbol(const wish *w, feri_spec **out_spec) {
         return status;
     }
     if (*out_spec == NULL) {
-        feri_build *build = segment->build;
         const char *name = segment->graph->values[segment->graph->inputs[place.input]].name;
-        static const char sentence[] =
-            "dim %u of input '%s' keeps changing and cannot be a symbol on "
-            "these devices: each of its values is compiled%s";
+        static const char sentence[] = "dim %u of input '%s' keeps changing and cannot be a symbol "
+                                       "on these devices: each of its values is compiled%s";
         segment->refused[segment->refused_count++] = place;
         pthread_mutex_lock(&build->lock);
         feri_text_add(&build->pass_report, sentence, place.axis, name, "\n");
@@ -346,14 +366,17 @@ static fer_status spec_find(const wish *w, feri_spec **out_spec) {
     if (segment->is_final) {
         return feri_segment_final_spec(segment, out_spec);
     }
+    feri_dim_place place;
     if (segment->symbolic == 0) {
-        FER_TRY(feri_segment_try_symbolic(segment));
+        FER_TRY(feri_segment_try_symbolic(segment, w->run));
     }
-    if (segment->symbolic == 1) {
-        FER_TRY(spec_all_symbols(w, out_spec));
+    *out_spec = spec_serving(w);
+    if (*out_spec == NULL && segment->symbolic == 1) { /* what served all is lost */
+        FER_TRY(feri_segment_try_symbolic(segment, w->run));
+        *out_spec = spec_serving(w);
     }
-    if (*out_spec == NULL && segment->has_open_dims) {
-        FER_TRY(spec_one_symbol(w, out_spec));
+    if (*out_spec == NULL && segment->has_open_dims && dim_that_changes(w, &place)) {
+        FER_TRY(spec_one_symbol(w, place, out_spec));
     }
     if (*out_spec != NULL) {
         return FER_OK;
@@ -379,11 +402,11 @@ fer_status feri_entry_create(feri_segment *segment,
         return feri_error_status();
     }
     entry->spec = spec;
-    fer_status status = feri_signature_make(segment,
-                                            inputs,
-                                            /*with_contents=*/spec->signature != NULL,
-                                            &entry->signature,
-                                            &entry->signature_bytes);
+    fer_status status = signature_make(segment,
+                                       inputs,
+                                       /*with_contents=*/spec->signature != NULL,
+                                       &entry->signature,
+                                       &entry->signature_bytes);
     if (status == FER_OK) {
         status = binding_make(segment, spec, inputs, &entry->binding);
     }

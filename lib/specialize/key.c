@@ -14,19 +14,19 @@ feri_signature_contents(const feri_segment *segment, uint32_t index, const fer_t
                                                                                  : 0;
 }
 
-int feri_same_symbol(const feri_segment *segment, feri_dim_place a, uint32_t input, uint32_t axis) {
+int feri_same_symbol(const feri_segment *segment, feri_dim_place a, feri_dim_place b) {
     const fer_graph *graph = segment->graph;
     const feri_fact *one = &graph->values[graph->inputs[a.input]].fact;
-    const feri_fact *other = &graph->values[graph->inputs[input]].fact;
-    if (a.input == input && a.axis == axis) {
+    const feri_fact *other = &graph->values[graph->inputs[b.input]].fact;
+    if (a.input == b.input && a.axis == b.axis) {
         return 1;
     }
-    if ((int32_t)a.axis >= one->rank || (int32_t)axis >= other->rank) {
+    if ((int32_t)a.axis >= one->rank || (int32_t)b.axis >= other->rank) {
         return 0;
     }
     uint32_t symbol = feri_terms_symbol_index(graph->terms, one->dims[a.axis]);
     return symbol != UINT32_MAX &&
-           symbol == feri_terms_symbol_index(graph->terms, other->dims[axis]);
+           symbol == feri_terms_symbol_index(graph->terms, other->dims[b.axis]);
 }
 
 int feri_signature_compare(const feri_segment *segment,
@@ -61,10 +61,12 @@ int feri_signature_compare(const feri_segment *segment,
                 if (dim == tensor->dims[k]) {
                     continue;
                 }
-                if (found == FERI_KEYS_ONE_DIM && !feri_same_symbol(segment, *out_place, i, k)) {
+                feri_dim_place place = {i, k};
+                if (found == FERI_KEYS_EQUAL) {
+                    *out_place = place;
+                } else if (!feri_same_symbol(segment, *out_place, place)) {
                     return FERI_KEYS_DIFFERENT;
                 }
-                *out_place = found == FERI_KEYS_ONE_DIM ? *out_place : (feri_dim_place){i, k};
                 found = FERI_KEYS_ONE_DIM;
             }
         }
@@ -86,44 +88,4 @@ int feri_entry_matches(const feri_segment *segment,
     return feri_signature_compare(
                segment, entry->signature, entry->spec->signature != NULL, inputs, &place) ==
            FERI_KEYS_EQUAL;
-}
-
-fer_status feri_signature_make(feri_segment *segment,
-                               const feri_arg *inputs,
-                               int with_contents,
-                               uint8_t **out_signature,
-                               uint64_t *out_bytes) {
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < segment->graph->input_count; i++) {
-        const fer_tensor *tensor = inputs[i].tensor;
-        bytes += 2 * sizeof(int32_t);
-        if (tensor != NULL) {
-            bytes += tensor->rank * sizeof(int64_t);
-            bytes += with_contents ? feri_signature_contents(segment, i, tensor) : 0;
-        }
-    }
-    uint8_t *at = feri_alloc(segment->build->env, bytes);
-    if (at == NULL) {
-        return feri_error_status();
-    }
-    *out_signature = at;
-    *out_bytes = bytes;
-    for (uint32_t i = 0; i < segment->graph->input_count; i++) {
-        const fer_tensor *tensor = inputs[i].tensor;
-        int32_t head[2] = {tensor == NULL ? FER_DTYPE_NONE : tensor->dtype,
-                           tensor == NULL ? inputs[i].value->kind : (int32_t)tensor->rank};
-        memcpy(at, head, sizeof(head));
-        at += sizeof(head);
-        if (tensor == NULL) {
-            continue;
-        }
-        memcpy(at, tensor->dims, tensor->rank * sizeof(int64_t));
-        at += tensor->rank * sizeof(int64_t);
-        uint64_t contents = with_contents ? feri_signature_contents(segment, i, tensor) : 0;
-        if (contents > 0) {
-            FER_TRY(fer_tensor_read(tensor, 0, at, contents));
-            at += contents;
-        }
-    }
-    return FER_OK;
 }

@@ -14,38 +14,34 @@
 
 /* ---- life ---- */
 
-static fer_status segment_fill(feri_segment *segment) {
-    const fer_graph *graph = segment->graph;
-    feri_env *env = segment->build->env;
-    segment->slot_count = segment->build->state_count;
-    segment->decides = feri_alloc(env, graph->input_count);
-    segment->slots = feri_alloc(env, feri_mul_sat(segment->slot_count, sizeof(feri_state_slot)));
-    if (segment->decides == NULL || segment->slots == NULL) {
-        return feri_error_status();
-    }
-    FER_TRY(feri_slice_inputs(graph, segment->decides));
-    for (uint32_t i = 0; i < graph->input_count; i++) {
-        const feri_fact *fact = &graph->values[graph->inputs[i]].fact;
-        segment->has_deciding |= segment->decides[i];
-        segment->has_open_dims |= !feri_fact_is_concrete(fact);
-    }
-    return FER_OK;
+/* The segment, its slots and a byte per input. */
+static uint64_t block_bytes(const feri_build *build, const fer_graph *graph) {
+    uint64_t slots = feri_mul_sat(build->state_count, sizeof(feri_state_slot));
+    return feri_add_sat(sizeof(feri_segment) + graph->input_count, slots);
 }
 
 fer_status feri_segment_create(feri_build *build, fer_graph *graph, feri_segment **out_segment) {
-    feri_segment *segment = feri_alloc(build->env, sizeof(*segment));
+    feri_segment *segment = feri_alloc(build->env, block_bytes(build, graph));
     if (segment == NULL) {
         feri_graph_destroy(graph);
         return feri_error_status();
     }
     segment->build = build;
     segment->graph = graph;
+    segment->slots = (feri_state_slot *)(segment + 1);
+    segment->slot_count = build->state_count;
+    segment->decides = (uint8_t *)(segment->slots + segment->slot_count);
     pthread_mutex_init(&segment->lock, NULL);
     pthread_cond_init(&segment->freed, NULL);
-    fer_status status = segment_fill(segment);
+    fer_status status = feri_slice_inputs(graph, segment->decides);
     if (status != FER_OK) {
         feri_segment_destroy(segment);
         return status;
+    }
+    for (uint32_t i = 0; i < graph->input_count; i++) {
+        const feri_fact *fact = &graph->values[graph->inputs[i]].fact;
+        segment->has_deciding |= segment->decides[i];
+        segment->has_open_dims |= !feri_fact_is_concrete(fact);
     }
     *out_segment = segment;
     return FER_OK;
@@ -53,19 +49,17 @@ fer_status feri_segment_create(feri_build *build, fer_graph *graph, feri_segment
 
 static void slot_clear(feri_state_slot *slot) {
     if (slot->state != NULL) {
-        slot->entry->spec->state_count--;
+        slot->entry->bound_count--;
         feri_run_state_destroy(slot->state);
+        slot->state = NULL;
     }
-    slot->state = NULL;
-    slot->entry = NULL;
 }
 
 void feri_segment_destroy(feri_segment *segment) {
     if (segment == NULL) {
         return;
     }
-    feri_env *env = segment->build->env;
-    for (uint32_t i = 0; segment->slots != NULL && i < segment->slot_count; i++) {
+    for (uint32_t i = 0; i < segment->slot_count; i++) {
         slot_clear(&segment->slots[i]);
     }
     while (segment->entries != NULL) {
@@ -76,23 +70,34 @@ void feri_segment_destroy(feri_segment *segment) {
         segment->specs = spec->link;
         feri_spec_destroy(spec);
     }
-    feri_free(env, segment->slots, feri_mul_sat(segment->slot_count, sizeof(feri_state_slot)));
-    feri_free(env, segment->decides, segment->graph->input_count);
+    uint64_t bytes = block_bytes(segment->build, segment->graph);
     feri_graph_destroy(segment->graph);
     pthread_cond_destroy(&segment->freed);
     pthread_mutex_destroy(&segment->lock);
-    feri_free(env, segment, sizeof(*segment));
+    feri_free(segment->build->env, segment, bytes);
 }
 
 /* ---- slots ---- */
 
-static int slot_take(feri_state_slot *slot) {
-    return atomic_load_explicit(&slot->busy, memory_order_relaxed) == 0 &&
-           atomic_exchange_explicit(&slot->busy, 1, memory_order_acquire) == 0;
+/* The next slot behind one (NULL: the first) that nobody has; it is the caller's to let go. */
+static feri_state_slot *slot_take(feri_segment *segment, feri_state_slot *slot) {
+    for (slot = slot == NULL ? segment->slots : slot + 1;
+         slot < segment->slots + segment->slot_count;
+         slot++) {
+        if (atomic_load_explicit(&slot->busy, memory_order_relaxed) == 0 &&
+            atomic_exchange_explicit(&slot->busy, 1, memory_order_acquire) == 0) {
+            return slot;
+        }
+    }
+    return NULL;
+}
+
+static void slot_free(feri_state_slot *slot) {
+    atomic_store_explicit(&slot->busy, 0, memory_order_release);
 }
 
 static void slot_give(feri_segment *segment, feri_state_slot *slot) {
-    atomic_store_explicit(&slot->busy, 0, memory_order_release);
+    slot_free(slot);
     if (atomic_load(&segment->waiters) > 0) {
         pthread_mutex_lock(&segment->lock);
         pthread_cond_signal(&segment->freed);
@@ -101,49 +106,38 @@ static void slot_give(feri_segment *segment, feri_state_slot *slot) {
 }
 
 static feri_state_slot *slot_hit(feri_segment *segment, const feri_arg *inputs) {
-    for (uint32_t i = 0; i < segment->slot_count; i++) {
-        feri_state_slot *slot = &segment->slots[i];
-        if (!slot_take(slot)) {
-            continue;
-        }
+    feri_state_slot *slot = NULL;
+    while ((slot = slot_take(segment, slot)) != NULL) {
         if (slot->state != NULL && feri_entry_matches(segment, slot->entry, inputs) &&
             feri_run_state_is_settled(slot->state) && !feri_run_state_is_spoiled(slot->state) &&
             !feri_plan_is_lost(slot->entry->spec->plan)) {
-            return slot;
+            break;
         }
         slot_give(segment, slot);
     }
-    return NULL;
+    return slot;
 }
 
 /* ---- eviction; lock held ---- */
 
-static void states_drop(feri_segment *segment, const feri_entry *entry, const feri_spec *spec) {
-    for (uint32_t i = 0; i < segment->slot_count; i++) {
-        feri_state_slot *slot = &segment->slots[i];
-        if (slot_take(slot)) {
-            if (slot->state != NULL && (entry == NULL || slot->entry == entry) &&
-                (spec == NULL || slot->entry->spec == spec)) {
-                slot_clear(slot);
-            }
-            atomic_store_explicit(&slot->busy, 0, memory_order_release);
+/* The bytes of idle states; drops: of them those bound to entry (NULL: all). */
+static uint64_t states_visit(feri_segment *segment, const feri_entry *entry, int drops) {
+    uint64_t bytes = 0;
+    feri_state_slot *slot = NULL;
+    while ((slot = slot_take(segment, slot)) != NULL) {
+        bytes += slot->state == NULL ? 0 : feri_run_state_bytes(slot->state);
+        if (drops && (entry == NULL || slot->entry == entry)) {
+            slot_clear(slot);
         }
+        slot_free(slot);
     }
-}
-
-static int entry_is_bound(const feri_segment *segment, const feri_entry *entry) {
-    for (uint32_t i = 0; i < segment->slot_count; i++) {
-        if (segment->slots[i].entry == entry) {
-            return 1;
-        }
-    }
-    return 0;
+    return bytes;
 }
 
 static void specs_sweep(feri_segment *segment, int keep_symbolic) {
     for (feri_spec **link = &segment->specs; *link != NULL;) {
         feri_spec *spec = *link;
-        int is_idle = !segment->is_final && spec->entry_count == 0 && spec->state_count == 0;
+        int is_idle = !segment->is_final && spec->entry_count == 0;
         int serves_all = spec->is_symbolic && spec->signature == NULL;
         if (is_idle && (!keep_symbolic || !serves_all || feri_plan_is_lost(spec->plan))) {
             *link = spec->link;
@@ -154,14 +148,14 @@ static void specs_sweep(feri_segment *segment, int keep_symbolic) {
     }
 }
 
-static void entries_drop(feri_segment *segment, int lost_only, const feri_entry *keep) {
+static void entries_drop(feri_segment *segment, int lost_only) {
     for (feri_entry *entry = segment->entries, *next; entry != NULL; entry = next) {
         next = entry->link;
-        if (entry == keep || (lost_only && !feri_plan_is_lost(entry->spec->plan))) {
+        if (lost_only && !feri_plan_is_lost(entry->spec->plan)) {
             continue;
         }
-        states_drop(segment, entry, NULL);
-        if (!entry_is_bound(segment, entry)) {
+        (void)states_visit(segment, entry, /*drops=*/1);
+        if (entry->bound_count == 0) {
             feri_entry_destroy(segment, entry);
         }
     }
@@ -172,7 +166,7 @@ static void cache_bound(feri_segment *segment, const feri_entry *keep) {
     while (segment->entry_bytes > limit) {
         feri_entry *oldest = NULL;
         for (feri_entry *entry = segment->entries; entry != NULL; entry = entry->link) {
-            if (entry != keep && !entry_is_bound(segment, entry) &&
+            if (entry != keep && entry->bound_count == 0 &&
                 (oldest == NULL || entry->tick < oldest->tick)) {
                 oldest = entry;
             }
@@ -189,7 +183,7 @@ static void cache_bound(feri_segment *segment, const feri_entry *keep) {
 
 static fer_status
 entry_get(feri_segment *segment, feri_run *run, const feri_arg *inputs, feri_entry **out_entry) {
-    entries_drop(segment, /*lost_only=*/1, NULL);
+    entries_drop(segment, /*lost_only=*/1);
     specs_sweep(segment, /*keep_symbolic=*/1);
     feri_entry *entry = segment->entries;
     while (entry != NULL &&
@@ -207,36 +201,37 @@ entry_get(feri_segment *segment, feri_run *run, const feri_arg *inputs, feri_ent
 
 /* An idle slot: one that has a state of the same specialisation, else an empty one, else any. */
 static feri_state_slot *slot_choose(feri_segment *segment, const feri_spec *spec) {
-    for (int wish = 0; wish < 3; wish++) {
-        for (uint32_t i = 0; i < segment->slot_count; i++) {
-            feri_state_slot *slot = &segment->slots[i];
-            if (!slot_take(slot)) {
-                continue;
-            }
-            int settled = slot->state == NULL || feri_run_state_is_settled(slot->state);
-            int fits = wish == 0   ? slot->state != NULL && slot->entry->spec == spec
-                       : wish == 1 ? slot->state == NULL
-                                   : 1;
-            if (fits && settled) {
-                return slot;
-            }
-            atomic_store_explicit(&slot->busy, 0, memory_order_release);
+    feri_state_slot *best = NULL, *slot = NULL;
+    int best_rank = -1;
+    while ((slot = slot_take(segment, slot)) != NULL) {
+        int rank = slot->state == NULL                       ? 1
+                   : !feri_run_state_is_settled(slot->state) ? -1
+                   : slot->entry->spec == spec               ? 2
+                                                             : 0;
+        feri_state_slot *worse = rank > best_rank ? best : slot;
+        if (rank > best_rank) {
+            best = slot;
+            best_rank = rank;
+        }
+        if (worse != NULL) {
+            slot_free(worse);
         }
     }
-    return NULL;
+    return best;
 }
 
-static fer_status slot_bind(feri_segment *segment, feri_state_slot *slot, feri_entry *entry) {
-    (void)segment;
+static fer_status slot_bind(feri_state_slot *slot, feri_entry *entry) {
     if (slot->state != NULL &&
         (slot->entry->spec != entry->spec || feri_run_state_is_spoiled(slot->state))) {
         slot_clear(slot);
     }
     if (slot->state == NULL) {
         FER_TRY(feri_run_state_create(entry->spec->plan, &slot->state));
-        entry->spec->state_count++;
+    } else {
+        slot->entry->bound_count--;
     }
     slot->entry = entry;
+    entry->bound_count++;
     fer_status status = feri_run_state_bind(slot->state, entry->binding);
     if (status != FER_OK) {
         slot_clear(slot);
@@ -282,26 +277,26 @@ static fer_status slot_miss(feri_segment *segment,
     if (status != FER_OK) {
         return status;
     }
-    while (status == FER_OK && *out_slot == NULL) {
+    feri_state_slot *slot = NULL;
+    while (status == FER_OK && slot == NULL) {
         feri_entry *entry = NULL;
         status = entry_get(segment, run, inputs, &entry);
         if (status != FER_OK) {
             break;
         }
-        feri_state_slot *slot = slot_choose(segment, entry->spec);
+        slot = slot_choose(segment, entry->spec);
         if (slot == NULL) {
             wait_a_little(segment);
             status = feri_run_check(run);
             continue;
         }
-        status = slot_bind(segment, slot, entry);
-        if (status == FER_OK) {
-            *out_slot = slot;
-        } else {
-            atomic_store_explicit(&slot->busy, 0, memory_order_release);
+        status = slot_bind(slot, entry);
+        if (status != FER_OK) {
+            slot_free(slot);
         }
     }
     pthread_mutex_unlock(&segment->lock);
+    *out_slot = slot;
     return status;
 }
 
@@ -313,82 +308,52 @@ static fer_status slot_acquire(feri_segment *segment,
     if (*out_slot != NULL) {
         return FER_OK;
     }
-    uint64_t start = run->record != NULL ? feri_clock_ns() : 0;
-    uint64_t compiled = run->record != NULL ? run->record->compile_ns : 0;
+    fer_run_record *record = run->record;
+    uint64_t before = feri_clock_ns() - (record != NULL ? record->compile_ns : 0);
     fer_status status = slot_miss(segment, run, inputs, out_slot);
-    if (run->record != NULL) {
-        uint64_t spent = feri_clock_ns() - start, compile = run->record->compile_ns - compiled;
-        run->record->queue_ns += spent > compile ? spent - compile : 0;
+    if (record != NULL) { /* what was not spent compiling was spent waiting */
+        record->queue_ns += feri_clock_ns() - record->compile_ns - before;
     }
     return status;
 }
 
 /* ---- runs ---- */
 
-static fer_status next_run(const feri_spec *spec,
-                           feri_run *run,
-                           const feri_arg *inputs,
-                           const feri_arg *made,
-                           feri_arg *outputs) {
-    const fer_graph *graph = spec->next->graph;
-    const fer_graph *whole = spec->segment->graph;
-    feri_env *env = run->env;
-    uint64_t bytes =
-        feri_mul_sat((uint64_t)graph->input_count + graph->output_count, sizeof(feri_arg));
-    feri_arg *args = feri_alloc(env, bytes);
-    if (args == NULL) {
-        return feri_error_status();
-    }
-    feri_arg *results = args + graph->input_count;
-    for (uint32_t i = 0; i < graph->input_count; i++) {
-        const feri_source *from = &spec->next_inputs[i];
-        args[i] = from->is_input ? inputs[from->index] : made[from->index];
-    }
-    for (uint32_t i = 0; i < whole->output_count; i++) {
-        if (spec->outputs[i].is_next) {
-            results[spec->outputs[i].index] = outputs[i];
-        }
-    }
-    fer_status status = feri_segment_run(spec->next, run, args, results);
-    for (uint32_t i = 0; i < whole->output_count && status == FER_OK; i++) {
-        if (spec->outputs[i].is_next) {
-            outputs[i] = results[spec->outputs[i].index];
-        }
-    }
-    feri_free(env, args, bytes);
-    return status;
-}
-
 /* A specialisation with a next stage: its outputs are partly ours and partly the next stage's
  * inputs. */
 static fer_status
 staged_run(feri_state_slot *slot, feri_run *run, const feri_arg *inputs, feri_arg *outputs) {
     const feri_spec *spec = slot->entry->spec;
-    const fer_graph *whole = spec->segment->graph;
-    uint32_t made_count = spec->graph->output_count;
-    uint64_t bytes = feri_mul_sat(made_count, sizeof(feri_arg) + 1);
+    const fer_graph *next = spec->next->graph;
+    uint32_t output_count = spec->segment->graph->output_count;
+    uint32_t made_count = spec->graph->output_count, result_count = made_count + next->output_count;
+    uint32_t count = result_count + next->input_count;
+    uint64_t bytes = feri_mul_sat(count, sizeof(feri_arg) + 1);
     feri_arg *made = feri_alloc(run->env, bytes);
     if (made == NULL) {
         return feri_error_status();
     }
-    uint8_t *is_ours = (uint8_t *)(made + made_count); /* goes to the caller, or was bound by it */
-    for (uint32_t i = 0; i < whole->output_count; i++) {
-        if (!spec->outputs[i].is_next) {
-            made[spec->outputs[i].index] = outputs[i];
-            is_ours[spec->outputs[i].index] = outputs[i].tensor != NULL || outputs[i].value != NULL;
-        }
+    feri_arg *results = made + made_count, *args = made + result_count;
+    uint8_t *is_ours = (uint8_t *)(made + count); /* goes to the caller, or was bound by it */
+    for (uint32_t i = 0; i < output_count; i++) {
+        uint32_t at = spec->outputs[i].index + (spec->outputs[i].is_next ? made_count : 0);
+        made[at] = outputs[i];
+        is_ours[at] = outputs[i].tensor != NULL || outputs[i].value != NULL;
     }
     fer_status status = feri_run_state_execute(slot->state, run, inputs, made);
-    if (status == FER_OK && spec->next != NULL) {
-        status = next_run(spec, run, inputs, made, outputs);
+    for (uint32_t i = 0; i < next->input_count; i++) {
+        const feri_source *from = &spec->next_inputs[i];
+        args[i] = from->is_input ? inputs[from->index] : made[from->index];
     }
-    for (uint32_t i = 0; i < whole->output_count && status == FER_OK; i++) {
-        if (!spec->outputs[i].is_next) {
-            outputs[i] = made[spec->outputs[i].index];
-            is_ours[spec->outputs[i].index] = 1;
-        }
+    if (status == FER_OK) {
+        status = feri_segment_run(spec->next, run, args, results);
     }
-    for (uint32_t i = 0; i < made_count; i++) {
+    for (uint32_t i = 0; i < output_count && status == FER_OK; i++) {
+        uint32_t at = spec->outputs[i].index + (spec->outputs[i].is_next ? made_count : 0);
+        outputs[i] = made[at];
+        is_ours[at] = 1;
+    }
+    for (uint32_t i = 0; i < result_count; i++) {
         if (!is_ours[i]) {
             feri_arg_release(&made[i]);
         }
@@ -448,7 +413,7 @@ fer_status feri_segment_prepare(feri_segment *segment) {
     feri_run run = {.env = segment->build->env, .deadline_at = segment->build->deadline_at};
     if (segment->has_open_dims || segment->has_deciding) {
         pthread_mutex_lock(&segment->lock);
-        fer_status status = feri_segment_try_symbolic(segment);
+        fer_status status = feri_segment_try_symbolic(segment, &run);
         pthread_mutex_unlock(&segment->lock);
         if (status != FER_OK || segment->has_open_dims || segment->symbolic != 1) {
             return status;
@@ -470,49 +435,35 @@ static uint64_t memory_in_use(const feri_build *build) {
     return bytes;
 }
 
-fer_status feri_segment_trim(feri_segment *segment, int32_t level, uint64_t *freed_bytes) {
+/* Trims a segment and all within it; returns the bytes that idle states had. level 0: they keep
+ * them. */
+static uint64_t segment_visit(feri_segment *segment, int32_t level) {
     pthread_mutex_lock(&segment->lock);
-    fer_status status = FER_OK;
-    uint64_t freed = 0;
-    for (feri_spec *spec = segment->specs; spec != NULL && status == FER_OK; spec = spec->link) {
-        if (spec->next != NULL) {
-            status = feri_segment_trim(spec->next, level, &freed);
-        }
-        for (uint32_t i = 0; i < spec->body_count && status == FER_OK; i++) {
-            status = feri_segment_trim(spec->bodies[i], level, &freed);
-        }
-    }
-    uint64_t before = memory_in_use(segment->build);
-    states_drop(segment, NULL, NULL);
-    if (level >= FER_TRIM_SPECIALIZATIONS) {
-        entries_drop(segment, /*lost_only=*/0, NULL);
-        specs_sweep(segment, /*keep_symbolic=*/level < FER_TRIM_WEIGHTS);
-    }
-    uint64_t after = memory_in_use(segment->build);
-    *freed_bytes += freed + (before > after ? before - after : 0);
-    pthread_mutex_unlock(&segment->lock);
-    return status;
-}
-
-uint64_t feri_segment_arena_bytes(feri_segment *segment) {
     uint64_t bytes = 0;
-    pthread_mutex_lock(&segment->lock);
-    for (uint32_t i = 0; i < segment->slot_count; i++) {
-        feri_state_slot *slot = &segment->slots[i];
-        int taken = slot_take(slot);
-        bytes += taken && slot->state != NULL ? feri_run_state_bytes(slot->state) : 0;
-        if (taken) {
-            atomic_store_explicit(&slot->busy, 0, memory_order_release);
-        }
-    }
     for (feri_spec *spec = segment->specs; spec != NULL; spec = spec->link) {
-        bytes += spec->next != NULL ? feri_segment_arena_bytes(spec->next) : 0;
         for (uint32_t i = 0; i < spec->body_count; i++) {
-            bytes += feri_segment_arena_bytes(spec->bodies[i]);
+            bytes += segment_visit(spec->bodies[i], level);
         }
+        bytes += spec->next == NULL ? 0 : segment_visit(spec->next, level);
+    }
+    bytes += states_visit(segment, NULL, /*drops=*/level >= FER_TRIM_STATES);
+    if (level >= FER_TRIM_SPECIALIZATIONS) {
+        entries_drop(segment, /*lost_only=*/0);
+        specs_sweep(segment, /*keep_symbolic=*/level < FER_TRIM_WEIGHTS);
     }
     pthread_mutex_unlock(&segment->lock);
     return bytes;
+}
+
+uint64_t feri_segment_trim(feri_segment *segment, int32_t level) {
+    uint64_t before = memory_in_use(segment->build);
+    (void)segment_visit(segment, level);
+    uint64_t after = memory_in_use(segment->build);
+    return before > after ? before - after : 0;
+}
+
+uint64_t feri_segment_arena_bytes(feri_segment *segment) {
+    return segment_visit(segment, /*level=*/0);
 }
 
 uint64_t feri_segment_binding_count(feri_segment *segment) {

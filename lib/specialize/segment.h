@@ -15,7 +15,8 @@ typedef struct feri_entry {
     feri_binding *binding;
     uint8_t *signature;
     uint64_t signature_bytes;
-    uint64_t tick; /* of the last slow look-up */
+    uint64_t tick;        /* of the last slow look-up */
+    uint32_t bound_count; /* slots whose state is bound to it: it stays while there are any */
     struct feri_entry *link;
 } feri_entry;
 
@@ -37,19 +38,14 @@ enum { FERI_KEYS_EQUAL, FERI_KEYS_ONE_DIM, FERI_KEYS_DIFFERENT };
 /* Bytes of an input's contents that belong to its signature. */
 uint64_t
 feri_signature_contents(const feri_segment *segment, uint32_t index, const fer_tensor *tensor);
-fer_status feri_signature_make(feri_segment *segment,
-                               const feri_arg *inputs,
-                               int with_contents,
-                               uint8_t **out_signature,
-                               uint64_t *out_bytes);
 /* FERI_KEYS_...; out_place is where a ONE_DIM difference is. */
 int feri_signature_compare(const feri_segment *segment,
                            const uint8_t *signature,
                            int with_contents,
                            const feri_arg *inputs,
                            feri_dim_place *out_place);
-/* Whether an input's dim is the one at a, or of the same symbol. */
-int feri_same_symbol(const feri_segment *segment, feri_dim_place a, uint32_t input, uint32_t axis);
+/* Whether dims are one, or of the same symbol. */
+int feri_same_symbol(const feri_segment *segment, feri_dim_place a, feri_dim_place b);
 /* 1 when the entry is for these inputs. */
 int feri_entry_matches(const feri_segment *segment,
                        const feri_entry *entry,
@@ -61,6 +57,6 @@ fer_status feri_entry_create(feri_segment *segment,
                              feri_entry **out_entry);
 void feri_entry_destroy(feri_segment *segment, feri_entry *entry);
 /* Tries the symbolic specialisation; segment->symbolic tells how it went. */
-fer_status feri_segment_try_symbolic(feri_segment *segment);
+fer_status feri_segment_try_symbolic(feri_segment *segment, feri_run *run);
 
 #endif

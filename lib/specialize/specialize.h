@@ -62,7 +62,8 @@ feri_segment_run(feri_segment *segment, feri_run *run, const feri_arg *inputs, f
 fer_status feri_segment_drop_sources(feri_segment *segment);
 /* The constants of a graph of ours that is not shared, but for those to keep (NULL: none). */
 void feri_graph_drop_constants(fer_graph *graph, const uint8_t *keep);
-fer_status feri_segment_trim(feri_segment *segment, int32_t level, uint64_t *freed_bytes);
+/* Returns the bytes it freed. */
+uint64_t feri_segment_trim(feri_segment *segment, int32_t level);
 uint64_t feri_segment_arena_bytes(feri_segment *segment);
 uint64_t feri_segment_binding_count(feri_segment *segment);
 
@@ -84,6 +85,8 @@ enum { FERI_NEEDS_NUMBERS = -1 };
  * elements where known. graph is left as it is. Sets spec's outputs and next_inputs; out_later is
  * NULL when one stage is enough. */
 fer_status feri_walk(const fer_graph *graph, feri_spec *spec, fer_graph **out_later);
+/* An empty graph for a stage of graph. */
+fer_status feri_stage_create(const fer_graph *graph, fer_graph **out_stage);
 /* Infers a node of a graph in place and, when its outputs are known values, makes them constants or
  * shape values and the node dead. out_undetermined: 1 when an output's shape is unknown. */
 fer_status feri_node_settle(fer_graph *graph, feri_gnode *node, int *out_undetermined);
@@ -116,7 +119,6 @@ struct feri_spec {
     uint32_t body_count;
     uint32_t *body_start; /* per node of graph */
     uint32_t entry_count; /* bindings that belong to it */
-    uint32_t state_count; /* states made for it */
     feri_spec *link;      /* next in the segment's list */
 };
 
@@ -129,21 +131,21 @@ struct feri_segment {
     pthread_mutex_t lock;
     feri_build *build;
     fer_graph *graph;
-    uint8_t *decides; /* per input: its values decide shapes or branches */
-    uint8_t has_deciding;
-    uint8_t has_open_dims;     /* some input dim is not a number */
-    uint8_t is_final;          /* its sources were dropped: what there is must do */
-    uint8_t symbolic;          /* 0 untried, 1 works, 2 does not */
-    feri_dim_place refused[8]; /* dims that do not work as the only symbol either */
-    uint32_t refused_count;
-    pthread_cond_t freed;
-    atomic_uint waiters;
     feri_spec *specs;
     struct feri_entry *entries;
+    struct feri_state_slot *slots; /* in the segment's own block */
+    uint8_t *decides;              /* too, per input: its values decide shapes or branches */
+    uint32_t slot_count;
+    atomic_uint waiters;
+    uint8_t has_deciding;
+    uint8_t has_open_dims; /* some input dim is not a number */
+    uint8_t is_final;      /* its sources were dropped: what there is must do */
+    uint8_t symbolic;      /* 0 untried, 1 works, 2 does not */
+    uint32_t refused_count;
     uint64_t entry_bytes;
     uint64_t tick;
-    struct feri_state_slot *slots;
-    uint32_t slot_count;
+    pthread_cond_t freed;
+    feri_dim_place refused[8]; /* dims that do not work as the only symbol either */
 };
 
 /* Adds lines for a compiled specialisation. */

@@ -391,11 +391,16 @@ static fer_status walk_all(walker *w, const fer_graph *graph, feri_spec *spec) {
     return feri_terms_status(w->now->terms);
 }
 
+fer_status feri_stage_create(const fer_graph *graph, fer_graph **out_stage) {
+    FER_TRY(feri_graph_create(graph->env, /*parent=*/NULL, out_stage));
+    (*out_stage)->source_count = graph->root->source_count;
+    (*out_stage)->file = fer_tensor_retain(graph->root->file);
+    return FER_OK;
+}
+
 fer_status feri_walk(const fer_graph *graph, feri_spec *spec, fer_graph **out_later) {
     walker w = {.now = spec->graph, .is_symbolic = spec->is_symbolic};
-    FER_TRY(feri_graph_create(graph->env, /*parent=*/NULL, &w.later));
-    w.later->source_count = graph->root->source_count;
-    w.later->file = fer_tensor_retain(graph->root->file);
+    FER_TRY(feri_stage_create(graph, &w.later));
     feri_bump_init(&w.scratch, graph->env);
     fer_status status = walk_all(&w, graph, spec);
     feri_bump_finish(&w.scratch);

@@ -245,9 +245,48 @@ static void trim_drops_and_runs_restore(void **state) {
     fer_context_release(context);
 }
 
+/* A size that fails to compile, wherever it does, leaves the count as it was. */
+static void weights_of_failures_are_not_counted(void **state) {
+    (void)state;
+    fer_context *context = sim_context();
+    sim_configure(0, &(sim_config){.no_dynamic_dims = 1});
+    fer_tensor *matrix = matrix_of(context);
+    fer_graph *graph = product(context, matrix, -1, "Neg");
+    fer_program *program = NULL;
+    OK(compile_on(context, graph, "sim", &program));
+    OK(product_run(context, program, 1, 1));
+    fer_program_stats stats = {.struct_size = sizeof(stats)};
+    OK(fer_program_get_stats(program, &stats));
+    uint64_t one = stats.weight_bytes;
+    assert_true(one >= K * N * sizeof(float));
+    fer_tensor *x = tensor_of(context, 2, (int64_t[]){2, K}, NULL), *y = NULL;
+    memset(fer_tensor_data(x), 0, fer_tensor_bytes(x));
+    int64_t failures = 0;
+    for (fer_status status = FER_OUT_OF_MEMORY; status != FER_OK;) {
+        heap.fails_in = failures + 1;
+        status = fer_program_run(program, NULL, &x, 1, &y, 1);
+        heap.fails_in = 0;
+        OK(fer_program_get_stats(program, &stats));
+        if (status != FER_OK) {
+            failures++;
+            assert_int_equal(status, FER_OUT_OF_MEMORY);
+            assert_true(stats.weight_bytes % one == 0 && stats.weight_bytes >= one);
+        }
+    }
+    assert_true(failures > 20);
+    assert_int_equal(stats.weight_bytes, 2 * one);
+    fer_tensor_release(x);
+    fer_tensor_release(y);
+    fer_program_release(program);
+    fer_graph_release(graph);
+    fer_tensor_release(matrix);
+    fer_context_release(context);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         SIM_TEST(weights_are_prepared_once),
+        SIM_TEST(weights_of_failures_are_not_counted),
         SIM_TEST(weights_follow_the_session),
         SIM_TEST(budgets_belong_to_devices),
         SIM_TEST(an_arena_that_cannot_grow_is_no_loss),
