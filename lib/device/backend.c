@@ -48,37 +48,42 @@ static fer_status module_check(fer_context *context, const fer_backend_module *m
         return feri_fail(
             FER_INVALID_ARGUMENT, "a backend called '%s' is already registered", module->name);
     }
-    const fer_backend_core *core = module->core;
-    if (core == NULL || core->struct_size < offsetof(fer_backend_core, op_claims) ||
-        core->create == NULL || core->destroy == NULL || core->device_count == NULL ||
-        core->device_info == NULL || core->device_open == NULL || core->device_close == NULL ||
-        core->op_supported == NULL || core->compile == NULL || core->exec_destroy == NULL ||
-        core->workspace_bytes == NULL || core->run == NULL) {
-        return feri_fail(FER_BACKEND, "backend '%s' lacks a slot of level 0", module->name);
-    }
     return FER_OK;
 }
 
-static fer_status
-backend_new(fer_context *context, const char *options, feri_backend **out_backend) {
+/* A backend of the module, complete, and room for it in the context. */
+static fer_status backend_new(fer_context *context,
+                              const fer_backend_module *module,
+                              const char *name,
+                              const char *options,
+                              feri_backend **out_backend) {
     FER_TRY(feri_grow(&context->env,
                       &context->backends,
                       &context->backend_capacity,
                       context->backend_count + 1,
                       sizeof(feri_backend *)));
-    feri_backend *backend = feri_alloc(&context->env, sizeof(*backend));
+    size_t options_bytes = strlen(options) + 1;
+    feri_backend *backend = feri_alloc(&context->env, sizeof(*backend) + options_bytes);
     if (backend == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     backend->context = context;
-    backend->options = feri_strndup(&context->env, options, strlen(options));
-    if (backend->options == NULL) {
-        feri_free(&context->env, backend, sizeof(*backend));
-        return fer_error_last()->status;
-    }
+    memcpy(backend->options, options, options_bytes);
+    snprintf(backend->name, sizeof(backend->name), "%s", name);
     feri_host_services_init(backend);
+    fer_status status = feri_module_complete(backend, module);
+    if (status != FER_OK) {
+        feri_module_finish(backend);
+        return status;
+    }
     *out_backend = backend;
     return FER_OK;
+}
+
+fer_status feri_backend_start(feri_backend *backend) {
+    fer_create_args args = {
+        .struct_size = sizeof(args), .host = &backend->host, .options = backend->options};
+    return backend->core.create(backend->module.self, &args, &backend->handle);
 }
 
 void feri_module_finish(feri_backend *backend) {
@@ -86,13 +91,10 @@ void feri_module_finish(feri_backend *backend) {
     if (backend->handle != NULL) {
         backend->core.destroy(backend->handle);
     }
-    int may_unload = (backend->module.flags & FER_MODULE_MAY_UNLOAD) != 0;
-    feri_free(env, backend->adapter, backend->adapter == NULL ? 0 : feri_adapter_bytes());
-    if (backend->library != NULL && may_unload) {
+    if (backend->library != NULL && (backend->module.flags & FER_MODULE_MAY_UNLOAD) != 0) {
         dlclose(backend->library);
     }
-    feri_free(env, backend->options, strlen(backend->options) + 1);
-    feri_free(env, backend, sizeof(*backend));
+    feri_free(env, backend, sizeof(*backend) + strlen(backend->options) + 1);
 }
 
 fer_status feri_backend_add(fer_context *context,
@@ -112,13 +114,7 @@ fer_status feri_backend_add(fer_context *context,
     }
     FER_TRY(module_check(context, &module));
     feri_backend *backend = NULL;
-    FER_TRY(backend_new(context, options == NULL ? "" : options, &backend));
-    snprintf(backend->name, sizeof(backend->name), "%s", module.name);
-    status = feri_module_complete(backend, &module);
-    if (status != FER_OK) {
-        feri_module_finish(backend);
-        return status;
-    }
+    FER_TRY(backend_new(context, &module, module.name, options == NULL ? "" : options, &backend));
     backend->library = library;
     context->backends[context->backend_count++] = backend;
     context->devices_ready = 0;
@@ -134,7 +130,7 @@ fer_status feri_backend_add(fer_context *context,
 
 fer_status fer_backend_register(fer_context *context, fer_backend_entry_fn entry) {
     if (context == NULL || entry == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "fer_backend_register needs a context and an entry");
+        return feri_null_argument("context or entry");
     }
     pthread_mutex_lock(&context->lock);
     fer_status status = feri_backend_add(context, entry, /*library=*/NULL, /*options=*/"");
@@ -145,11 +141,7 @@ fer_status fer_backend_register(fer_context *context, fer_backend_entry_fn entry
 fer_status feri_backend_open_library(fer_context *context, const char *path, const char *options) {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
-        const char *reason = dlerror();
-        return feri_fail(FER_IO,
-                         "cannot open module '%s': %s",
-                         path,
-                         reason == NULL ? "unknown reason" : reason);
+        return feri_fail(FER_IO, "cannot open module '%s': %s", path, dlerror());
     }
     fer_backend_entry_fn entry = NULL;
     void *symbol = dlsym(library, FER_BACKEND_ENTRY_SYMBOL);
@@ -160,7 +152,7 @@ fer_status feri_backend_open_library(fer_context *context, const char *path, con
     memcpy(&entry, &symbol, sizeof(entry)); /* ISO C has no cast from object to function pointer */
     fer_status status = feri_backend_add(context, entry, library, options);
     if (status != FER_OK) {
-        feri_error_prefix("module '%s': ", path);
+        feri_error_prefix("module '%s'", path);
         /* It was refused before anything of it was kept; whether it may be unloaded is not known,
          * so it stays. */
     }
@@ -169,7 +161,7 @@ fer_status feri_backend_open_library(fer_context *context, const char *path, con
 
 fer_status fer_backend_load(fer_context *context, const char *path) {
     if (context == NULL || path == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "fer_backend_load needs a context and a path");
+        return feri_null_argument("context or path");
     }
     pthread_mutex_lock(&context->lock);
     fer_status status = feri_backend_open_library(context, path, "");
@@ -181,22 +173,15 @@ fer_status feri_backend_wrap(fer_context *context,
                              feri_backend *outer,
                              feri_backend *inner,
                              feri_backend **out_backend) {
+    char name[48];
+    snprintf(name, sizeof(name), "%.20s(%.24s)", outer->name, inner->name);
     feri_backend *wrapped = NULL;
-    FER_TRY(backend_new(context, outer->options, &wrapped));
-    snprintf(wrapped->name, sizeof(wrapped->name), "%.20s(%.24s)", outer->name, inner->name);
-    fer_status status = feri_module_complete(wrapped, feri_adapter_module(outer));
-    if (status == FER_OK) {
-        feri_backend *reference = backend_named(context, "ref");
-        feri_adapter_wraps(wrapped, &inner->module, reference == NULL ? NULL : &reference->module);
-        fer_create_args args = {
-            .struct_size = sizeof(args), .host = &wrapped->host, .options = wrapped->options};
-        status = wrapped->core.create(wrapped->module.self, &args, &wrapped->handle);
-    }
-    if (status == FER_OK && wrapped->handle == NULL) {
-        status = feri_fail(FER_BACKEND, "backend '%s' made no object", wrapped->name);
-    }
+    FER_TRY(backend_new(context, &outer->adapter.original, name, outer->options, &wrapped));
+    const feri_backend *reference = backend_named(context, "ref");
+    wrapped->adapter.inner = &inner->module;
+    wrapped->adapter.reference = reference == NULL ? NULL : &reference->module;
+    fer_status status = feri_backend_start(wrapped);
     if (status != FER_OK) {
-        wrapped->handle = NULL;
         feri_module_finish(wrapped);
         return status;
     }

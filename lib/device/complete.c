@@ -11,29 +11,14 @@
 #include <stdio.h>
 #include <string.h>
 
-struct feri_adapter {
-    fer_backend_module
-        original; /* tables point at the copies below, zero where the module's were short */
-    const fer_backend_module *inner; /* of a wrapper in use: what it wraps, whoever creates it */
-    const fer_backend_module *reference;
-    const char *options; /* of its manifest: for wrappers, which have none for it */
-    fer_backend_core core;
-    fer_backend_instances instances;
-    fer_backend_memory memory;
-    fer_backend_async async;
-    fer_backend_compiler compiler;
-    fer_backend_interop interop;
-    fer_backend_observe observe;
-};
-
 typedef struct a_backend {
-    const struct feri_adapter *adapter;
+    const feri_adapter *adapter;
     const fer_host *host;
     void *handle;
 } a_backend;
 
 typedef struct a_device {
-    const struct feri_adapter *adapter;
+    const feri_adapter *adapter;
     const fer_host *host;
     void *handle;
 } a_device;
@@ -42,12 +27,6 @@ typedef struct a_exec {
     void *handle;
     pthread_mutex_t lock; /* for modules without instances: one run at a time */
 } a_exec;
-
-size_t feri_adapter_bytes(void) { return sizeof(struct feri_adapter); }
-
-const fer_backend_module *feri_adapter_module(const feri_backend *backend) {
-    return &backend->adapter->original;
-}
 
 /* ---- core ---- */
 
@@ -58,15 +37,8 @@ static fer_status made(const fer_host *host, fer_status status, const void *obje
                : host->fail(host->self, FER_BACKEND, 0, NULL, "it answered OK and made nothing");
 }
 
-void feri_adapter_wraps(feri_backend *backend,
-                        const fer_backend_module *inner,
-                        const fer_backend_module *reference) {
-    backend->adapter->inner = inner;
-    backend->adapter->reference = reference;
-}
-
 static fer_status core_create(void *self, const fer_create_args *args, void **out_backend) {
-    const struct feri_adapter *adapter = self;
+    const feri_adapter *adapter = self;
     if (args->struct_size < sizeof(*args)) {
         return FER_INVALID_ARGUMENT; /* there is no host to tell */
     }
@@ -597,28 +569,38 @@ static const whole complete = {
      profile_end, device_trim},
 };
 
-/* A level: where a module has the pointer to its table, the adapter the copy of that, the backend
- * its complete one and `complete` the original of this. */
+/* A level: where a module has the pointer to its table, and where that lies behind the table of the
+ * core, which is the same in an adapter (the copy), in a backend (the complete one) and in
+ * `complete`. */
 typedef struct level {
-    uint16_t in_module, in_adapter, in_backend, in_complete;
-    uint8_t bytes;
-    uint8_t together; /* bit i: slot i; a module has all of these or none */
-    char needs[46];
+    uint16_t in_module, at;
+    uint16_t bytes;
+    uint16_t together; /* bit i: slot i; a module has all of these or, but for the core's, none */
+    const char *needs;
 } level;
 
+#define LIES(object, table)                                                                        \
+    (offsetof(object, table) - offsetof(object, core) == offsetof(whole, table))
 #define LEVEL(table, together, needs)                                                              \
-    {offsetof(fer_backend_module, table), offsetof(struct feri_adapter, table),                    \
-     offsetof(feri_backend, table), offsetof(whole, table),                                         \
-     sizeof(fer_backend_##table), together, needs}
+    {offsetof(fer_backend_module, table), offsetof(whole, table), sizeof(fer_backend_##table),      \
+     together, needs}
 static const level levels[] = {
-    LEVEL(core, 0, ""),
-    LEVEL(instances, 0x07, "instances level needs all its slots"),
-    LEVEL(memory, 0x07, "memory level needs alloc, free and copy"),
-    LEVEL(async, 0x5f, "async level needs streams, copies and events"),
-    LEVEL(compiler, 0, ""),
-    LEVEL(interop, 0, ""),
-    LEVEL(observe, 0, ""),
+    LEVEL(core, 0x7ff, "the module needs all slots of level 0"),
+    LEVEL(instances, 0x07, "the instances level needs all its slots"),
+    LEVEL(memory, 0x07, "the memory level needs alloc, free and copy"),
+    LEVEL(async, 0x5f, "the async level needs streams, copies and events"),
+    LEVEL(compiler, 0, NULL),
+    LEVEL(interop, 0, NULL),
+    LEVEL(observe, 0, NULL),
 };
+#define ALIKE(table) \
+    _Static_assert(LIES(feri_adapter, table) && LIES(feri_backend, table), "one order of tables")
+ALIKE(instances);
+ALIKE(memory);
+ALIKE(async);
+ALIKE(compiler);
+ALIKE(interop);
+ALIKE(observe);
 /* clang-format on */
 
 /* As much of a table as the module has; a longer one's tail is unknown to us and ignored. */
@@ -642,12 +624,7 @@ static uint32_t slots_there(const level *of, const char *table) {
 }
 
 fer_status feri_module_complete(feri_backend *backend, const fer_backend_module *module) {
-    struct feri_adapter *adapter =
-        feri_alloc(&backend->context->env, sizeof(*adapter)); /* zeroed */
-    if (adapter == NULL) {
-        return fer_error_last()->status;
-    }
-    backend->adapter = adapter;
+    feri_adapter *adapter = &backend->adapter;
     adapter->options = backend->options;
     adapter->original = *module;
     backend->module = *module;
@@ -655,17 +632,17 @@ fer_status feri_module_complete(feri_backend *backend, const fer_backend_module 
     backend->module.self = adapter;
     for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
         const level *l = &levels[i];
-        char *copy = (char *)adapter + l->in_adapter;
-        char *whole_table = (char *)backend + l->in_backend;
+        char *copy = (char *)adapter + offsetof(feri_adapter, core) + l->at;
+        char *whole_table = (char *)backend + offsetof(feri_backend, core) + l->at;
         const void *theirs = NULL;
         memcpy(&theirs, (const char *)module + l->in_module, sizeof(theirs));
         table_copy(copy, l->bytes, theirs);
         memcpy((char *)&adapter->original + l->in_module, &copy, sizeof(copy));
-        memcpy(whole_table, (const char *)&complete + l->in_complete, l->bytes);
+        memcpy(whole_table, (const char *)&complete + l->at, l->bytes);
         memcpy((char *)&backend->module + l->in_module, &whole_table, sizeof(whole_table));
         uint32_t there = slots_there(l, copy);
-        if (there != 0 && there != l->together) {
-            return feri_fail(FER_BACKEND, "backend '%s': the %s together", module->name, l->needs);
+        if (there != l->together && (there != 0 || i == 0)) {
+            return feri_fail(FER_BACKEND, "backend '%s': %s together", module->name, l->needs);
         }
     }
     if (adapter->instances.run == NULL) {

@@ -27,33 +27,36 @@ void feri_session_release(feri_session *session) {
 }
 
 fer_status feri_session_lost_error(const feri_session *session) {
-    fer_status status =
-        feri_fail(FER_DEVICE_LOST,
-                  "device %s was lost (generation %u): reopen it or run on another device",
-                  session->device->name,
-                  session->generation);
-    feri_error_set_backend(session->device->backend->name, 0);
-    return status;
+    feri_fail(FER_DEVICE_LOST,
+              "device %s was lost (generation %u): reopen it or run on another device",
+              session->device->name,
+              session->generation);
+    return feri_error_set_backend(session->device->backend->name, 0);
+}
+
+/* A failure that a device answered, with a sentence: the device's own if it gave one. */
+static fer_status answer_tell(const fer_device *device, fer_status answer, const char *what) {
+    fer_status known = feri_backend_status(answer);
+    fer_status status = feri_error_why(known);
+    if (feri_error_tells(status)) {
+        /* it said why */
+    } else if (known != answer) {
+        feri_fail(status,
+                  "device %s answered with status %d (%s), which is no answer here",
+                  device->name,
+                  answer,
+                  fer_status_name(answer));
+    } else {
+        feri_fail(status, "device %s%s: %s", device->name, what, fer_status_sentence(status));
+    }
+    return feri_error_set_backend(device->backend->name, 0);
 }
 
 fer_status feri_session_status(feri_session *session, fer_status status) {
     if (status == FER_OK) {
         return status;
     }
-    fer_device *device = session->device;
-    fer_status answer = status;
-    status = feri_error_why(feri_backend_status(answer));
-    if (!feri_error_tells(status) && feri_backend_status(answer) != answer) {
-        status = feri_fail(status,
-                           "device %s answered with status %d (%s), which is no answer here",
-                           device->name,
-                           answer,
-                           fer_status_name(answer));
-    } else if (!feri_error_tells(status)) {
-        /* The backend did not say why: a status alone is not an error message. */
-        status = feri_fail(status, "device %s: %s", device->name, fer_status_sentence(status));
-    }
-    feri_error_set_backend(device->backend->name, 0);
+    status = answer_tell(session->device, status, "");
     if (status == FER_DEVICE_LOST && !feri_session_is_lost(session)) {
         fer_error kept;
         feri_error_save(&kept);
@@ -96,28 +99,16 @@ static fer_status session_open(fer_device *device) {
     feri_error_expect();
     feri_session *session = feri_alloc(&device->context->env, sizeof(*session));
     if (session == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     atomic_init(&session->refs, 1);
     session->device = device;
     session->generation = atomic_load(&device->generation);
     feri_backend *backend = device->backend;
     fer_status status = backend->core.device_open(backend->handle, device->index, &session->handle);
-    if (status == FER_OK && session->handle == NULL) {
-        status = feri_fail(
-            FER_BACKEND, "backend %s opened device %s as nothing", backend->name, device->name);
-    }
     if (status != FER_OK) {
         feri_free(&device->context->env, session, sizeof(*session));
-        status = feri_error_why(feri_backend_status(status));
-        if (!feri_error_tells(status)) {
-            status = feri_fail(status,
-                               "device %s cannot be opened: %s",
-                               device->name,
-                               fer_status_sentence(status));
-        }
-        feri_error_set_backend(backend->name, 0);
-        return status;
+        return answer_tell(device, status, " cannot be opened");
     }
     device->session = session;
     atomic_store(&device->state, FER_STATE_READY);
@@ -145,7 +136,7 @@ fer_status feri_device_session(fer_device *device, feri_session **out_session) {
 
 fer_status fer_device_reopen(fer_device *device) {
     if (device == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "device is NULL");
+        return feri_null_argument("device");
     }
     pthread_mutex_lock(&device->lock);
     feri_session *old = device->session;
@@ -190,7 +181,7 @@ device_add(fer_context *context, feri_backend *backend, uint32_t index, const ch
                       sizeof(fer_device *)));
     fer_device *device = feri_alloc(&context->env, sizeof(*device));
     if (device == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     device->context = context;
     device->backend = backend;
@@ -233,12 +224,7 @@ static fer_status backend_enumerate(fer_context *context, feri_backend *backend)
         return FER_OK;
     }
     if (backend->handle == NULL) {
-        fer_create_args args = {
-            .struct_size = sizeof(args), .host = &backend->host, .options = backend->options};
-        FER_TRY(backend->core.create(backend->module.self, &args, &backend->handle));
-        if (backend->handle == NULL) {
-            return feri_fail(FER_BACKEND, "backend %s made no object", backend->name);
-        }
+        FER_TRY(feri_backend_start(backend));
     }
     uint32_t count = 0;
     FER_TRY(backend->core.device_count(backend->handle, &count));
@@ -252,7 +238,8 @@ static fer_status backend_enumerate(fer_context *context, feri_backend *backend)
     return FER_OK;
 }
 
-fer_status feri_devices_ready(fer_context *context) {
+/* Takes the context's lock, under which devices do not change; on failure it is not held. */
+static fer_status devices_lock(fer_context *context) {
     fer_status status = FER_OK;
     pthread_mutex_lock(&context->lock);
     for (uint32_t i = 0; i < context->backend_count && !context->devices_ready; i++) {
@@ -273,16 +260,23 @@ fer_status feri_devices_ready(fer_context *context) {
         }
     }
     context->devices_ready = status == FER_OK;
-    pthread_mutex_unlock(&context->lock);
+    if (status != FER_OK) {
+        pthread_mutex_unlock(&context->lock);
+    }
     return status;
+}
+
+fer_status feri_devices_ready(fer_context *context) {
+    FER_TRY(devices_lock(context));
+    pthread_mutex_unlock(&context->lock);
+    return FER_OK;
 }
 
 fer_status fer_context_device_count(fer_context *context, uint32_t *out_count) {
     if (context == NULL || out_count == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "context or out_count is NULL");
+        return feri_null_argument("context or out_count");
     }
-    FER_TRY(feri_devices_ready(context));
-    pthread_mutex_lock(&context->lock); /* a wrapper may be made meanwhile */
+    FER_TRY(devices_lock(context));
     *out_count = context->device_count;
     pthread_mutex_unlock(&context->lock);
     return FER_OK;
@@ -303,14 +297,11 @@ void fer_device_release(fer_device *device) {
 
 fer_status fer_context_device(fer_context *context, uint32_t index, fer_device **out_device) {
     if (context == NULL || out_device == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "context or out_device is NULL");
+        return feri_null_argument("context or out_device");
     }
-    fer_device *device = NULL;
-    uint32_t count = 0;
-    FER_TRY(feri_devices_ready(context));
-    pthread_mutex_lock(&context->lock);
-    count = context->device_count;
-    device = index < count ? context->devices[index] : NULL;
+    FER_TRY(devices_lock(context));
+    uint32_t count = context->device_count;
+    fer_device *device = index < count ? context->devices[index] : NULL;
     pthread_mutex_unlock(&context->lock);
     if (device == NULL) {
         return feri_fail(FER_INVALID_ARGUMENT, "no device %u, there are %u", index, count);
@@ -405,11 +396,10 @@ device_find(fer_context *context, const char *name, size_t length, fer_device **
 
 fer_status fer_device_find(fer_context *context, const char *name, fer_device **out_device) {
     if (context == NULL || name == NULL || out_device == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "context, name or out_device is NULL");
+        return feri_null_argument("context, name or out_device");
     }
-    FER_TRY(feri_devices_ready(context));
     fer_device *device = NULL;
-    pthread_mutex_lock(&context->lock);
+    FER_TRY(devices_lock(context));
     fer_status status = device_find(context, name, strlen(name), &device);
     pthread_mutex_unlock(&context->lock);
     if (status == FER_OK) {
@@ -422,7 +412,7 @@ fer_status fer_device_find(fer_context *context, const char *name, fer_device **
 
 fer_status fer_device_get_info(fer_device *device, fer_device_info *out_info) {
     if (device == NULL || out_info == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "device or out_info is NULL");
+        return feri_null_argument("device or out_info");
     }
     fer_device_info info = {
         .struct_size = sizeof(info),
@@ -445,7 +435,7 @@ fer_status fer_device_get_info(fer_device *device, fer_device_info *out_info) {
 
 fer_status fer_device_get_counters(fer_device *device, fer_device_counters *out_counters) {
     if (device == NULL || out_counters == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "device or out_counters is NULL");
+        return feri_null_argument("device or out_counters");
     }
     feri_session *session = NULL;
     FER_TRY(feri_device_session(device, &session));
@@ -461,7 +451,7 @@ fer_status fer_device_get_counters(fer_device *device, fer_device_counters *out_
 
 fer_status fer_device_op_claim(fer_device *device, uint32_t op_number, uint32_t *out_revision) {
     if (device == NULL || out_revision == NULL) {
-        return feri_fail(FER_INVALID_ARGUMENT, "device or out_revision is NULL");
+        return feri_null_argument("device or out_revision");
     }
     feri_session *session = NULL;
     const fer_op_claim *claims = NULL;

@@ -14,6 +14,22 @@
 
 #include <pthread.h>
 
+/* What is kept of a module as it was given. */
+typedef struct feri_adapter {
+    fer_backend_module
+        original; /* tables point at the copies below, zero where the module's were short */
+    const fer_backend_module *inner; /* of a wrapper in use: what it wraps, whoever creates it */
+    const fer_backend_module *reference;
+    const char *options; /* of its manifest: for wrappers, which have none for it */
+    fer_backend_core core;
+    fer_backend_instances instances;
+    fer_backend_memory memory;
+    fer_backend_async async;
+    fer_backend_compiler compiler;
+    fer_backend_interop interop;
+    fer_backend_observe observe;
+} feri_adapter;
+
 typedef struct feri_backend {
     fer_context *context;
     fer_backend_module module; /* complete; tables are the ones below */
@@ -24,15 +40,15 @@ typedef struct feri_backend {
     fer_backend_compiler compiler;
     fer_backend_interop interop;
     fer_backend_observe observe;
-    struct feri_adapter *adapter; /* what complete.c keeps of the original module */
+    feri_adapter adapter;
     fer_host host;
     void *handle;  /* what create made; NULL until devices are asked for */
     void *library; /* dlopen handle, NULL for linked-in backends */
     char name[48];
-    char *options;
     _Atomic(fer_device *) devices; /* its devices, linked by sibling; only ever added to */
     uint32_t device_count;
     uint8_t has_devices; /* enumerated */
+    char options[];
 } feri_backend;
 
 /* One opening of a device. Counted by what was made in it. */
@@ -95,19 +111,14 @@ fer_status feri_backend_add(fer_context *context,
                             const char *options);
 /* Fills backend's tables from module: what is missing gets the host's default. */
 fer_status feri_module_complete(feri_backend *backend, const fer_backend_module *module);
-/* What the wrapper backend wraps, also for those that wrap it in turn. */
-void feri_adapter_wraps(feri_backend *backend,
-                        const fer_backend_module *inner,
-                        const fer_backend_module *reference);
+/* Has it make its object: no driver is touched before. */
+fer_status feri_backend_start(feri_backend *backend);
 void feri_module_finish(feri_backend *backend);
 /* 1 when a list of claims rules a node out: support then says why. No list rules nothing out. */
 int feri_claims_refuse(const fer_op_claim *claims,
                        uint32_t count,
                        const fer_node_view *node,
                        fer_support *support);
-size_t feri_adapter_bytes(void);
-/* The module as it was given (short tables zero-filled), for wrapping another backend with it. */
-const fer_backend_module *feri_adapter_module(const feri_backend *backend);
 /* Reads all manifests of a folder ("" and NULL: the default), registering what loads and reporting
  * the rest. */
 void feri_manifests_load(fer_context *context, const char *folder);
