@@ -15,10 +15,8 @@ struct fer_event {
     atomic_uint refs;
     fer_program *program; /* retained */
     feri_request request;
-    fer_tag *tags;
-    uint32_t *donated;
     uint64_t submitted_ns;
-    feri_arg *args; /* inputs, then outputs; tensors retained */
+    uint64_t bytes; /* of the event, with args and the copied arrays of the options */
     uint32_t input_count;
     uint32_t output_count;
     pthread_mutex_t lock;
@@ -27,27 +25,19 @@ struct fer_event {
     void *ready_self;
     fer_status status; /* FER_NOT_READY until done */
     fer_error error;
+    feri_arg args[]; /* inputs, then outputs; tensors retained; behind them tags and donated */
 };
-
-static uint64_t args_bytes(const fer_event *event) {
-    return feri_mul_sat((uint64_t)event->input_count + event->output_count, sizeof(feri_arg));
-}
 
 static void event_destroy(fer_event *event) {
     fer_program *program = event->program;
-    feri_env *env = program->build.env;
-    for (uint32_t i = 0; event->args != NULL && i < event->input_count + event->output_count; i++) {
+    for (uint32_t i = 0; i < event->input_count + event->output_count; i++) {
         fer_tensor_release(event->args[i].tensor);
         fer_value_release(event->args[i].value);
     }
-    feri_free(env, event->args, args_bytes(event));
-    feri_free(env, event->tags, feri_mul_sat(event->request.options.tag_count, sizeof(fer_tag)));
-    feri_free(
-        env, event->donated, feri_mul_sat(event->request.options.donated_count, sizeof(uint32_t)));
     fer_state_release(event->request.options.state);
     pthread_cond_destroy(&event->done);
     pthread_mutex_destroy(&event->lock);
-    feri_free(env, event, sizeof(*event));
+    feri_free(program->build.env, event, event->bytes);
     fer_program_release(program);
 }
 
@@ -85,37 +75,38 @@ static void job_run(feri_job *job) {
     fer_event_release(event);
 }
 
-static fer_status event_fill(fer_event *event,
-                             const fer_run_options *options,
-                             fer_tensor *const *inputs,
-                             fer_tensor *const *outputs) {
-    feri_env *env = event->program->build.env;
-    uint32_t tag_count = options->tag_count, donated_count = options->donated_count;
-    event->request.options.tag_count = 0; /* until the copies exist, for event_destroy */
-    event->request.options.donated_count = 0;
-    event->args = feri_alloc(env, args_bytes(event));
-    event->tags = feri_alloc(env, feri_mul_sat(tag_count, sizeof(fer_tag)));
-    event->request.options.tag_count = event->tags != NULL ? tag_count : 0;
-    event->donated = feri_alloc(env, feri_mul_sat(donated_count, sizeof(uint32_t)));
-    event->request.options.donated_count = event->donated != NULL ? donated_count : 0;
-    if (event->args == NULL || event->tags == NULL || event->donated == NULL) {
-        return feri_error_status();
+/* An array of the options, copied to *at, which it moves behind the copy. */
+static void *copied(void **at, const void *array, uint64_t bytes) {
+    void *copy = *at;
+    if (bytes > 0) {
+        memcpy(copy, array, bytes);
     }
-    if (tag_count > 0) {
-        memcpy(event->tags, options->tags, tag_count * sizeof(fer_tag));
+    *at = (char *)copy + bytes;
+    return copy;
+}
+
+static void event_fill(fer_event *event,
+                       const feri_request *request,
+                       fer_tensor *const *inputs,
+                       fer_tensor *const *outputs) {
+    fer_run_options *options = &event->request.options;
+    void *behind = event->args + event->input_count + event->output_count;
+    event->request = *request;
+    options->tags = copied(&behind, options->tags, options->tag_count * sizeof(fer_tag));
+    options->donated = copied(&behind, options->donated, options->donated_count * sizeof(uint32_t));
+    fer_state_retain(options->state);
+    for (uint32_t i = 0; i < event->input_count; i++) {
+        event->args[i].tensor = fer_tensor_retain(inputs[i]);
     }
-    if (donated_count > 0) {
-        memcpy(event->donated, options->donated, donated_count * sizeof(uint32_t));
+    for (uint32_t i = 0; i < event->output_count && outputs != NULL; i++) {
+        event->args[event->input_count + i].tensor = fer_tensor_retain(outputs[i]);
     }
-    event->request.options.tags = event->tags;
-    event->request.options.donated = event->donated;
-    for (uint32_t i = 0; i < event->input_count + event->output_count; i++) {
-        event->args[i].tensor =
-            fer_tensor_retain(i < event->input_count ? inputs[i]
-                              : outputs == NULL      ? NULL
-                                                     : outputs[i - event->input_count]);
-    }
-    return FER_OK;
+    pthread_mutex_init(&event->lock, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&event->done, &monotonic);
+    pthread_condattr_destroy(&monotonic);
 }
 
 fer_status fer_program_run_async(fer_program *program,
@@ -132,29 +123,23 @@ fer_status fer_program_run_async(fer_program *program,
         return feri_null_argument("out_event");
     }
     feri_env *env = program->build.env;
-    fer_event *event = feri_alloc(env, sizeof(*event));
+    uint64_t bytes = sizeof(fer_event) + ((uint64_t)input_count + output_count) * sizeof(feri_arg) +
+                     request.options.tag_count * sizeof(fer_tag) +
+                     request.options.donated_count * sizeof(uint32_t);
+    fer_event *event = feri_alloc(env, bytes);
     if (event == NULL) {
         return feri_error_status();
     }
     atomic_init(&event->refs, 2); /* the caller's and the job's */
     event->job.run = job_run;
     event->program = fer_program_retain(program);
-    event->request = request;
-    fer_state_retain(request.options.state);
+    event->bytes = bytes;
     event->input_count = input_count;
     event->output_count = output_count;
     event->status = FER_NOT_READY;
     event->submitted_ns = feri_clock_ns();
-    pthread_mutex_init(&event->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&event->done, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    fer_status status = event_fill(event, &request.options, inputs, outputs);
-    if (status == FER_OK) {
-        status = feri_workers_submit(env->workers, &event->job);
-    }
+    event_fill(event, &request, inputs, outputs);
+    fer_status status = feri_workers_submit(env->workers, &event->job);
     if (status != FER_OK) {
         event_destroy(event);
         return status;
@@ -165,22 +150,7 @@ fer_status fer_program_run_async(fer_program *program,
 
 /* ---- the event's outcome ---- */
 
-static fer_status outcome(fer_event *event) {
-    if (event->status != FER_OK && event->status != FER_NOT_READY) {
-        feri_error_restore(&event->error);
-    }
-    return event->status;
-}
-
-fer_status fer_event_query(fer_event *event) {
-    if (event == NULL) {
-        return feri_null_argument("event");
-    }
-    pthread_mutex_lock(&event->lock);
-    fer_status status = outcome(event);
-    pthread_mutex_unlock(&event->lock);
-    return status;
-}
+fer_status fer_event_query(fer_event *event) { return fer_event_wait(event, 0); }
 
 fer_status fer_event_wait(fer_event *event, uint64_t timeout_ns) {
     if (event == NULL) {
@@ -189,7 +159,7 @@ fer_status fer_event_wait(fer_event *event, uint64_t timeout_ns) {
     uint64_t until_ns = feri_add_sat(feri_clock_ns(), timeout_ns);
     struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
     pthread_mutex_lock(&event->lock);
-    int timed_out = 0;
+    int timed_out = timeout_ns == 0;
     while (event->status == FER_NOT_READY && !timed_out) {
         if (timeout_ns == UINT64_MAX) {
             pthread_cond_wait(&event->done, &event->lock);
@@ -197,7 +167,10 @@ fer_status fer_event_wait(fer_event *event, uint64_t timeout_ns) {
             timed_out = pthread_cond_timedwait(&event->done, &event->lock, &until) == ETIMEDOUT;
         }
     }
-    fer_status status = outcome(event);
+    fer_status status = event->status;
+    if (status != FER_OK && status != FER_NOT_READY) {
+        feri_error_restore(&event->error);
+    }
     pthread_mutex_unlock(&event->lock);
     return status;
 }

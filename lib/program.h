@@ -32,10 +32,10 @@ struct fer_program {
 
 struct fer_state {
     atomic_uint refs;
-    fer_program *program; /* retained */
-    fer_tensor **tensors; /* per variable */
     atomic_uint busy;
+    fer_program *program; /* retained */
     atomic_uint_fast64_t version;
+    fer_tensor *tensors[]; /* per variable */
 };
 
 /* What a call asks for, checked. */

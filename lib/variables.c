@@ -55,14 +55,16 @@ fer_status feri_variables_lower(fer_program *program, fer_graph *graph) {
 
 /* ---- the public state ---- */
 
+static uint64_t state_bytes(const fer_program *program) {
+    return sizeof(fer_state) + (uint64_t)program->variable_count * sizeof(fer_tensor *);
+}
+
 static void state_destroy(fer_state *state) {
     fer_program *program = state->program;
     for (uint32_t i = 0; i < program->variable_count; i++) {
         fer_tensor_release(state->tensors[i]);
     }
-    uint64_t bytes = feri_mul_sat(program->variable_count, sizeof(fer_tensor *));
-    feri_free(program->build.env, state->tensors, bytes);
-    feri_free(program->build.env, state, sizeof(*state));
+    feri_free(program->build.env, state, state_bytes(program));
     fer_program_release(program);
 }
 
@@ -71,24 +73,19 @@ fer_status fer_state_create(fer_program *program, fer_state **out_state) {
         return feri_null_argument("program or out_state");
     }
     feri_env *env = program->build.env;
-    fer_state *state = feri_alloc(env, sizeof(*state));
+    fer_state *state = feri_alloc(env, state_bytes(program));
     if (state == NULL) {
         return feri_error_status();
     }
-    state->tensors = feri_alloc(env, feri_mul_sat(program->variable_count, sizeof(fer_tensor *)));
-    if (state->tensors == NULL) {
-        feri_free(env, state, sizeof(*state));
-        return feri_error_status();
-    }
+    fer_status status = FER_OK;
     atomic_init(&state->refs, 1);
     state->program = fer_program_retain(program);
-    for (uint32_t i = 0; i < program->variable_count; i++) {
-        fer_status status = feri_tensor_clone(
-            program->build.env, program->variables[i].initial, &state->tensors[i]);
-        if (status != FER_OK) {
-            state_destroy(state);
-            return status;
-        }
+    for (uint32_t i = 0; i < program->variable_count && status == FER_OK; i++) {
+        status = feri_tensor_clone(env, program->variables[i].initial, &state->tensors[i]);
+    }
+    if (status != FER_OK) {
+        state_destroy(state);
+        return status;
     }
     *out_state = state;
     return FER_OK;
@@ -111,17 +108,6 @@ uint64_t fer_state_version(const fer_state *state) {
     return state == NULL ? 0 : atomic_load(&state->version);
 }
 
-static fer_status variable_find(const fer_state *state, const char *name, uint32_t *out_index) {
-    for (uint32_t i = 0; state != NULL && name != NULL && i < state->program->variable_count; i++) {
-        if (strcmp(state->program->variables[i].name, name) == 0) {
-            *out_index = i;
-            return FER_OK;
-        }
-    }
-    return feri_fail(
-        FER_INVALID_ARGUMENT, "there is no variable '%s'", name == NULL ? "(null)" : name);
-}
-
 static fer_status state_lock(fer_state *state) {
     if (atomic_exchange(&state->busy, 1) != 0) {
         return feri_fail(FER_INVALID_ARGUMENT,
@@ -130,33 +116,39 @@ static fer_status state_lock(fer_state *state) {
     return FER_OK;
 }
 
+/* The variable's place, with the state locked. */
+static fer_status variable_lock(fer_state *state, const char *name, fer_tensor ***out_variable) {
+    for (uint32_t i = 0; state != NULL && name != NULL && i < state->program->variable_count; i++) {
+        if (strcmp(state->program->variables[i].name, name) == 0) {
+            *out_variable = &state->tensors[i];
+            return state_lock(state);
+        }
+    }
+    return feri_fail(
+        FER_INVALID_ARGUMENT, "there is no variable '%s'", name == NULL ? "(null)" : name);
+}
+
 fer_status fer_state_get(fer_state *state, const char *name, fer_tensor **out_tensor) {
-    uint32_t index = 0;
-    FER_TRY(variable_find(state, name, &index));
+    fer_tensor **variable = NULL;
     if (out_tensor == NULL) {
         return feri_null_argument("out_tensor");
     }
-    FER_TRY(state_lock(state));
-    fer_status status =
-        feri_tensor_clone(state->program->build.env, state->tensors[index], out_tensor);
+    FER_TRY(variable_lock(state, name, &variable));
+    fer_status status = feri_tensor_clone(state->program->build.env, *variable, out_tensor);
     atomic_store(&state->busy, 0);
     return status;
 }
 
 fer_status fer_state_set(fer_state *state, const char *name, const fer_tensor *tensor) {
-    uint32_t index = 0;
-    FER_TRY(variable_find(state, name, &index));
-    const fer_tensor *now = state->tensors[index];
-    if (tensor == NULL || tensor->dtype != now->dtype || tensor->rank != now->rank ||
-        memcmp(tensor->dims, now->dims, now->rank * sizeof(int64_t)) != 0) {
-        return feri_fail(FER_INVALID_ARGUMENT, "variable '%s' keeps its dtype and shape", name);
-    }
-    FER_TRY(state_lock(state));
-    fer_tensor *copy = NULL;
-    fer_status status = feri_tensor_clone(state->program->build.env, tensor, &copy);
+    fer_tensor **variable = NULL, *copy = NULL;
+    FER_TRY(variable_lock(state, name, &variable));
+    fer_status status =
+        tensor != NULL && feri_tensors_alike(*variable, tensor)
+            ? feri_tensor_clone(state->program->build.env, tensor, &copy)
+            : feri_fail(FER_INVALID_ARGUMENT, "variable '%s' keeps its dtype and shape", name);
     if (status == FER_OK) {
-        fer_tensor_release(state->tensors[index]);
-        state->tensors[index] = copy;
+        fer_tensor_release(*variable);
+        *variable = copy;
     }
     atomic_store(&state->busy, 0);
     return status;

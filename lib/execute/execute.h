@@ -17,8 +17,6 @@ typedef struct feri_arg {
 } feri_arg;
 
 void feri_arg_release(feri_arg *arg);
-/* A copy in host memory of its own. */
-fer_status feri_tensor_clone(feri_env *env, const fer_tensor *source, fer_tensor **out_tensor);
 
 /* One run of a program, across its stages. */
 typedef struct feri_run {

@@ -14,19 +14,6 @@ void feri_arg_release(feri_arg *arg) {
     *arg = (feri_arg){NULL, NULL};
 }
 
-fer_status feri_tensor_clone(feri_env *env, const fer_tensor *source, fer_tensor **out_tensor) {
-    fer_tensor *copy = NULL;
-    FER_TRY(
-        fer_tensor_create((fer_context *)env, source->dtype, source->rank, source->dims, &copy));
-    fer_status status = fer_tensor_copy(source, copy);
-    if (status != FER_OK) {
-        fer_tensor_release(copy);
-        return status;
-    }
-    *out_tensor = copy;
-    return FER_OK;
-}
-
 fer_status
 feri_input_stand_in(feri_run_state *state, feri_run *run, uint32_t index, fer_tensor **tensor) {
     const fer_graph *graph = state->plan->graph;

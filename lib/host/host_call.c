@@ -75,7 +75,7 @@ fer_status feri_host_number(const feri_host_call *call,
             call, FER_INVALID_INPUT, "%s must be an integer or bool tensor of one element", what);
     }
     fer_tensor *here = NULL;
-    FER_TRY(feri_piece_on_host(tensor, &here));
+    FER_TRY(feri_tensor_on_host(tensor, &here));
     *out_number = feri_load_i64(here->dtype, fer_tensor_data(here), 0);
     fer_tensor_release(here);
     return FER_OK;

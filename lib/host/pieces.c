@@ -8,23 +8,6 @@
 
 #include <string.h>
 
-fer_status feri_piece_on_host(fer_tensor *tensor, fer_tensor **out_tensor) {
-    if (tensor->dtype == FER_STRING || tensor->buffer->host || tensor->bytes == 0) {
-        *out_tensor = fer_tensor_retain(tensor);
-        return FER_OK;
-    }
-    fer_tensor *copy = NULL;
-    fer_context *context = (fer_context *)(void *)feri_tensor_env(tensor);
-    FER_TRY(fer_tensor_create(context, tensor->dtype, tensor->rank, tensor->dims, &copy));
-    fer_status status = fer_tensor_read(tensor, 0, fer_tensor_data(copy), tensor->bytes);
-    if (status != FER_OK) {
-        fer_tensor_release(copy);
-        return status;
-    }
-    *out_tensor = copy;
-    return FER_OK;
-}
-
 /* ---- assembly ---- */
 
 static uint64_t product(const int64_t *dims, uint32_t from, uint32_t to) {
@@ -217,7 +200,7 @@ static fer_status copy_joined(feri_assembly *assembly,
     for (uint64_t i = 0; step && i < count; i++) {
         uint64_t run = (is_new_axis ? 1 : (uint64_t)pieces[i]->dims[axis]) * inner;
         fer_tensor *here = NULL;
-        FER_TRY(feri_piece_on_host(pieces[i], &here));
+        FER_TRY(feri_tensor_on_host(pieces[i], &here));
         fer_status status = FER_OK;
         for (uint64_t o = 0; run && o < outer && status == FER_OK; o++) {
             status = feri_assembly_copy(assembly, o * step + base, here, o * run, run);

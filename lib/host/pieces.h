@@ -8,10 +8,6 @@
 
 #include "host/host_call.h"
 
-/* The tensor itself, or a copy where the host cannot reach its memory; a reference of the caller's.
- */
-fer_status feri_piece_on_host(fer_tensor *tensor, fer_tensor **out_tensor);
-
 /* A tensor in the making. Strings stay borrowed from their sources until the end. */
 typedef struct feri_assembly {
     feri_env *env;

@@ -8,11 +8,6 @@
 
 #include <string.h>
 
-static int is_alike(const fer_tensor *a, const fer_tensor *b) {
-    return a->dtype == b->dtype && a->rank == b->rank &&
-           (a->rank == 0 || memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0);
-}
-
 static fer_status stacked_dims(const feri_host_call *call,
                                const fer_tensor *slice,
                                uint64_t length,
@@ -65,7 +60,7 @@ stack_push(feri_host_call *call, feri_stack *stack, const fer_value *value, uint
         stack->first = fer_tensor_retain(tensor);
         stack->slice_elements = tensor->element_count;
     }
-    if (!is_alike(stack->first, tensor)) {
+    if (!feri_tensors_alike(stack->first, tensor)) {
         return feri_host_fail(call,
                               FER_INVALID_INPUT,
                               "a scan output has another dtype or shape in trip %llu than in the "
@@ -84,7 +79,7 @@ stack_push(feri_host_call *call, feri_stack *stack, const fer_value *value, uint
     }
     FER_TRY(reserve(call, stack, expected));
     fer_tensor *here = NULL;
-    FER_TRY(feri_piece_on_host(tensor, &here));
+    FER_TRY(feri_tensor_on_host(tensor, &here));
     fer_status status = copy_slice(stack, here, stack->slice_elements);
     fer_tensor_release(here);
     stack->count++;

@@ -89,7 +89,7 @@ static fer_status run_numbered(feri_host_call *call,
     fer_status status = call->run_op(call->self, &plain, &in, out);
     if (status == FER_OK && out[0]) {
         status = out[0]->dtype == FER_I64
-                     ? feri_piece_on_host(out[0], &here)
+                     ? feri_tensor_on_host(out[0], &here)
                      : feri_host_fail(call, FER_INTERNAL, "a result stands for no string");
         status = status ? status : as_strings(call, here, labels, label_count, &strings);
         status = status ? status : feri_host_give_tensor(call, 0, strings);

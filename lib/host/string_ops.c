@@ -241,7 +241,7 @@ static fer_status give_moved(moving *m, uint32_t index, int are_strings) {
     if (m->out[index]->dtype != FER_I64) {
         return feri_host_fail(m->call, FER_INTERNAL, "moving strings changed their kind");
     }
-    FER_TRY(feri_piece_on_host(m->out[index], &here));
+    FER_TRY(feri_tensor_on_host(m->out[index], &here));
     fer_status status = read_strings(m, here, &strings);
     fer_tensor_release(here);
     return status == FER_OK ? feri_host_give_tensor(m->call, index, strings) : status;

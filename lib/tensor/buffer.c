@@ -26,19 +26,16 @@ host_write(feri_buffer *buffer, uint64_t offset, const void *data, uint64_t byte
     return FER_OK;
 }
 
-static void own_free(feri_buffer *buffer) {
-    feri_free_aligned(buffer->env, buffer->host, buffer->bytes, buffer->alignment);
-}
-
-static void borrowed_free(feri_buffer *buffer) {
-    if (buffer->release) {
+/* Our own memory has an alignment, borrowed memory has none. */
+static void host_free(feri_buffer *buffer) {
+    if (buffer->alignment) {
+        feri_free_aligned(buffer->env, buffer->host, buffer->bytes, buffer->alignment);
+    } else if (buffer->release) {
         buffer->release(buffer->release_self, buffer->release_memory);
     }
 }
 
-static const feri_buffer_ops own_ops = {.read = host_read, .write = host_write, .free = own_free};
-static const feri_buffer_ops borrowed_ops = {
-    .read = host_read, .write = host_write, .free = borrowed_free};
+static const feri_buffer_ops host_ops = {.read = host_read, .write = host_write, .free = host_free};
 
 fer_status feri_buffer_create(feri_env *env, uint64_t bytes, feri_buffer **out_buffer) {
     feri_buffer *buffer = feri_alloc(env, sizeof *buffer);
@@ -52,7 +49,7 @@ fer_status feri_buffer_create(feri_env *env, uint64_t bytes, feri_buffer **out_b
     }
     atomic_init(&buffer->refs, 1);
     buffer->env = feri_env_retain(env);
-    buffer->ops = &own_ops;
+    buffer->ops = &host_ops;
     buffer->bytes = bytes;
     buffer->alignment = HOST_ALIGNMENT;
     *out_buffer = buffer;
@@ -84,7 +81,7 @@ fer_status feri_buffer_import(feri_env *env,
     atomic_init(&buffer->refs, 1);
     buffer->is_read_only = is_read_only != 0;
     buffer->env = feri_env_retain(env);
-    buffer->ops = &borrowed_ops;
+    buffer->ops = &host_ops;
     buffer->host = memory ? memory : (uint8_t *)buffer; /* an address, for no bytes */
     buffer->bytes = bytes;
     buffer->release = release;

@@ -49,45 +49,41 @@ struct DLManagedTensorVersioned {
     } tensor;
 };
 
-static const struct {
-    uint8_t code;
-    fer_dtype dtype;
-} codes[] = {
-    {DL_INT,      FER_I8        },
-    {DL_INT,      FER_I16       },
-    {DL_INT,      FER_I32       },
-    {DL_INT,      FER_I64       },
-    {DL_INT,      FER_I4        },
-    {DL_INT,      FER_I2        },
-    {DL_UINT,     FER_U8        },
-    {DL_UINT,     FER_U16       },
-    {DL_UINT,     FER_U32       },
-    {DL_UINT,     FER_U64       },
-    {DL_UINT,     FER_U4        },
-    {DL_UINT,     FER_U2        },
-    {DL_FLOAT,    FER_F16       },
-    {DL_FLOAT,    FER_F32       },
-    {DL_FLOAT,    FER_F64       },
-    {DL_BFLOAT,   FER_BF16      },
-    {DL_COMPLEX,  FER_C64       },
-    {DL_COMPLEX,  FER_C128      },
-    {DL_BOOL,     FER_BOOL      },
-    {DL_E4M3FN,   FER_F8E4M3FN  },
-    {DL_E4M3FNUZ, FER_F8E4M3FNUZ},
-    {DL_E5M2,     FER_F8E5M2    },
-    {DL_E5M2FNUZ, FER_F8E5M2FNUZ},
-    {DL_E8M0,     FER_F8E8M0    },
-    {DL_E2M1,     FER_F4E2M1    },
+/* One more than the code, 0 for none; with the bits it says which dtype. */
+static const uint8_t codes[FER_DTYPE_COUNT] = {
+    [FER_I8] = 1 + DL_INT,
+    [FER_I16] = 1 + DL_INT,
+    [FER_I32] = 1 + DL_INT,
+    [FER_I64] = 1 + DL_INT,
+    [FER_I4] = 1 + DL_INT,
+    [FER_I2] = 1 + DL_INT,
+    [FER_U8] = 1 + DL_UINT,
+    [FER_U16] = 1 + DL_UINT,
+    [FER_U32] = 1 + DL_UINT,
+    [FER_U64] = 1 + DL_UINT,
+    [FER_U4] = 1 + DL_UINT,
+    [FER_U2] = 1 + DL_UINT,
+    [FER_F16] = 1 + DL_FLOAT,
+    [FER_F32] = 1 + DL_FLOAT,
+    [FER_F64] = 1 + DL_FLOAT,
+    [FER_BF16] = 1 + DL_BFLOAT,
+    [FER_C64] = 1 + DL_COMPLEX,
+    [FER_C128] = 1 + DL_COMPLEX,
+    [FER_BOOL] = 1 + DL_BOOL,
+    [FER_F8E4M3FN] = 1 + DL_E4M3FN,
+    [FER_F8E4M3FNUZ] = 1 + DL_E4M3FNUZ,
+    [FER_F8E5M2] = 1 + DL_E5M2,
+    [FER_F8E5M2FNUZ] = 1 + DL_E5M2FNUZ,
+    [FER_F8E8M0] = 1 + DL_E8M0,
+    [FER_F4E2M1] = 1 + DL_E2M1,
 };
-enum { CODE_COUNT = sizeof codes / sizeof codes[0] };
 
-static fer_dtype dtype_of(uint8_t code, uint8_t bits) {
-    for (size_t i = 0; i < CODE_COUNT; i++) {
-        if (codes[i].code == code && fer_dtype_bits(codes[i].dtype) == bits) {
-            return codes[i].dtype;
-        }
+static fer_dtype dtype_of(uint32_t code, uint32_t bits) {
+    fer_dtype dtype = FER_DTYPE_COUNT - 1;
+    while (dtype > FER_DTYPE_NONE && (codes[dtype] != code + 1 || fer_dtype_bits(dtype) != bits)) {
+        dtype--;
     }
-    return FER_DTYPE_NONE;
+    return dtype;
 }
 
 static void managed_delete(void *self, void *memory) {
@@ -168,24 +164,23 @@ static fer_status import_managed(
     uint32_t rank = (uint32_t)managed->tensor.ndim;
     const int64_t *dims = managed->tensor.shape;
     FER_TRY(feri_shape_check(env, dtype, rank, dims, &count, &bytes));
-    uint8_t *data = managed->tensor.data;
-    if (!data && bytes) {
-        return feri_fail(FER_INVALID_ARGUMENT, "the DLPack tensor's data is NULL");
+    if (!managed->tensor.data && bytes) {
+        return feri_null_argument("the DLPack tensor's data");
     }
     if (is_dense(managed, count) &&
         !(managed->flags & DL_SUBBYTE_PADDED && count > 1 && fer_dtype_bits(dtype) < 8)) {
-        feri_buffer *buffer = NULL;
-        *out_kept = 1; /* the buffer's from here on, also when making it fails */
-        FER_TRY(feri_buffer_import(env,
-                                   data ? data + managed->tensor.byte_offset : NULL,
-                                   bytes,
-                                   (managed->flags & DL_READ_ONLY) != 0,
-                                   managed_delete,
-                                   managed,
-                                   &buffer));
-        fer_status status = feri_tensor_on_buffer(buffer, 0, dtype, rank, dims, out_tensor);
-        feri_buffer_release(buffer);
-        return status;
+        char *data = managed->tensor.data;
+        *out_kept = 1; /* the tensor's from here on, also when making it fails */
+        return fer_tensor_import((fer_context *)env,
+                                 dtype,
+                                 rank,
+                                 dims,
+                                 data ? data + managed->tensor.byte_offset : NULL,
+                                 managed->flags & DL_READ_ONLY ? FER_IMPORT_BORROW
+                                                               : FER_IMPORT_BORROW_MUTABLE,
+                                 managed_delete,
+                                 managed,
+                                 out_tensor);
     }
     if (zero_copy || fer_dtype_bits(dtype) < 8) {
         return feri_fail(FER_UNSUPPORTED,
@@ -237,28 +232,7 @@ static void exported_delete(dl_managed *managed) {
     feri_env_release(env);
 }
 
-/* tensor itself, or a host copy when the host cannot reach its memory; retained. */
-static fer_status host_tensor(fer_tensor *tensor, fer_tensor **out_tensor) {
-    if (tensor->buffer->host) {
-        *out_tensor = fer_tensor_retain(tensor);
-        return FER_OK;
-    }
-    fer_tensor *copy = NULL;
-    FER_TRY(fer_tensor_create((fer_context *)(void *)feri_tensor_env(tensor),
-                              tensor->dtype,
-                              tensor->rank,
-                              tensor->dims,
-                              &copy));
-    fer_status status = fer_tensor_copy(tensor, copy);
-    if (status != FER_OK) {
-        fer_tensor_release(copy);
-        return status;
-    }
-    *out_tensor = copy;
-    return FER_OK;
-}
-
-static void exported_fill(exported *export, fer_tensor *held, const fer_tensor *source, int code) {
+static void exported_fill(exported *export, fer_tensor *held, const fer_tensor *source) {
     dl_managed *managed = &export->managed;
     export->tensor = held;
     managed->version.major = 1;
@@ -270,7 +244,7 @@ static void exported_fill(exported *export, fer_tensor *held, const fer_tensor *
     managed->tensor.data = held->buffer->host + held->offset;
     managed->tensor.device.type = DL_CPU;
     managed->tensor.ndim = (int32_t)held->rank;
-    managed->tensor.dtype.code = codes[code].code;
+    managed->tensor.dtype.code = (uint8_t)(codes[held->dtype] - 1);
     managed->tensor.dtype.bits = (uint8_t)fer_dtype_bits(held->dtype);
     managed->tensor.dtype.lanes = 1;
     managed->tensor.shape = export->dims;
@@ -290,22 +264,18 @@ fer_status fer_tensor_to_dlpack(fer_tensor *tensor,
     if (!tensor || !out_managed) {
         return feri_null_argument(tensor ? "out_managed" : "tensor");
     }
-    int code = 0;
-    while (code < CODE_COUNT && codes[code].dtype != tensor->dtype) {
-        code++;
-    }
-    if (code == CODE_COUNT) {
+    if (!codes[tensor->dtype]) {
         return feri_fail(
             FER_UNSUPPORTED, "DLPack has no code for %s tensors", fer_dtype_name(tensor->dtype));
     }
     fer_tensor *held = NULL;
-    FER_TRY(host_tensor(tensor, &held));
+    FER_TRY(feri_tensor_on_host(tensor, &held));
     exported *export = feri_alloc(feri_tensor_env(tensor), sizeof *export);
     if (!export) {
         fer_tensor_release(held);
         return feri_error_status();
     }
-    exported_fill(export, held, tensor, code);
+    exported_fill(export, held, tensor);
     *out_managed = &export->managed;
     return FER_OK;
 }

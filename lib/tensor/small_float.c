@@ -12,36 +12,21 @@
 
 /* max: largest finite code; infinity, nan: their codes without sign; 0: there is none. unsigned
  * zero: no -0, whose code is the NaN. */
-static const feri_small_float formats[FER_DTYPE_COUNT] = {
-    [FER_F16] = {.exponent = 5,
-                 .mantissa = 10,
-                 .bias = 15,
-                 .max = 0x7bff,
-                 .infinity = 0x7c00,
-                 .nan = 0x7e00},
-    [FER_BF16] = {.exponent = 8,
-                 .mantissa = 7,
-                 .bias = 127,
-                 .max = 0x7f7f,
-                 .infinity = 0x7f80,
-                 .nan = 0x7fc0},
-    [FER_F8E4M3FN] =
-        {.exponent = 4, .mantissa = 3,                 .bias = 7,                                   .max = 0x7e,                                                                                .nan = 0x7f,                                                                                                                                                                                  .saturates = 1},
-    [FER_F8E4M3FNUZ] =
-        {.exponent = 4,  .mantissa = 3,    .bias = 8,                                  .max = 0x7f, .nan = 0x80,.saturates = 1},
-    [FER_F8E5M2] = {.exponent = 5,
-                 .mantissa = 2,
-                 .bias = 15,
-                 .max = 0x7b,
-                 .infinity = 0x7c,
-                 .nan = 0x7e,
-                 .saturates = 1},
-    [FER_F8E5M2FNUZ] =
-        {.exponent = 5,    .mantissa = 2,                     .bias = 16,                                                .max = 0x7f,                                                                                                                 .nan = 0x80,                                                                                                                                                                                                                                           .saturates = 1},
-    [FER_F4E2M1] = {.exponent = 2, .mantissa = 1, .bias = 1, .max = 0x7, .saturates = 1},
+#define FORMAT(dtype) [(dtype) - FER_F16]
+/* clang-format off */
+static const feri_small_float formats[] = {
+    FORMAT(FER_F16)        = {.exponent = 5, .mantissa = 10, .bias = 15,  .max = 0x7bff, .infinity = 0x7c00, .nan = 0x7e00},
+    FORMAT(FER_BF16)       = {.exponent = 8, .mantissa = 7,  .bias = 127, .max = 0x7f7f, .infinity = 0x7f80, .nan = 0x7fc0},
+    FORMAT(FER_F8E4M3FN)   = {.exponent = 4, .mantissa = 3,  .bias = 7,   .max = 0x7e, .nan = 0x7f, .saturates = 1},
+    FORMAT(FER_F8E4M3FNUZ) = {.exponent = 4, .mantissa = 3,  .bias = 8,   .max = 0x7f, .nan = 0x80, .saturates = 1},
+    FORMAT(FER_F8E5M2)     = {.exponent = 5, .mantissa = 2,  .bias = 15,  .max = 0x7b, .infinity = 0x7c, .nan = 0x7e, .saturates = 1},
+    FORMAT(FER_F8E5M2FNUZ) = {.exponent = 5, .mantissa = 2,  .bias = 16,  .max = 0x7f, .nan = 0x80, .saturates = 1},
+    FORMAT(FER_F4E2M1)     = {.exponent = 2, .mantissa = 1,  .bias = 1,   .max = 0x7, .saturates = 1},
+    FORMAT(FER_F8E8M0)     = {0}, /* no sign, no mantissa: has functions of its own */
 };
+/* clang-format on */
 
-const feri_small_float *feri_small_float_of(fer_dtype dtype) { return &formats[dtype]; }
+const feri_small_float *feri_small_float_of(fer_dtype dtype) { return &formats[dtype - FER_F16]; }
 
 static uint32_t overflow_code(const feri_small_float *format, int32_t saturate) {
     if (format->saturates && (saturate || format->nan == 0)) {
@@ -119,7 +104,7 @@ uint32_t feri_e8m0_encode(double value, int32_t saturate) {
 float feri_f16_to_f32(uint16_t bits) { return (float)feri_load_f64(FER_F16, &bits, 0); }
 
 uint16_t feri_f64_to_f16(double value) {
-    return (uint16_t)feri_small_float_encode(&formats[FER_F16], value, 0);
+    return (uint16_t)feri_small_float_encode(feri_small_float_of(FER_F16), value, 0);
 }
 
 float feri_bf16_to_f32(uint16_t bits) {
@@ -130,5 +115,5 @@ float feri_bf16_to_f32(uint16_t bits) {
 }
 
 uint16_t feri_f64_to_bf16(double value) {
-    return (uint16_t)feri_small_float_encode(&formats[FER_BF16], value, 0);
+    return (uint16_t)feri_small_float_encode(feri_small_float_of(FER_BF16), value, 0);
 }

@@ -19,7 +19,7 @@ typedef struct feri_small_float {
     uint16_t nan;      /* 0: none; the sign bit alone: there is no -0 */
 } feri_small_float;
 
-/* dtype must be valid. */
+/* dtype is a float, but not f32 or f64. */
 const feri_small_float *feri_small_float_of(fer_dtype dtype);
 uint32_t feri_small_float_encode(const feri_small_float *format, double value, int32_t saturate);
 static inline uint64_t feri_bits_of(double value) {

@@ -90,6 +90,16 @@ fer_status feri_tensor_on_buffer(feri_buffer *buffer,
     return FER_OK;
 }
 
+fer_status feri_tensor_take_buffer(feri_buffer *buffer,
+                                   fer_dtype dtype,
+                                   uint32_t rank,
+                                   const int64_t *dims,
+                                   fer_tensor **out_tensor) {
+    fer_status status = feri_tensor_on_buffer(buffer, 0, dtype, rank, dims, out_tensor);
+    feri_buffer_release(buffer);
+    return status;
+}
+
 fer_status fer_tensor_create(fer_context *context,
                              fer_dtype dtype,
                              uint32_t rank,
@@ -106,9 +116,7 @@ fer_status fer_tensor_create(fer_context *context,
     /* Zeroed end offsets are empty strings. */
     FER_TRY(feri_buffer_create(
         env, dtype == FER_STRING ? (count + 1) * sizeof(uint64_t) : bytes, &buffer));
-    fer_status status = feri_tensor_on_buffer(buffer, 0, dtype, rank, dims, out_tensor);
-    feri_buffer_release(buffer);
-    return status;
+    return feri_tensor_take_buffer(buffer, dtype, rank, dims, out_tensor);
 }
 
 fer_status fer_tensor_wrap(fer_context *context,
@@ -172,9 +180,7 @@ fer_status fer_tensor_import(fer_context *context,
                                    release,
                                    release_self,
                                    &buffer));
-        status = feri_tensor_on_buffer(buffer, 0, dtype, rank, dims, out_tensor);
-        feri_buffer_release(buffer);
-        return status;
+        return feri_tensor_take_buffer(buffer, dtype, rank, dims, out_tensor);
     }
     if (status == FER_OK) {
         status = fer_tensor_create(context, dtype, rank, dims, out_tensor);
@@ -230,6 +236,11 @@ void fer_tensor_release(fer_tensor *tensor) {
         feri_free(buffer->env, tensor, sizeof *tensor);
         feri_buffer_release(buffer);
     }
+}
+
+int feri_tensors_alike(const fer_tensor *a, const fer_tensor *b) {
+    return a->dtype == b->dtype && a->rank == b->rank &&
+           memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0;
 }
 
 fer_dtype fer_tensor_dtype(const fer_tensor *tensor) { return tensor->dtype; }

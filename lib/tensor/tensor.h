@@ -89,6 +89,19 @@ fer_status feri_tensor_on_buffer(feri_buffer *buffer,
                                  uint32_t rank,
                                  const int64_t *dims,
                                  fer_tensor **out_tensor);
+/* A tensor over all of a buffer, whose reference it takes over, also on failure. */
+fer_status feri_tensor_take_buffer(feri_buffer *buffer,
+                                   fer_dtype dtype,
+                                   uint32_t rank,
+                                   const int64_t *dims,
+                                   fer_tensor **out_tensor);
+/* Whether both have the same dtype and shape. */
+int feri_tensors_alike(const fer_tensor *a, const fer_tensor *b);
+/* A copy in host memory of its own. */
+fer_status feri_tensor_clone(feri_env *env, const fer_tensor *source, fer_tensor **out_tensor);
+/* The tensor itself, or a copy where the host cannot reach its memory; a reference of the caller's.
+ */
+fer_status feri_tensor_on_host(fer_tensor *tensor, fer_tensor **out_tensor);
 static inline feri_env *feri_tensor_env(const fer_tensor *tensor) { return tensor->buffer->env; }
 
 struct fer_value {

@@ -176,3 +176,24 @@ fer_status fer_tensor_copy(const fer_tensor *source, fer_tensor *destination) {
     }
     return copy_staged(source, destination);
 }
+
+fer_status feri_tensor_clone(feri_env *env, const fer_tensor *source, fer_tensor **out_tensor) {
+    fer_tensor *copy = NULL;
+    FER_TRY(
+        fer_tensor_create((fer_context *)env, source->dtype, source->rank, source->dims, &copy));
+    fer_status status = fer_tensor_copy(source, copy);
+    if (status != FER_OK) {
+        fer_tensor_release(copy);
+        return status;
+    }
+    *out_tensor = copy;
+    return FER_OK;
+}
+
+fer_status feri_tensor_on_host(fer_tensor *tensor, fer_tensor **out_tensor) {
+    if (tensor->buffer->host) {
+        *out_tensor = fer_tensor_retain(tensor);
+        return FER_OK;
+    }
+    return feri_tensor_clone(feri_tensor_env(tensor), tensor, out_tensor);
+}

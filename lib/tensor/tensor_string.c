@@ -58,9 +58,7 @@ fer_status fer_tensor_create_strings(fer_context *context,
         }
         ends[i + 1] = ends[i] + length;
     }
-    fer_status status = feri_tensor_on_buffer(buffer, 0, FER_STRING, rank, dims, out_tensor);
-    feri_buffer_release(buffer);
-    return status;
+    return feri_tensor_take_buffer(buffer, FER_STRING, rank, dims, out_tensor);
 }
 
 const char *fer_tensor_string(const fer_tensor *tensor, uint64_t index, size_t *out_length) {
