@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "program.h"
 
+#include <stddef.h>
 #include <string.h>
 
 enum { MAX_DEVICES = 64 };
@@ -49,48 +50,67 @@ static fer_status devices_default(fer_program *program) {
     return FER_OK;
 }
 
-/* The caller's rows with their names copied. The names are the texts first in a row; NULL when
- * memory is short or a name is NULL, with the error set. */
-static void *rows_copy(
-    feri_bump *bump, const void *rows, uint32_t count, size_t row_bytes, uint32_t names_a_row) {
+/* The lists among the options: where rows and count are, the bytes of a row, the names it begins
+ * with. */
+#define LIST(member, count, row, names)                                                            \
+    {                                                                                              \
+        offsetof(fer_compile_options, member), offsetof(fer_compile_options, count), sizeof(row),  \
+            names                                                                                  \
+    }
+static const struct {
+    uint8_t rows_at, count_at, row_bytes, names;
+} lists[] = {LIST(pins, pin_count, fer_pin, 2),
+             LIST(shares, share_count, fer_share, 1),
+             LIST(dims, dim_count, fer_dim_value, 1),
+             LIST(passes_off, passes_off_count, char *, 1)};
+
+/* Rows and names become copies of the program's. */
+static fer_status list_copy(feri_bump *bump, fer_compile_options *options, size_t list) {
+    size_t row_bytes = lists[list].row_bytes;
+    const void *rows = NULL;
+    uint32_t count = 0;
+    memcpy(&rows, (char *)options + lists[list].rows_at, sizeof(rows));
+    memcpy(&count, (char *)options + lists[list].count_at, sizeof(count));
     char *copy = feri_bump_array(bump, count, row_bytes);
-    if (copy != NULL && count > 0) {
+    if (copy == NULL) {
+        return feri_error_status();
+    }
+    if (count > 0) {
         memcpy(copy, rows, count * row_bytes);
     }
-    for (uint32_t i = 0; copy != NULL && i < count * names_a_row; i++) {
-        char *at = copy + i / names_a_row * row_bytes + i % names_a_row * sizeof(char *);
-        const char *name = NULL;
-        memcpy(&name, at, sizeof(name));
-        if (name == NULL) {
-            (void)feri_fail(FER_INVALID_ARGUMENT, "a name in the compile options is NULL");
-            return NULL;
+    memcpy((char *)options + lists[list].rows_at, &copy, sizeof(copy));
+    for (; count > 0; count--, copy += row_bytes) {
+        for (uint32_t n = 0; n < lists[list].names; n++) {
+            const char **name = (const char **)(void *)copy + n;
+            if (*name == NULL) {
+                return feri_null_argument("a name in the compile options");
+            }
+            if ((*name = feri_bump_strndup(bump, *name, strlen(*name))) == NULL) {
+                return feri_error_status();
+            }
         }
-        name = feri_bump_strndup(bump, name, strlen(name));
-        memcpy(at, &name, sizeof(name));
-        copy = name == NULL ? NULL : copy;
     }
-    return copy;
+    return FER_OK;
 }
 
-fer_status feri_policy_fill(fer_program *program, const fer_compile_options *options) {
-    feri_bump *bump = &program->bump;
+fer_status feri_policy_fill(fer_program *program, fer_compile_options *options) {
     feri_build *build = &program->build;
     feri_policy *policy = &build->policy;
+    for (size_t list = 0; list < sizeof(lists) / sizeof(lists[0]); list++) {
+        FER_TRY(list_copy(&program->bump, options, list));
+    }
+    policy->pins = options->pins;
     policy->pin_count = options->pin_count;
+    policy->shares = options->shares;
     policy->share_count = options->share_count;
-    build->passes.off_count = options->passes_off_count;
-    build->dim_value_count = options->dim_count;
     policy->fallback =
         options->fallback == FER_FALLBACK_DEFAULT ? FER_FALLBACK_WARN : options->fallback;
-    if ((policy->devices = FERI_BUMP_ARRAY(bump, fer_device *, MAX_DEVICES)) == NULL ||
-        (policy->pins = rows_copy(bump, options->pins, options->pin_count, sizeof(fer_pin), 2)) ==
-            NULL ||
-        (policy->shares = rows_copy(
-             bump, options->shares, options->share_count, sizeof(fer_share), 1)) == NULL ||
-        (build->dim_values = rows_copy(
-             bump, options->dims, options->dim_count, sizeof(fer_dim_value), 1)) == NULL ||
-        (build->passes.off = rows_copy(
-             bump, options->passes_off, options->passes_off_count, sizeof(char *), 1)) == NULL) {
+    build->passes.off = options->passes_off;
+    build->passes.off_count = options->passes_off_count;
+    build->dim_values = options->dims;
+    build->dim_value_count = options->dim_count;
+    policy->devices = FERI_BUMP_ARRAY(&program->bump, fer_device *, MAX_DEVICES);
+    if (policy->devices == NULL) {
         return feri_error_status();
     }
     FER_TRY(options->devices != NULL ? devices_named(program, options->devices)

@@ -36,7 +36,7 @@ static fer_status sources_drop(fer_program *program) {
     return feri_graph_describe(graph);
 }
 
-static fer_status stages_build(fer_program *program, const fer_compile_options *options) {
+static fer_status stages_build(fer_program *program, fer_compile_options *options) {
     feri_build *build = &program->build;
     FER_TRY(feri_policy_fill(program, options));
     build->passes.evaluate = evaluate;
@@ -71,7 +71,7 @@ static fer_status stages_build(fer_program *program, const fer_compile_options *
 }
 
 /* Folding and shape arithmetic round as runs do, whatever the caller's mode is. */
-static fer_status program_fill(fer_program *program, const fer_compile_options *options) {
+static fer_status program_fill(fer_program *program, fer_compile_options *options) {
     feri_fpmode mode = feri_fpmode_enter();
     fer_status status = stages_build(program, options);
     feri_fpmode_leave(mode);

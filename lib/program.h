@@ -55,12 +55,11 @@ fer_status feri_request_fill(feri_request *request,
                              uint32_t input_count,
                              const void *outputs,
                              uint32_t output_count);
-/* A donated input that an output overlaps is read from a copy. */
+/* A donated input that an output overlaps is read from a copy, which takes its place in inputs. */
 fer_status feri_donated_copy(const fer_program *program,
                              const fer_run_options *options,
                              feri_arg *inputs,
-                             const feri_arg *outputs,
-                             uint8_t *is_copy);
+                             const feri_arg *outputs);
 /* After a run that lost a device. */
 fer_status feri_run_again(fer_program *program,
                           feri_run *run,
@@ -109,8 +108,9 @@ fer_status feri_arg_own(feri_env *env, feri_arg *made);
 int feri_is_donated(const fer_run_options *options, uint32_t input);
 int feri_tensors_overlap(const fer_tensor *a, const fer_tensor *b);
 
-/* policy.c: copies what the options allow into program->build. */
-fer_status feri_policy_fill(fer_program *program, const fer_compile_options *options);
+/* policy.c: what the options allow goes into program->build; their lists become copies of the
+ * program's. */
+fer_status feri_policy_fill(fer_program *program, fer_compile_options *options);
 /* Dims the caller fixed by name, before anything is specialised. */
 fer_status feri_dims_fix(fer_program *program, fer_graph *graph);
 

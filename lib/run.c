@@ -69,7 +69,6 @@ static fer_status run_filled(fer_program *program,
                              const feri_request *request,
                              feri_arg *inputs,
                              feri_arg *outputs,
-                             uint8_t *is_copy,
                              const feri_arg *bound) {
     fer_run_record local;
     feri_run run = {.env = program->build.env,
@@ -87,7 +86,7 @@ static fer_status run_filled(fer_program *program,
         status = feri_run_check(&run); /* short kernels may never ask */
     }
     if (status == FER_OK && request->options.donated_count > 0) {
-        status = feri_donated_copy(program, &request->options, inputs, bound, is_copy);
+        status = feri_donated_copy(program, &request->options, inputs, bound);
     }
     if (status == FER_OK) {
         status = feri_run_once(program, &run, request, inputs, outputs, bound);
@@ -110,27 +109,25 @@ static fer_status run_args(fer_program *program,
                            feri_arg *given_outputs) {
     FER_TRY(feri_outputs_check(program, request, given_inputs, given_outputs));
     feri_arg few[FEW_ARGS];
-    uint8_t few_copies[FEW_ARGS] = {0};
     uint64_t input_total = (uint64_t)program->input_count + program->variable_count;
     uint64_t total = input_total + program->output_count + program->variable_count;
-    uint64_t bytes = feri_mul_sat(total, sizeof(feri_arg) + 1);
+    uint64_t bytes = feri_mul_sat(total, sizeof(feri_arg));
     feri_arg *inputs = total <= FEW_ARGS ? few : feri_alloc(program->build.env, bytes);
     if (inputs == NULL) {
         return feri_error_status();
     }
     feri_arg *outputs = inputs + input_total;
-    uint8_t *is_copy = inputs == few ? few_copies : (uint8_t *)(inputs + total);
     if (program->input_count > 0) {
         memcpy(inputs, given_inputs, program->input_count * sizeof(feri_arg));
     }
-    fer_status status = run_filled(program, request, inputs, outputs, is_copy, given_outputs);
+    fer_status status = run_filled(program, request, inputs, outputs, given_outputs);
     atomic_fetch_add_explicit(&program->run_count, 1, memory_order_relaxed);
     if (status == FER_OK && program->output_count > 0) {
         memcpy(given_outputs, outputs, program->output_count * sizeof(feri_arg));
     }
     for (uint32_t i = 0; request->options.donated_count > 0 && i < program->input_count; i++) {
-        if (is_copy[i]) {
-            fer_tensor_release(inputs[i].tensor);
+        if (inputs[i].tensor != given_inputs[i].tensor) {
+            fer_tensor_release(inputs[i].tensor); /* a copy of what was donated */
         }
     }
     if (inputs != few) {

@@ -65,15 +65,14 @@ fer_status feri_request_fill(feri_request *request,
 fer_status feri_donated_copy(const fer_program *program,
                              const fer_run_options *options,
                              feri_arg *inputs,
-                             const feri_arg *outputs,
-                             uint8_t *is_copy) {
+                             const feri_arg *outputs) {
     for (uint32_t d = 0; d < options->donated_count; d++) {
         uint32_t i = options->donated[d];
-        for (uint32_t o = 0; o < program->output_count && !is_copy[i]; o++) {
+        for (uint32_t o = 0; o < program->output_count; o++) {
             fer_tensor *input = inputs[i].tensor, *output = outputs[o].tensor;
             if (input != NULL && output != NULL && feri_tensors_overlap(input, output)) {
                 FER_TRY(feri_tensor_clone(program->build.env, input, &inputs[i].tensor));
-                is_copy[i] = 1;
+                break;
             }
         }
     }

@@ -121,6 +121,14 @@ fer_status feri_host_give_tensor(feri_host_call *call, uint32_t index, fer_tenso
     return status;
 }
 
+fer_status feri_host_end(feri_host_call *call, fer_status status, fer_tensor *tensor) {
+    if (status == FER_OK) {
+        return feri_host_give_tensor(call, 0, tensor);
+    }
+    fer_tensor_release(tensor);
+    return status;
+}
+
 fer_status feri_host_scalar(const feri_host_call *call,
                             fer_dtype dtype,
                             int64_t number,
@@ -135,6 +143,11 @@ fer_status feri_host_scalar(const feri_host_call *call,
 
 /* ---- bodies ---- */
 
+/* Of the values: in, then out. */
+static uint64_t body_bytes(const feri_host_body *body) {
+    return ((uint64_t)body->in_count + body->out_count) * sizeof *body->in;
+}
+
 fer_status feri_host_body_open(feri_host_call *call, const char *attr, feri_host_body *body) {
     const feri_gnode *node = call->node;
     memset(body, 0, sizeof *body);
@@ -148,13 +161,11 @@ fer_status feri_host_body_open(feri_host_call *call, const char *attr, feri_host
     body->in_count = body->graph->input_count;
     body->out_count = body->graph->output_count;
     body->formal_count = body->in_count - body->graph->capture_count;
-    body->in = feri_alloc(call->env, feri_mul_sat(body->in_count, sizeof *body->in));
-    body->out = feri_alloc(call->env, feri_mul_sat(body->out_count, sizeof *body->out));
-    if (!body->in || !body->out) {
-        fer_status status = feri_error_status();
-        feri_host_body_close(body);
-        return status;
+    body->in = feri_alloc(call->env, body_bytes(body));
+    if (!body->in) {
+        return feri_error_status();
     }
+    body->out = body->in + body->in_count;
     for (uint32_t i = 0; i < body->graph->capture_count; i++) {
         fer_value *captured = feri_host_operand(call, body->graph->captures[i]);
         body->in[body->formal_count + i] = fer_value_retain(captured);
@@ -163,21 +174,17 @@ fer_status feri_host_body_open(feri_host_call *call, const char *attr, feri_host
 }
 
 static void release_all(fer_value **values, uint32_t count) {
-    for (uint32_t i = 0; values && i < count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         fer_value_release(values[i]);
         values[i] = NULL;
     }
 }
 
 void feri_host_body_close(feri_host_body *body) {
-    if (!body->call) {
-        return;
+    if (body->in) {
+        release_all(body->in, body->in_count + body->out_count);
+        feri_free(body->call->env, body->in, body_bytes(body));
     }
-    release_all(body->in, body->in_count);
-    release_all(body->out, body->out_count);
-    feri_free(body->call->env, body->in, feri_mul_sat(body->in_count, sizeof *body->in));
-    feri_free(body->call->env, body->out, feri_mul_sat(body->out_count, sizeof *body->out));
-    memset(body, 0, sizeof *body);
 }
 
 void feri_host_body_set(feri_host_body *body, uint32_t index, fer_value *value) {

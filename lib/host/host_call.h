@@ -39,6 +39,8 @@ int feri_host_wants(const feri_host_call *call, uint32_t index);
 /* Takes the reference over, also on failure and when nobody wants the result. */
 void feri_host_give(feri_host_call *call, uint32_t index, fer_value *value);
 fer_status feri_host_give_tensor(feri_host_call *call, uint32_t index, fer_tensor *tensor);
+/* Gives the tensor as result 0 where status is OK, else releases it. */
+fer_status feri_host_end(feri_host_call *call, fer_status status, fer_tensor *tensor);
 /* A new tensor value of one element (i64 or bool) without dims. */
 fer_status feri_host_scalar(const feri_host_call *call,
                             fer_dtype dtype,

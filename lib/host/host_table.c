@@ -16,14 +16,14 @@ enum {
 #undef FER_OP
 };
 
-typedef struct row {
-    uint32_t op;
-    fer_status (*run)(feri_host_call *call);
-} row;
+typedef fer_status (*host_op)(feri_host_call *call);
 
 /* clang-format off */
 #define ROW(ident, run) FERI_OP_ROW(ident, {OP_##ident, run}, )
-static const row rows[] = {
+static const struct {
+    uint32_t op;
+    host_op run;
+} rows[] = {
     ROW(If, feri_host_if)
     ROW(Loop, feri_host_loop)
     ROW(Scan, feri_host_scan)
@@ -45,45 +45,17 @@ static const row rows[] = {
     ROW(Equal, feri_host_string_equal)
     ROW(Cast, feri_host_string_cast)
     ROW(CastLike, feri_host_string_cast)
-    ROW(CenterCropPad, feri_host_string_move)
     ROW(Col2Im, feri_host_string_fold)
-    ROW(Compress, feri_host_string_move)
-    ROW(Concat, feri_host_string_move)
-    ROW(DepthToSpace, feri_host_string_move)
-    ROW(Expand, feri_host_string_move)
-    ROW(Flatten, feri_host_string_move)
-    ROW(Gather, feri_host_string_move)
-    ROW(GatherElements, feri_host_string_move)
-    ROW(GatherND, feri_host_string_move)
-    ROW(GridSample, feri_host_string_move)
     ROW(ImageDecoder, feri_host_image_decoder)
     ROW(NonZero, feri_host_string_nonzero)
-    ROW(OneHot, feri_host_string_move)
     ROW(RandomNormalLike, feri_host_string_nonzero)
     ROW(RandomUniformLike, feri_host_string_nonzero)
-    ROW(Pad, feri_host_string_move)
-    ROW(Reshape, feri_host_string_move)
-    ROW(Resize, feri_host_string_move)
-    ROW(ReverseSequence, feri_host_string_move)
-    ROW(ScatterElements, feri_host_string_move)
-    ROW(ScatterND, feri_host_string_move)
-    ROW(Slice, feri_host_string_move)
-    ROW(SpaceToDepth, feri_host_string_move)
-    ROW(Split, feri_host_string_move)
-    ROW(Squeeze, feri_host_string_move)
-    ROW(TensorScatter, feri_host_string_move)
-    ROW(Tile, feri_host_string_move)
-    ROW(Transpose, feri_host_string_move)
-    ROW(Trilu, feri_host_string_move)
-    ROW(Unsqueeze, feri_host_string_move)
-    ROW(Where, feri_host_string_move)
     ROW(RegexFullMatch, feri_host_string_regex)
     ROW(StringConcat, feri_host_string_concat)
     ROW(StringNormalizer, feri_host_string_normalizer)
     ROW(StringSplit, feri_host_string_split)
     ROW(TfIdfVectorizer, feri_host_tfidf)
     ROW(Unique, feri_host_string_unique)
-    ROW(ml_ArrayFeatureExtractor, feri_host_string_move)
     ROW(ml_CategoryMapper, feri_host_category_mapper)
     ROW(ml_LinearClassifier, feri_host_string_classifier)
     ROW(ml_SVMClassifier, feri_host_string_classifier)
@@ -95,12 +67,28 @@ static const row rows[] = {
     ROW(ml_OneHotEncoder, feri_host_one_hot_encoder)
     {0}
 };
+
+/* What only moves elements. */
+#define MOVES(ident) FERI_OP_ROW(ident, OP_##ident, )
+static const uint16_t moving[] = {
+    MOVES(CenterCropPad) MOVES(Compress) MOVES(Concat) MOVES(DepthToSpace) MOVES(Expand)
+    MOVES(Flatten) MOVES(Gather) MOVES(GatherElements) MOVES(GatherND) MOVES(GridSample)
+    MOVES(OneHot) MOVES(Pad) MOVES(Reshape) MOVES(Resize) MOVES(ReverseSequence)
+    MOVES(ScatterElements) MOVES(ScatterND) MOVES(Slice) MOVES(SpaceToDepth) MOVES(Split)
+    MOVES(Squeeze) MOVES(TensorScatter) MOVES(Tile) MOVES(Transpose) MOVES(Trilu) MOVES(Unsqueeze)
+    MOVES(Where) MOVES(ml_ArrayFeatureExtractor) 0
+};
 /* clang-format on */
 
-static const row *find_row(const feri_gnode *node) {
+static host_op find_op(const feri_gnode *node) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].op == node->op->number) {
-            return &rows[i];
+            return rows[i].run;
+        }
+    }
+    for (size_t i = 0; i < sizeof moving / sizeof moving[0]; i++) {
+        if (moving[i] == node->op->number) {
+            return feri_host_string_move;
         }
     }
     return NULL;
@@ -127,8 +115,7 @@ static int is_interpolation(const feri_gnode *node) {
 
 const char *feri_host_refuses(const fer_graph *graph, const feri_gnode *node) {
     (void)graph;
-    const row *found = find_row(node);
-    if (!found) {
+    if (!find_op(node)) {
         return "the host has no code for this op on sequences, optionals or strings";
     }
     if (is_reducing_scatter(node)) {
@@ -142,10 +129,9 @@ const char *feri_host_refuses(const fer_graph *graph, const feri_gnode *node) {
 
 fer_status feri_host_run(feri_host_call *call) {
     const feri_gnode *node = call->node;
-    const row *found = find_row(node);
     const char *refusal = feri_host_refuses(call->graph, node);
     fer_status status =
-        refusal ? feri_host_fail(call, FER_UNSUPPORTED, "%s", refusal) : found->run(call);
+        refusal ? feri_host_fail(call, FER_UNSUPPORTED, "%s", refusal) : find_op(node)(call);
     for (uint32_t o = 0; status == FER_OK && o < node->output_count; o++) {
         if (feri_host_wants(call, o) && !call->outputs[o]) {
             status = feri_host_fail(call, FER_INTERNAL, "it gave no output %u", o);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Printing takes the digits of "%.*e" and lays them out itself; parsing hands strtod an integer
- * with an exponent. Neither form has a decimal point, so the locale has no say.
+ * Printing takes the digits of "%.*e" and lays them out itself, whatever the locale's point is;
+ * parsing hands strtod an integer with an exponent, which has no point.
  */
 #include "host/number_text.h"
 
@@ -16,41 +16,9 @@
 /* No double needs more digits to be told from its neighbors; see digits_of_text. */
 enum { MOST_DIGITS = 780 };
 
+static int is_digit(char c) { return c >= '0' && c <= '9'; }
+
 /* ---- printing ---- */
-
-typedef struct decimal {
-    char digits[24]; /* without trailing zeros, at least one */
-    int count;
-    int exponent; /* of the first digit */
-} decimal;
-
-/* |value| with so many significant digits. */
-static void to_decimal(double value, int significant, decimal *out) {
-    char text[64];
-    snprintf(text, sizeof text, "%.*e", significant - 1, value);
-    const char *at = text;
-    out->count = 0;
-    for (; *at && *at != 'e'; at++) {
-        if (*at >= '0' && *at <= '9' && out->count < (int)sizeof out->digits) {
-            out->digits[out->count++] = *at;
-        }
-    }
-    out->exponent = *at ? (int)strtol(at + 1, NULL, 10) : 0;
-    while (out->count > 1 && out->digits[out->count - 1] == '0') {
-        out->count--;
-    }
-}
-
-static double from_decimal(fer_dtype dtype, const decimal *number) {
-    char text[48];
-    snprintf(text,
-             sizeof text,
-             "%.*se%d",
-             number->count,
-             number->digits,
-             number->exponent - (number->count - 1));
-    return dtype == FER_F32 ? (double)strtof(text, NULL) : strtod(text, NULL);
-}
 
 /* value as the dtype holds it. */
 static double rounded(fer_dtype dtype, double value) {
@@ -59,27 +27,30 @@ static double rounded(fer_dtype dtype, double value) {
     return feri_load_f64(dtype, &cell, 0);
 }
 
-static size_t lay_out(const decimal *number, int most_plain, char *out) {
+/* The digits of a "%.*e", without zeros at the end, plain where the exponent is in [-4,
+ * most_plain). */
+static size_t lay_out(const char *text, int most_plain, char *out) {
+    char digits[DBL_DECIMAL_DIG];
     size_t length = 0;
-    int e = number->exponent;
+    int count = 0, used = 0;
+    for (; *text != 'e'; text++) { /* the point may be anything */
+        if (is_digit(*text)) {
+            digits[count++] = *text;
+            used = *text != '0' ? count : used;
+        }
+    }
+    used = used > 0 ? used : 1;
+    int e = (int)strtol(text + 1, NULL, 10);
     int is_plain = e >= -4 && e < most_plain;
     int point = is_plain ? e + 1 : 1; /* digits before the point */
-    if (point <= 0) {
-        out[length++] = '0';
-        out[length++] = '.';
-        for (int i = point; i < 0; i++) {
-            out[length++] = '0';
-        }
-    }
-    for (int i = 0; i < number->count || i < point; i++) {
-        if (i == point && i > 0) {
+    for (int i = point > 0 ? 0 : point - 1; i < used || i < point; i++) {
+        out[length++] = i >= 0 && i < used ? digits[i] : '0';
+        if (i + 1 == point && point < used) {
             out[length++] = '.';
         }
-        out[length++] = i < number->count ? number->digits[i] : '0';
     }
     if (!is_plain) {
-        out[length++] = 'e';
-        length += (size_t)snprintf(out + length, 8, "%c%02d", e < 0 ? '-' : '+', e < 0 ? -e : e);
+        length += (size_t)snprintf(out + length, 8, "e%+03d", e);
     }
     return length;
 }
@@ -96,7 +67,7 @@ static size_t print_float(fer_dtype dtype, double value, char *out) {
         memcpy(out + sign, "INF", 3);
         return sign + 3;
     }
-    decimal number;
+    char text[48];
     int is_double = dtype == FER_F64;
     /* Fewer digits than these always read back where the dtype has its full precision, so trailing
      * zeros tell the fewest. */
@@ -104,14 +75,12 @@ static size_t print_float(fer_dtype dtype, double value, char *out) {
     if (value >= (is_double ? DBL_MIN : (double)FLT_MIN)) {
         significant = is_double ? DBL_DIG : dtype == FER_F32 ? FLT_DIG : 1;
     }
-    for (;; significant++) {
-        to_decimal(value, significant, &number);
-        if (significant >= DBL_DECIMAL_DIG ||
-            rounded(dtype, from_decimal(dtype, &number)) == value) {
-            break;
-        }
-    }
-    return sign + lay_out(&number, is_double ? 17 : 8, out + sign);
+    double back;
+    do {
+        snprintf(text, sizeof text, "%.*e", significant - 1, value);
+        back = dtype == FER_F32 ? (double)strtof(text, NULL) : strtod(text, NULL);
+    } while (rounded(dtype, back) != value && ++significant <= DBL_DECIMAL_DIG);
+    return sign + lay_out(text, is_double ? 17 : 8, out + sign);
 }
 
 size_t feri_number_print(fer_dtype dtype,
@@ -137,22 +106,14 @@ typedef struct reader {
 
 static int is_blank(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-static int is_digit(char c) { return c >= '0' && c <= '9'; }
-
 /* The whole rest is word, in any case; word is in small letters. */
 static int is_word(const reader *r, const char *word) {
-    size_t length = strlen(word);
-    if ((size_t)(r->end - r->at) != length) {
-        return 0;
+    const char *at = r->at;
+    while (at < r->end && *word != 0 && (*at | 0x20) == *word) {
+        at++;
+        word++;
     }
-    for (size_t i = 0; i < length; i++) {
-        char c = r->at[i];
-        c = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-        if (c != word[i]) {
-            return 0;
-        }
-    }
-    return 1;
+    return at == r->end && *word == 0;
 }
 
 static int take_sign(reader *r) {
@@ -241,34 +202,17 @@ static int parse_float(reader r, int is_single, double *out) {
     return 1;
 }
 
-/* Plain digits, exactly; 0 when there is anything else or they are past 64 bits. */
-static int parse_digits(reader r, uint64_t *out_magnitude) {
+/* Plain digits with a sign, exactly; 0 when there is anything else or they are past 64 bits. */
+static int parse_digits(reader r, int *out_negative, uint64_t *out_magnitude) {
     uint64_t number = 0;
-    if (r.at == r.end) {
-        return 0;
-    }
-    for (; r.at < r.end; r.at++) {
-        if (!is_digit(*r.at) || __builtin_mul_overflow(number, (uint64_t)10, &number) ||
-            __builtin_add_overflow(number, (uint64_t)(*r.at - '0'), &number)) {
-            return 0;
-        }
+    *out_negative = take_sign(&r);
+    int is_good = r.at < r.end;
+    for (; is_good && r.at < r.end; r.at++) {
+        is_good = is_digit(*r.at) && !__builtin_mul_overflow(number, (uint64_t)10, &number) &&
+                  !__builtin_add_overflow(number, (uint64_t)(*r.at - '0'), &number);
     }
     *out_magnitude = number;
-    return 1;
-}
-
-static int parse_magnitude(reader r, int *out_negative, uint64_t *out_magnitude) {
-    reader digits = r;
-    *out_negative = take_sign(&digits);
-    if (parse_digits(digits, out_magnitude)) {
-        return 1;
-    }
-    double value = 0;
-    if (!parse_float(r, /*is_single=*/0, &value) || !(fabs(value) < 18446744073709551616.0)) {
-        return 0;
-    }
-    *out_magnitude = (uint64_t)fabs(value);
-    return 1;
+    return is_good;
 }
 
 /* Whether the dtype holds it, and as feri_store_run_i64 wants it. */
@@ -282,19 +226,6 @@ static int fit_integer(fer_dtype dtype, int is_negative, uint64_t magnitude, int
     }
     uint64_t number = is_negative ? 0 - magnitude : magnitude;
     memcpy(out, &number, sizeof *out);
-    return 1;
-}
-
-static int parse_bool(const reader *r, int64_t *out) {
-    double value = 0;
-    if (is_word(r, "true") || is_word(r, "false")) {
-        *out = is_word(r, "true");
-        return 1;
-    }
-    if (!parse_float(*r, /*is_single=*/0, &value)) {
-        return 0;
-    }
-    *out = value != 0;
     return 1;
 }
 
@@ -312,26 +243,29 @@ int feri_number_parse(fer_dtype dtype,
         r.end--;
     }
     int32_t class = feri_dtype_class(dtype);
+    int is_integer = class == FERI_CLASS_SIGNED || class == FERI_CLASS_UNSIGNED;
+    int is_negative = 0;
+    uint64_t magnitude = 0;
+    double value = 0;
     int64_t number = 0;
-    if (class == FERI_CLASS_FLOAT) {
-        double value = 0;
+    if (class == FERI_CLASS_BOOL && (is_word(&r, "true") || is_word(&r, "false"))) {
+        value = is_word(&r, "true");
+    } else if (!is_integer || !parse_digits(r, &is_negative, &magnitude)) {
         if (!parse_float(r, dtype == FER_F32, &value)) {
             return 0;
         }
+        is_negative = value < 0;
+        if (is_integer && !(fabs(value) < 18446744073709551616.0)) {
+            return 0;
+        }
+        magnitude = is_integer ? (uint64_t)fabs(value) : 0;
+    }
+    if (!is_integer) {
         feri_store_run_f64(dtype, data, index, 1, &value, saturate);
         return 1;
     }
-    if (class == FERI_CLASS_BOOL) {
-        if (!parse_bool(&r, &number)) {
-            return 0;
-        }
-    } else {
-        int is_negative = 0;
-        uint64_t magnitude = 0;
-        if (!parse_magnitude(r, &is_negative, &magnitude) ||
-            !fit_integer(dtype, is_negative, magnitude, &number)) {
-            return 0;
-        }
+    if (!fit_integer(dtype, is_negative, magnitude, &number)) {
+        return 0;
     }
     feri_store_run_i64(dtype, data, index, 1, &number);
     return 1;

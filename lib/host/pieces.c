@@ -18,6 +18,11 @@ static uint64_t product(const int64_t *dims, uint32_t from, uint32_t to) {
     return count;
 }
 
+/* Of strings, and lengths behind them. */
+static uint64_t text_bytes(const feri_assembly *assembly) {
+    return feri_mul_sat(assembly->element_count, sizeof(char *) + sizeof(size_t));
+}
+
 fer_status feri_assembly_begin(
     feri_assembly *assembly, feri_env *env, fer_dtype dtype, uint32_t rank, const int64_t *dims) {
     uint64_t bytes = 0;
@@ -32,14 +37,11 @@ fer_status feri_assembly_begin(
     if (dtype != FER_STRING) {
         return fer_tensor_create((fer_context *)(void *)env, dtype, rank, dims, &assembly->tensor);
     }
-    uint64_t count = assembly->element_count;
-    assembly->strings = feri_alloc(env, feri_mul_sat(count, sizeof *assembly->strings));
-    assembly->lengths = feri_alloc(env, feri_mul_sat(count, sizeof *assembly->lengths));
-    if (!assembly->strings || !assembly->lengths) {
-        fer_status status = feri_error_status();
-        feri_assembly_drop(assembly);
-        return status;
+    assembly->strings = feri_alloc(env, text_bytes(assembly));
+    if (!assembly->strings) {
+        return feri_error_status();
     }
+    assembly->lengths = (size_t *)(assembly->strings + assembly->element_count);
     return FER_OK;
 }
 
@@ -105,13 +107,10 @@ fer_status feri_assembly_end(feri_assembly *assembly, fer_tensor **out_tensor) {
 }
 
 void feri_assembly_drop(feri_assembly *assembly) {
-    uint64_t count = assembly->element_count;
     fer_tensor_release(assembly->tensor);
-    feri_free(assembly->env, assembly->strings, feri_mul_sat(count, sizeof *assembly->strings));
-    feri_free(assembly->env, assembly->lengths, feri_mul_sat(count, sizeof *assembly->lengths));
+    feri_free(assembly->env, assembly->strings, text_bytes(assembly));
     assembly->tensor = NULL;
     assembly->strings = NULL;
-    assembly->lengths = NULL;
 }
 
 /* ---- pieces ---- */

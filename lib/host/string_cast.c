@@ -5,6 +5,7 @@
  * is in number_text.h.
  */
 #include "host/number_text.h"
+#include "host/pieces.h"
 #include "host/string_ops.h"
 #include "tensor/dtype.h"
 
@@ -61,36 +62,29 @@ static fer_status cast_from_strings(feri_host_call *call, fer_tensor *source, fe
     fer_tensor *numbers = NULL;
     FER_TRY(
         fer_tensor_create(feri_host_context(call), dtype, source->rank, source->dims, &numbers));
-    fer_status status = parse_all(call, source, dtype, fer_tensor_data(numbers));
-    if (status != FER_OK) {
-        fer_tensor_release(numbers);
-        return status;
-    }
-    return feri_host_give_tensor(call, 0, numbers);
+    return feri_host_end(call, parse_all(call, source, dtype, fer_tensor_data(numbers)), numbers);
 }
 
 static fer_status cast_to_strings(feri_host_call *call, fer_tensor *source) {
-    uint64_t count = source->element_count;
-    uint64_t text_bytes = feri_mul_sat(count, FERI_NUMBER_TEXT_BYTES);
-    char *texts = feri_alloc(call->env, text_bytes);
-    const char **strings = feri_alloc(call->env, feri_mul_sat(count, sizeof *strings));
-    size_t *lengths = feri_alloc(call->env, feri_mul_sat(count, sizeof *lengths));
-    fer_status status = texts && strings && lengths ? FER_OK : feri_error_status();
-    for (uint64_t i = 0; i < count && status == FER_OK; i++) {
-        char *text = texts + i * FERI_NUMBER_TEXT_BYTES;
-        strings[i] = text;
-        lengths[i] = feri_number_print(source->dtype, fer_tensor_data(source), i, text);
+    uint64_t text_bytes = feri_mul_sat(source->element_count, FERI_NUMBER_TEXT_BYTES);
+    fer_tensor *result = NULL;
+    feri_assembly strings;
+    FER_TRY(feri_assembly_begin(&strings, call->env, FER_STRING, source->rank, source->dims));
+    char *texts = feri_alloc(call->env, text_bytes), *text = texts;
+    fer_status status = texts ? FER_OK : feri_error_status();
+    for (uint64_t i = 0; i < source->element_count && status == FER_OK; i++) {
+        strings.strings[i] = text;
+        strings.lengths[i] = feri_number_print(source->dtype, fer_tensor_data(source), i, text);
+        text += FERI_NUMBER_TEXT_BYTES;
         status = poll(call, i);
     }
-    fer_tensor *result = NULL;
     if (status == FER_OK) {
-        status = fer_tensor_create_strings(
-            feri_host_context(call), source->rank, source->dims, strings, lengths, &result);
+        status = feri_assembly_end(&strings, &result);
+    } else {
+        feri_assembly_drop(&strings);
     }
     feri_free(call->env, texts, text_bytes);
-    feri_free(call->env, strings, feri_mul_sat(count, sizeof *strings));
-    feri_free(call->env, lengths, feri_mul_sat(count, sizeof *lengths));
-    return status == FER_OK ? feri_host_give_tensor(call, 0, result) : status;
+    return feri_host_end(call, status, result);
 }
 
 fer_status feri_host_string_cast(feri_host_call *call) {

@@ -112,24 +112,23 @@ fer_status feri_host_string_equal(feri_host_call *call) {
     }
     FER_TRY(feri_pairing_begin(call, a, b, &pairs));
     FER_TRY(fer_tensor_create(feri_host_context(call), FER_BOOL, pairs.rank, pairs.dims, &equal));
-    fer_status status = compare_pairs(call, a, b, &pairs, fer_tensor_data(equal));
-    if (status != FER_OK) {
-        fer_tensor_release(equal);
-        return status;
-    }
-    return feri_host_give_tensor(call, 0, equal);
+    return feri_host_end(call, compare_pairs(call, a, b, &pairs, fer_tensor_data(equal)), equal);
 }
 
 /* ---- movement ---- */
 
+typedef struct text {
+    const char *at;
+    size_t length;
+} text;
+
 typedef struct moving {
     feri_host_call *call;
-    uint32_t in_count;
+    uint32_t in_count, out_count;
     fer_tensor **in;  /* in_count: numbers for strings, else the operand; references */
     fer_tensor **out; /* output_count */
-    uint64_t string_count;
-    const char **strings; /* string_count + 1; 0: the empty one */
-    size_t *lengths;
+    uint64_t text_count;
+    text *texts; /* 0: the empty one */
 } moving;
 
 static fer_tensor *string_operand(const feri_host_call *call, uint32_t index) {
@@ -145,39 +144,36 @@ int feri_string_among_inputs(const feri_host_call *call) {
     return has;
 }
 
+static uint64_t tensor_bytes(const moving *m) {
+    return ((uint64_t)m->in_count + m->out_count) * sizeof *m->in;
+}
+
 static fer_status open_moving(moving *m) {
     feri_env *env = m->call->env;
     m->in_count = m->call->node->formal_count;
+    m->out_count = m->call->node->output_count;
+    m->text_count = 1;
     for (uint32_t i = 0; i < m->in_count; i++) {
         const fer_tensor *tensor = string_operand(m->call, i);
-        m->string_count += tensor ? tensor->element_count : 0;
+        m->text_count += tensor ? tensor->element_count : 0;
     }
-    uint64_t texts = m->string_count + 1;
-    m->in = feri_alloc(env, feri_mul_sat(m->in_count, sizeof *m->in));
-    m->out = feri_alloc(env, feri_mul_sat(m->call->node->output_count, sizeof *m->out));
-    m->strings = feri_alloc(env, feri_mul_sat(texts, sizeof *m->strings));
-    m->lengths = feri_alloc(env, feri_mul_sat(texts, sizeof *m->lengths));
-    if (!m->in || !m->out || !m->strings || !m->lengths) {
+    m->in = feri_alloc(env, tensor_bytes(m));
+    m->texts = feri_alloc(env, feri_mul_sat(m->text_count, sizeof *m->texts));
+    if (!m->in || !m->texts) {
         return feri_error_status();
     }
-    m->strings[0] = "";
+    m->out = m->in + m->in_count;
+    m->texts[0].at = "";
     return FER_OK;
 }
 
 static void close_moving(moving *m) {
     feri_env *env = m->call->env;
-    uint32_t out_count = m->call->node->output_count;
-    uint64_t texts = m->string_count + 1;
-    for (uint32_t i = 0; m->in && i < m->in_count; i++) {
+    for (uint32_t i = 0; m->in && i < m->in_count + m->out_count; i++) {
         fer_tensor_release(m->in[i]);
     }
-    for (uint32_t o = 0; m->out && o < out_count; o++) {
-        fer_tensor_release(m->out[o]);
-    }
-    feri_free(env, m->in, feri_mul_sat(m->in_count, sizeof *m->in));
-    feri_free(env, m->out, feri_mul_sat(out_count, sizeof *m->out));
-    feri_free(env, m->strings, feri_mul_sat(texts, sizeof *m->strings));
-    feri_free(env, m->lengths, feri_mul_sat(texts, sizeof *m->lengths));
+    feri_free(env, m->in, tensor_bytes(m));
+    feri_free(env, m->texts, feri_mul_sat(m->text_count, sizeof *m->texts));
 }
 
 /* Numbers from *next up in place of the strings. */
@@ -187,8 +183,9 @@ static fer_status number_strings(moving *m, uint32_t index, uint64_t *next) {
         feri_host_context(m->call), FER_I64, source->rank, source->dims, &m->in[index]));
     int64_t *numbers = fer_tensor_data(m->in[index]);
     for (uint64_t i = 0; i < source->element_count; i++, ++*next) {
-        FER_TRY(feri_string_at(m->call, source, i, &m->strings[*next], &m->lengths[*next]));
-        numbers[i] = m->lengths[*next] ? (int64_t)*next : 0; /* empty ones are zeros to any op */
+        text *next_text = &m->texts[*next];
+        FER_TRY(feri_string_at(m->call, source, i, &next_text->at, &next_text->length));
+        numbers[i] = next_text->length ? (int64_t)*next : 0; /* empty ones are zeros to any op */
     }
     return FER_OK;
 }
@@ -208,28 +205,19 @@ static fer_status feed_operands(moving *m) {
 }
 
 /* The strings that the numbers of a result stand for. */
-static fer_status read_strings(moving *m, fer_tensor *numbers, fer_tensor **out_tensor) {
-    feri_env *env = m->call->env;
-    uint64_t count = numbers->element_count;
-    const char **strings = feri_alloc(env, feri_mul_sat(count, sizeof *strings));
-    size_t *lengths = feri_alloc(env, feri_mul_sat(count, sizeof *lengths));
-    fer_status status = strings && lengths ? FER_OK : feri_error_status();
+static fer_status read_strings(moving *m, const fer_tensor *numbers, fer_tensor **out_tensor) {
     const int64_t *data = fer_tensor_data(numbers);
-    for (uint64_t i = 0; i < count && status == FER_OK; i++) {
-        if (data[i] < 0 || (uint64_t)data[i] > m->string_count) {
-            status = feri_host_fail(m->call, FER_INTERNAL, "moving strings made up a new one");
-            break;
+    feri_assembly strings;
+    FER_TRY(feri_assembly_begin(&strings, m->call->env, FER_STRING, numbers->rank, numbers->dims));
+    for (uint64_t i = 0; i < numbers->element_count; i++) {
+        if ((uint64_t)data[i] >= m->text_count) {
+            feri_assembly_drop(&strings);
+            return feri_host_fail(m->call, FER_INTERNAL, "moving strings made up a new one");
         }
-        strings[i] = m->strings[data[i]];
-        lengths[i] = m->lengths[data[i]];
+        strings.strings[i] = m->texts[data[i]].at;
+        strings.lengths[i] = m->texts[data[i]].length;
     }
-    if (status == FER_OK) {
-        status = fer_tensor_create_strings(
-            feri_host_context(m->call), numbers->rank, numbers->dims, strings, lengths, out_tensor);
-    }
-    feri_free(env, strings, feri_mul_sat(count, sizeof *strings));
-    feri_free(env, lengths, feri_mul_sat(count, sizeof *lengths));
-    return status;
+    return feri_assembly_end(&strings, out_tensor);
 }
 
 static fer_status give_moved(moving *m, uint32_t index, int are_strings) {
@@ -259,7 +247,7 @@ static fer_status move(moving *m, int are_strings) {
     plain.host_only = 0; /* or the evaluator would come back here */
     plain.input_count = m->in_count;
     FER_TRY(call->run_op(call->self, &plain, m->in, m->out));
-    for (uint32_t o = 0; o < call->node->output_count; o++) {
+    for (uint32_t o = 0; o < m->out_count; o++) {
         if (feri_host_wants(call, o) && m->out[o]) {
             FER_TRY(give_moved(m, o, are_strings));
         }
@@ -268,9 +256,7 @@ static fer_status move(moving *m, int are_strings) {
 }
 
 static fer_status run_moving(feri_host_call *call, int are_strings) {
-    moving m;
-    memset(&m, 0, sizeof m);
-    m.call = call;
+    moving m = {.call = call};
     fer_status status = move(&m, are_strings);
     close_moving(&m);
     return status;
