@@ -25,22 +25,26 @@ fer_program_output(const fer_program *program, uint32_t index, fer_value_info *o
     return fer_graph_output(program == NULL ? NULL : program->graph, index, out_info);
 }
 
-uint32_t fer_program_input_index(const fer_program *program, const char *name) {
-    for (uint32_t i = 0; program != NULL && name != NULL && i < program->input_count; i++) {
-        if (strcmp(program->graph->values[program->graph->inputs[i]].name, name) == 0) {
+static uint32_t index_of(const fer_program *program, const char *name, int is_output) {
+    uint32_t count =
+        is_output ? fer_program_output_count(program) : fer_program_input_count(program);
+    for (uint32_t i = 0; name != NULL && i < count; i++) {
+        const fer_graph *graph = program->graph;
+        if (strcmp(name,
+                   is_output ? graph->output_names[i] : graph->values[graph->inputs[i]].name) ==
+            0) {
             return i;
         }
     }
     return UINT32_MAX;
 }
 
+uint32_t fer_program_input_index(const fer_program *program, const char *name) {
+    return index_of(program, name, /*is_output=*/0);
+}
+
 uint32_t fer_program_output_index(const fer_program *program, const char *name) {
-    for (uint32_t i = 0; program != NULL && name != NULL && i < program->output_count; i++) {
-        if (strcmp(program->graph->output_names[i], name) == 0) {
-            return i;
-        }
-    }
-    return UINT32_MAX;
+    return index_of(program, name, /*is_output=*/1);
 }
 
 fer_status fer_program_placement_count(fer_program *program, uint64_t *out_count) {
@@ -58,29 +62,17 @@ fer_program_placement(fer_program *program, uint64_t index, fer_placement *out_p
     if (program == NULL || out_placement == NULL) {
         return feri_null_argument("program or out_placement");
     }
-    fer_placement placement = {.struct_size = sizeof(placement)};
     pthread_mutex_lock(&program->build.lock);
     uint32_t count = program->build.line_count;
     if (index < count) {
-        const feri_report_line *line = &program->build.lines[index];
-        placement.part_count = line->part_count;
-        placement.node = line->node;
-        placement.op = line->op;
-        placement.device = line->device;
-        placement.reason = line->reason;
-        placement.dtype = line->dtype;
-        placement.specialization = line->specialization;
-        placement.work = line->work;
+        feri_struct_out(out_placement, &program->build.lines[index].said, sizeof(*out_placement));
     }
     pthread_mutex_unlock(&program->build.lock);
-    if (index >= count) {
-        return feri_fail(FER_INVALID_ARGUMENT,
-                         "no placement line %llu, there are %u",
-                         (unsigned long long)index,
-                         count);
-    }
-    feri_struct_out(out_placement, &placement, sizeof(placement));
-    return FER_OK;
+    return index < count ? FER_OK
+                         : feri_fail(FER_INVALID_ARGUMENT,
+                                     "no placement line %llu, there are %u",
+                                     (unsigned long long)index,
+                                     count);
 }
 
 fer_status fer_program_trim(fer_program *program, int32_t level, uint64_t *out_freed_bytes) {

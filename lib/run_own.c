@@ -27,7 +27,6 @@ static fer_status value_own(feri_env *env, fer_value *value, int shared, fer_val
         fer_tensor_release(copy);
         return status;
     }
-    fer_context *context = (fer_context *)env;
     uint64_t bytes = feri_mul_sat(value->count, sizeof(fer_value *)), done = 0;
     fer_value **items = feri_alloc(env, bytes);
     if (items == NULL) {
@@ -38,11 +37,7 @@ static fer_status value_own(feri_env *env, fer_value *value, int shared, fer_val
         status = value_own(env, value->items[done], shared, &items[done]);
     }
     if (status == FER_OK) {
-        status = value->kind == FER_KIND_SEQUENCE
-                     ? fer_value_sequence(context, items, value->count, out)
-                 : value->kind == FER_KIND_MAP
-                     ? fer_value_map(context, items[0]->tensor, items[1]->tensor, out)
-                     : fer_value_optional(context, done > 0 ? items[0] : NULL, out);
+        status = feri_value_of_items((fer_context *)env, value->kind, items, done, out);
     }
     for (uint64_t i = 0; i < done; i++) {
         fer_value_release(items[i]);

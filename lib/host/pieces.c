@@ -90,27 +90,20 @@ fer_status feri_assembly_copy(
     return FER_OK;
 }
 
-fer_status feri_assembly_end(feri_assembly *assembly, fer_tensor **out_tensor) {
-    fer_status status = FER_OK;
-    if (assembly->dtype == FER_STRING) {
+fer_status feri_assembly_end(feri_assembly *assembly, fer_status status, fer_tensor **out_tensor) {
+    if (status == FER_OK && assembly->dtype == FER_STRING) {
         status = fer_tensor_create_strings((fer_context *)(void *)assembly->env,
                                            assembly->rank,
                                            assembly->dims,
                                            assembly->strings,
                                            assembly->lengths,
                                            out_tensor);
-    } else {
+    } else if (status == FER_OK) {
         *out_tensor = fer_tensor_retain(assembly->tensor);
     }
-    feri_assembly_drop(assembly);
-    return status;
-}
-
-void feri_assembly_drop(feri_assembly *assembly) {
     fer_tensor_release(assembly->tensor);
     feri_free(assembly->env, assembly->strings, text_bytes(assembly));
-    assembly->tensor = NULL;
-    assembly->strings = NULL;
+    return status;
 }
 
 /* ---- pieces ---- */
@@ -145,11 +138,7 @@ fer_status feri_take_piece(fer_tensor *source, const feri_take *take, fer_tensor
         uint64_t from = o * step + (uint64_t)take->begin * inner;
         status = feri_assembly_copy(&assembly, o * run, source, from, run);
     }
-    if (status != FER_OK) {
-        feri_assembly_drop(&assembly);
-        return status;
-    }
-    return feri_assembly_end(&assembly, out_tensor);
+    return feri_assembly_end(&assembly, status, out_tensor);
 }
 
 /* Dims of the joined tensor; what does not fit is named. */
@@ -225,9 +214,5 @@ fer_status feri_join_pieces(feri_host_call *call,
     feri_assembly assembly;
     FER_TRY(feri_assembly_begin(&assembly, call->env, pieces[0]->dtype, rank, dims));
     fer_status status = copy_joined(&assembly, pieces, count, at, is_new_axis);
-    if (status != FER_OK) {
-        feri_assembly_drop(&assembly);
-        return status;
-    }
-    return feri_assembly_end(&assembly, out_tensor);
+    return feri_assembly_end(&assembly, status, out_tensor);
 }

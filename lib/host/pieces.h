@@ -25,9 +25,8 @@ fer_status feri_assembly_begin(
  * caller keeps both in range. */
 fer_status feri_assembly_copy(
     feri_assembly *assembly, uint64_t at, const fer_tensor *source, uint64_t from, uint64_t count);
-/* The tensor; on failure too the assembly is finished. */
-fer_status feri_assembly_end(feri_assembly *assembly, fer_tensor **out_tensor);
-void feri_assembly_drop(feri_assembly *assembly);
+/* The tensor where status is OK, else status; the assembly is finished, on failure too. */
+fer_status feri_assembly_end(feri_assembly *assembly, fer_status status, fer_tensor **out_tensor);
 
 /* Indices [begin, begin + length) of an axis, in range; drops_axis wants length 1. Shares memory
  * where may_share and the piece is one run of whole bytes. source is in host memory. */
@@ -52,13 +51,10 @@ fer_status feri_join_pieces(feri_host_call *call,
 /* Equal tensors, one per trip, that become one tensor with a new axis. Numbers are copied into one
  * growing tensor, strings are kept. */
 typedef struct feri_stack {
-    uint64_t count;
-    uint64_t slice_elements;
+    uint64_t count, capacity;
+    uint64_t slice_bytes;
     fer_tensor *first; /* gives dtype and dims */
-    fer_tensor *data;  /* [capacity, dims...] */
-    uint64_t capacity;
-    fer_tensor **held; /* strings */
-    uint32_t held_capacity;
+    feri_buffer *data; /* slice after slice; of strings the tensors, retained */
 } feri_stack;
 
 /* A body run trip after trip (Loop, Scan): states of any kind go from one to the next, the outputs

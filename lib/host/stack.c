@@ -21,44 +21,38 @@ static fer_status stacked_dims(const feri_host_call *call,
     return FER_OK;
 }
 
-/* slice: count elements of source at the end of what data holds. */
-static fer_status copy_slice(feri_stack *stack, const fer_tensor *source, uint64_t elements) {
-    feri_assembly into = {.dtype = stack->first->dtype, .tensor = stack->data};
-    return feri_assembly_copy(&into, stack->count * stack->slice_elements, source, 0, elements);
-}
-
-static fer_status reserve(feri_host_call *call, feri_stack *stack, uint64_t expected) {
+/* Room for another slice. expected: how many there will be, 0 when unknown. */
+static fer_status reserve(feri_env *env, feri_stack *stack, uint64_t expected) {
     if (stack->count < stack->capacity) {
         return FER_OK;
     }
     uint64_t wanted = stack->capacity ? feri_mul_sat(stack->capacity, 2) : expected;
     wanted = wanted ? wanted : 4;
-    int64_t dims[FER_MAX_RANK + 1];
-    uint32_t axis = 0;
-    fer_tensor *grown = NULL;
-    FER_TRY(stacked_dims(call, stack->first, wanted, 0, &axis, dims));
-    FER_TRY(fer_tensor_create(
-        feri_host_context(call), stack->first->dtype, stack->first->rank + 1, dims, &grown));
-    fer_tensor *old = stack->data;
+    feri_buffer *grown = NULL;
+    FER_TRY(feri_buffer_create(env, feri_mul_sat(wanted, stack->slice_bytes), &grown));
+    if (stack->data) {
+        memcpy(grown->host, stack->data->host, stack->count * stack->slice_bytes);
+    }
+    feri_buffer_release(stack->data);
     stack->data = grown;
     stack->capacity = wanted;
-    if (old && old->bytes) {
-        memcpy(fer_tensor_data(grown), fer_tensor_data(old), old->bytes);
-    }
-    fer_tensor_release(old);
     return FER_OK;
 }
 
-/* expected: how many there will be, 0 when unknown. */
+static fer_tensor **held_strings(const feri_stack *stack) {
+    return (fer_tensor **)(void *)stack->data->host;
+}
+
 static fer_status
 stack_push(feri_host_call *call, feri_stack *stack, const fer_value *value, uint64_t expected) {
     fer_tensor *tensor = fer_value_tensor(value);
     if (!tensor) {
         return feri_host_fail(call, FER_INVALID_INPUT, "a scan output of its body is no tensor");
     }
+    int are_strings = tensor->dtype == FER_STRING;
     if (!stack->first) {
         stack->first = fer_tensor_retain(tensor);
-        stack->slice_elements = tensor->element_count;
+        stack->slice_bytes = are_strings ? sizeof(fer_tensor *) : tensor->bytes;
     }
     if (!feri_tensors_alike(stack->first, tensor)) {
         return feri_host_fail(call,
@@ -67,23 +61,15 @@ stack_push(feri_host_call *call, feri_stack *stack, const fer_value *value, uint
                               "first one",
                               (unsigned long long)stack->count);
     }
-    if (tensor->dtype == FER_STRING) {
-        if (stack->count >= UINT32_MAX) {
-            return feri_host_fail(call, FER_LIMIT, "too many trips for a scan output of strings");
-        }
-        uint32_t needed = (uint32_t)stack->count + 1;
-        FER_TRY(
-            feri_grow(call->env, &stack->held, &stack->held_capacity, needed, sizeof *stack->held));
-        stack->held[stack->count++] = fer_tensor_retain(tensor);
-        return FER_OK;
+    FER_TRY(reserve(call->env, stack, expected));
+    if (are_strings) {
+        held_strings(stack)[stack->count] = fer_tensor_retain(tensor);
+    } else {
+        FER_TRY(fer_tensor_read(
+            tensor, 0, stack->data->host + stack->count * stack->slice_bytes, tensor->bytes));
     }
-    FER_TRY(reserve(call, stack, expected));
-    fer_tensor *here = NULL;
-    FER_TRY(feri_tensor_on_host(tensor, &here));
-    fer_status status = copy_slice(stack, here, stack->slice_elements);
-    fer_tensor_release(here);
     stack->count++;
-    return status;
+    return FER_OK;
 }
 
 /* With the axis at axis (may be negative), in reverse order when is_reversed. At least one was
@@ -93,37 +79,35 @@ static fer_status stack_join(feri_host_call *call,
                              int64_t axis,
                              int is_reversed,
                              fer_tensor **out_tensor) {
+    const fer_tensor *first = stack->first;
     int64_t dims[FER_MAX_RANK + 1];
     uint32_t at = 0;
-    FER_TRY(stacked_dims(call, stack->first, stack->count, axis, &at, dims));
-    if (at == 0 && !is_reversed && stack->data && stack->capacity == stack->count) {
-        *out_tensor = fer_tensor_retain(stack->data);
-        return FER_OK;
+    FER_TRY(stacked_dims(call, first, stack->count, axis, &at, dims));
+    if (at == 0 && !is_reversed && stack->capacity == stack->count &&
+        fer_dtype_bits(first->dtype) >= 8) {
+        return feri_tensor_on_buffer(
+            stack->data, 0, first->dtype, first->rank + 1, dims, out_tensor);
     }
     feri_assembly assembly;
-    FER_TRY(feri_assembly_begin(
-        &assembly, call->env, stack->first->dtype, stack->first->rank + 1, dims));
+    FER_TRY(feri_assembly_begin(&assembly, call->env, first->dtype, first->rank + 1, dims));
     uint64_t outer = 1;
     for (uint32_t d = 0; d < at; d++) {
         outer *= (uint64_t)dims[d];
     }
     /* Empty slices have nothing to copy; outer may be 0 only then. */
-    uint64_t inner = stack->slice_elements ? stack->slice_elements / outer : 0;
+    uint64_t inner = first->element_count ? first->element_count / outer : 0;
+    fer_tensor slice = {.dtype = first->dtype, .buffer = stack->data};
     fer_status status = FER_OK;
     for (uint64_t t = 0; inner && t < stack->count && status == FER_OK; t++) {
         uint64_t place = is_reversed ? stack->count - 1 - t : t;
-        const fer_tensor *source = stack->held ? stack->held[t] : stack->data;
-        uint64_t base = stack->held ? 0 : t * stack->slice_elements;
+        const fer_tensor *source = first->dtype == FER_STRING ? held_strings(stack)[t] : &slice;
         for (uint64_t o = 0; o < outer && status == FER_OK; o++) {
             uint64_t to = (o * stack->count + place) * inner;
-            status = feri_assembly_copy(&assembly, to, source, base + o * inner, inner);
+            status = feri_assembly_copy(&assembly, to, source, o * inner, inner);
         }
+        slice.offset += stack->slice_bytes;
     }
-    if (status != FER_OK) {
-        feri_assembly_drop(&assembly);
-        return status;
-    }
-    return feri_assembly_end(&assembly, out_tensor);
+    return feri_assembly_end(&assembly, status, out_tensor);
 }
 
 /* What a stack of none is: dims from the fact of a body's output, 0 where unknown. */
@@ -153,14 +137,13 @@ static fer_status stack_none(feri_host_call *call,
         feri_host_context(call), slice.dtype, slice.rank + 1, dims, out_tensor);
 }
 
-static void stack_drop(feri_env *env, feri_stack *stack) {
-    for (uint64_t i = 0; stack->held && i < stack->count; i++) {
-        fer_tensor_release(stack->held[i]);
+static void stack_drop(feri_stack *stack) {
+    int has_strings = stack->first && stack->first->dtype == FER_STRING;
+    for (uint64_t i = 0; has_strings && i < stack->count; i++) {
+        fer_tensor_release(held_strings(stack)[i]);
     }
-    feri_free(env, stack->held, (uint64_t)stack->held_capacity * sizeof *stack->held);
-    fer_tensor_release(stack->data);
+    feri_buffer_release(stack->data);
     fer_tensor_release(stack->first);
-    memset(stack, 0, sizeof *stack);
 }
 
 /* ---- rounds ---- */
@@ -226,7 +209,7 @@ fer_status feri_rounds_end(feri_rounds *r, fer_status status) {
     }
     for (uint32_t k = 0; r->stacks && k < r->stack_count; k++) {
         status = status == FER_OK ? give_stack(r, k) : status;
-        stack_drop(env, &r->stacks[k]);
+        stack_drop(&r->stacks[k]);
     }
     feri_free(env, r->stacks, feri_mul_sat(r->stack_count, sizeof *r->stacks));
     feri_host_body_close(&r->body);

@@ -78,11 +78,7 @@ static fer_status cast_to_strings(feri_host_call *call, fer_tensor *source) {
         text += FERI_NUMBER_TEXT_BYTES;
         status = poll(call, i);
     }
-    if (status == FER_OK) {
-        status = feri_assembly_end(&strings, &result);
-    } else {
-        feri_assembly_drop(&strings);
-    }
+    status = feri_assembly_end(&strings, status, &result);
     feri_free(call->env, texts, text_bytes);
     return feri_host_end(call, status, result);
 }

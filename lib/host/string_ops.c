@@ -209,15 +209,16 @@ static fer_status read_strings(moving *m, const fer_tensor *numbers, fer_tensor 
     const int64_t *data = fer_tensor_data(numbers);
     feri_assembly strings;
     FER_TRY(feri_assembly_begin(&strings, m->call->env, FER_STRING, numbers->rank, numbers->dims));
-    for (uint64_t i = 0; i < numbers->element_count; i++) {
-        if ((uint64_t)data[i] >= m->text_count) {
-            feri_assembly_drop(&strings);
-            return feri_host_fail(m->call, FER_INTERNAL, "moving strings made up a new one");
+    fer_status status = FER_OK;
+    for (uint64_t i = 0; i < numbers->element_count && status == FER_OK; i++) {
+        if ((uint64_t)data[i] < m->text_count) {
+            strings.strings[i] = m->texts[data[i]].at;
+            strings.lengths[i] = m->texts[data[i]].length;
+        } else {
+            status = feri_host_fail(m->call, FER_INTERNAL, "moving strings made up a new one");
         }
-        strings.strings[i] = m->texts[data[i]].at;
-        strings.lengths[i] = m->texts[data[i]].length;
     }
-    return feri_assembly_end(&strings, out_tensor);
+    return feri_assembly_end(&strings, status, out_tensor);
 }
 
 static fer_status give_moved(moving *m, uint32_t index, int are_strings) {

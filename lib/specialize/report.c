@@ -26,15 +26,15 @@ line_new(feri_build *build, const feri_gnode *node, uint32_t number, feri_report
     feri_report_line *line = &build->lines[build->line_count];
     memset(line, 0, sizeof(*line));
     const feri_report_line *told = line_told(build, node->source);
-    line->node = told != NULL
-                     ? told->node
-                     : feri_bump_strndup(&build->report_bump, node->name, strlen(node->name));
+    line->said.node = told != NULL
+                          ? told->said.node
+                          : feri_bump_strndup(&build->report_bump, node->name, strlen(node->name));
     line->source = node->source;
-    line->op = feri_op_name(node->op);
-    line->device = "folded";
-    line->reason = "";
-    line->specialization = number;
-    if (line->node == NULL) {
+    line->said.op = feri_op_name(node->op);
+    line->said.device = "folded";
+    line->said.reason = "";
+    line->said.specialization = number;
+    if (line->said.node == NULL) {
         return feri_error_status();
     }
     build->line_count++;
@@ -53,13 +53,13 @@ static fer_status reason_set(feri_build *build, feri_report_line *line, const ch
     if (reason[0] == 0) {
         return FER_OK;
     }
-    const char *copy = told != NULL && strcmp(told->reason, reason) == 0
-                           ? told->reason
+    const char *copy = told != NULL && strcmp(told->said.reason, reason) == 0
+                           ? told->said.reason
                            : feri_bump_strndup(&build->report_bump, reason, strlen(reason));
     if (copy == NULL) {
         return feri_error_status();
     }
-    line->reason = copy;
+    line->said.reason = copy;
     return FER_OK;
 }
 
@@ -80,13 +80,13 @@ static fer_status placed_fill(feri_build *build,
         }
         feri_report_line *line = &build->lines[first + line_of[node->source] - 1];
         const feri_placed *placed = &partition->nodes[i];
-        line->part_count++;
-        line->work += placed->work;
-        if (line->part_count == 1 || line->reason[0] == 0) {
-            line->device = placed->device == FERI_ON_HOST
-                               ? "host"
-                               : build->policy.devices[placed->device]->name;
-            line->dtype = node_dtype(spec->graph, node);
+        line->said.part_count++;
+        line->said.work += placed->work;
+        if (line->said.part_count == 1 || line->said.reason[0] == 0) {
+            line->said.device = placed->device == FERI_ON_HOST
+                                    ? "host"
+                                    : build->policy.devices[placed->device]->name;
+            line->said.dtype = node_dtype(spec->graph, node);
             FER_TRY(reason_set(build, line, placed->reason));
         }
     }
@@ -116,7 +116,7 @@ static fer_status lines_fill(feri_build *build,
         feri_report_line *line = NULL;
         FER_TRY(line_new(build, node, spec->number, &line));
         line_of[node->source] = build->line_count - first;
-        line->dtype = node_dtype(source, node);
+        line->said.dtype = node_dtype(source, node);
     }
     return placed_fill(build, spec, partition, first, line_of);
 }
@@ -128,8 +128,10 @@ static fer_status lines_settle(feri_build *build, uint32_t first, uint32_t sourc
         &build->report_bump, &build->told, &build->told_capacity, source_count, sizeof(uint32_t)));
     for (uint32_t i = first; i < build->line_count; i++) {
         const feri_report_line *line = &build->lines[i], *told = line_told(build, line->source);
-        if (told != NULL && told->device == line->device && told->dtype == line->dtype &&
-            told->part_count == line->part_count && strcmp(told->reason, line->reason) == 0) {
+        if (told != NULL && told->said.device == line->said.device &&
+            told->said.dtype == line->said.dtype &&
+            told->said.part_count == line->said.part_count &&
+            strcmp(told->said.reason, line->said.reason) == 0) {
             continue;
         }
         build->lines[kept] = *line;
@@ -191,8 +193,8 @@ fer_status feri_report_removed(feri_build *build, const fer_graph *before, const
         status = line_new(build, node, /*number=*/0, &line);
         if (status == FER_OK) {
             is_there[node->source] = 1;
-            line->dtype = node_dtype(before, node);
-            line->reason = "a pass over the model left nothing of it to run";
+            line->said.dtype = node_dtype(before, node);
+            line->said.reason = "a pass over the model left nothing of it to run";
         }
     }
     feri_free(build->env, is_there, count);

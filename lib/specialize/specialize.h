@@ -18,15 +18,8 @@ typedef struct feri_spec feri_spec;
 
 /* One line of the placement report. */
 typedef struct feri_report_line {
-    const char *node;
-    const char *op;
-    const char *device;
-    const char *reason;
-    fer_dtype dtype;
-    uint32_t part_count;
-    uint32_t specialization;
+    fer_placement said;
     uint32_t source; /* of the node */
-    double work;
 } feri_report_line;
 
 /* What all segments of a program share. Owned by program.c. */

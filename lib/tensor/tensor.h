@@ -109,9 +109,16 @@ struct fer_value {
     int32_t kind;
     feri_env *env; /* retained */
     fer_tensor *tensor;
-    fer_value **items; /* NULL for tensors */
+    fer_value **items; /* behind the value; NULL for tensors */
     uint64_t count;
     uint32_t depth; /* of nesting: 0 for tensors */
 };
+
+/* A value that holds items (none of them NULL), which fit its kind. */
+fer_status feri_value_of_items(fer_context *context,
+                               int32_t kind,
+                               fer_value *const *items,
+                               uint64_t count,
+                               fer_value **out_value);
 
 #endif

@@ -7,32 +7,31 @@
 #include "base/error.h"
 #include "tensor/tensor.h"
 
+/* A tensor's counts as one item, but lies in no list. */
+static uint64_t value_bytes(int32_t kind, uint64_t count) {
+    return feri_add_sat(sizeof(fer_value),
+                        kind == FER_KIND_TENSOR ? 0 : feri_mul_sat(count, sizeof(fer_value *)));
+}
+
 static fer_status value_create(feri_env *env, int32_t kind, uint64_t count, fer_value **out_value) {
-    fer_value *value = feri_alloc(env, sizeof *value);
+    fer_value *value = feri_alloc(env, value_bytes(kind, count));
     if (!value) {
         return feri_error_status();
-    }
-    if (count) {
-        value->items = feri_alloc(env, feri_mul_sat(count, sizeof *value->items));
-        if (!value->items) {
-            feri_free(env, value, sizeof *value);
-            return feri_error_status();
-        }
     }
     atomic_init(&value->refs, 1);
     value->kind = kind;
     value->env = feri_env_retain(env);
+    value->items = kind == FER_KIND_TENSOR ? NULL : (fer_value **)(value + 1);
     value->count = count;
     *out_value = value;
     return FER_OK;
 }
 
-/* count items (none of them NULL) become the new value's. */
-static fer_status value_of_items(fer_context *context,
-                                 int32_t kind,
-                                 fer_value *const *items,
-                                 uint64_t count,
-                                 fer_value **out_value) {
+fer_status feri_value_of_items(fer_context *context,
+                               int32_t kind,
+                               fer_value *const *items,
+                               uint64_t count,
+                               fer_value **out_value) {
     if (!context || !out_value || (count && !items)) {
         return feri_null_argument("context, items or out_value");
     }
@@ -62,9 +61,8 @@ fer_status fer_value_from_tensor(fer_tensor *tensor, fer_value **out_value) {
     if (!tensor || !out_value) {
         return feri_null_argument(tensor ? "out_value" : "tensor");
     }
-    FER_TRY(value_create(feri_tensor_env(tensor), FER_KIND_TENSOR, 0, out_value));
+    FER_TRY(value_create(feri_tensor_env(tensor), FER_KIND_TENSOR, 1, out_value));
     (*out_value)->tensor = fer_tensor_retain(tensor);
-    (*out_value)->count = 1;
     return FER_OK;
 }
 
@@ -72,11 +70,11 @@ fer_status fer_value_sequence(fer_context *context,
                               fer_value *const *items,
                               uint64_t count,
                               fer_value **out_value) {
-    return value_of_items(context, FER_KIND_SEQUENCE, items, count, out_value);
+    return feri_value_of_items(context, FER_KIND_SEQUENCE, items, count, out_value);
 }
 
 fer_status fer_value_optional(fer_context *context, fer_value *item, fer_value **out_value) {
-    return value_of_items(context, FER_KIND_OPTIONAL, &item, item ? 1 : 0, out_value);
+    return feri_value_of_items(context, FER_KIND_OPTIONAL, &item, item ? 1 : 0, out_value);
 }
 
 /* A tensor that may be the keys or values of a map. */
@@ -100,7 +98,7 @@ fer_value_map(fer_context *context, fer_tensor *keys, fer_tensor *values, fer_va
     }
     fer_status status = fer_value_from_tensor(keys, &items[0]);
     status = status ? status : fer_value_from_tensor(values, &items[1]);
-    status = status ? status : value_of_items(context, FER_KIND_MAP, items, 2, out_value);
+    status = status ? status : feri_value_of_items(context, FER_KIND_MAP, items, 2, out_value);
     fer_value_release(items[0]);
     fer_value_release(items[1]);
     return status;
@@ -122,8 +120,7 @@ void fer_value_release(fer_value *value) {
     for (uint64_t i = 0; value->items && i < value->count; i++) {
         fer_value_release(value->items[i]);
     }
-    feri_free(env, value->items, value->count * sizeof *value->items);
-    feri_free(env, value, sizeof *value);
+    feri_free(env, value, value_bytes(value->kind, value->count));
     feri_env_release(env);
 }
 
