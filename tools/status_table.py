@@ -26,7 +26,7 @@ def op_facts():
 def kernels(folder):
     found = set()
     for path in (ROOT / folder).glob("*.c"):
-        found.update(re.findall(r"\b(?:FER_OP_|OP_|ROW\(|FERI_REF_ROW\(|FERI_REF_KERNEL\(|FERI_REF_IS\([^,]*, )(\w+)", path.read_text()))
+        found.update(re.findall(r"\b(?:FER_OP_|OP_|ROW\(|MOVES\(|FERI_REF_ROW\(|FERI_REF_KERNEL\(|FERI_REF_IS\([^,]*, )(\w+)", path.read_text()))
     return found
 
 

@@ -32,15 +32,18 @@ static double rounded(fer_dtype dtype, double value) {
 static size_t lay_out(const char *text, int most_plain, char *out) {
     char digits[DBL_DECIMAL_DIG];
     size_t length = 0;
-    int count = 0, used = 0;
+    int count = 0, used = 1;
+    int e = 0;
     for (; *text != 'e'; text++) { /* the point may be anything */
         if (is_digit(*text)) {
             digits[count++] = *text;
             used = *text != '0' ? count : used;
         }
     }
-    used = used > 0 ? used : 1;
-    int e = (int)strtol(text + 1, NULL, 10);
+    for (const char *at = text + 2; *at != 0; at++) {
+        e = e * 10 + *at - '0';
+    }
+    e = text[1] == '-' ? -e : e;
     int is_plain = e >= -4 && e < most_plain;
     int point = is_plain ? e + 1 : 1; /* digits before the point */
     for (int i = point > 0 ? 0 : point - 1; i < used || i < point; i++) {
