@@ -276,7 +276,7 @@ static int64_t entry_or_one(const feri_host_call *call, const char *name, uint64
 fer_status feri_host_string_fold(feri_host_call *call) {
     fer_tensor *tensor = NULL, *block = NULL;
     FER_TRY(feri_host_tensor(call, 2, &tensor));
-    FER_TRY(feri_piece_on_host(tensor, &block));
+    FER_TRY(feri_tensor_on_host(tensor, &block));
     const int64_t *taps = fer_tensor_data(block);
     int overlaps = 0;
     for (uint64_t i = 0; i < block->element_count; i++) {
