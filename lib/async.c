@@ -13,17 +13,17 @@
 struct fer_event {
     feri_job job; /* first: the job is the event */
     atomic_uint refs;
+    fer_status status;    /* FER_NOT_READY until done */
     fer_program *program; /* retained */
-    feri_request request;
-    uint64_t submitted_ns;
-    uint64_t bytes; /* of the event, with args and the copied arrays of the options */
     uint32_t input_count;
     uint32_t output_count;
-    pthread_mutex_t lock;
-    pthread_cond_t done;
     fer_ready_fn ready;
     void *ready_self;
-    fer_status status; /* FER_NOT_READY until done */
+    uint64_t submitted_ns;
+    uint64_t bytes; /* of the event, with args and the copied arrays of the options */
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    feri_request request;
     fer_error error;
     feri_arg args[]; /* inputs, then outputs; tensors retained; behind them tags and donated */
 };
@@ -31,8 +31,7 @@ struct fer_event {
 static void event_destroy(fer_event *event) {
     fer_program *program = event->program;
     for (uint32_t i = 0; i < event->input_count + event->output_count; i++) {
-        fer_tensor_release(event->args[i].tensor);
-        fer_value_release(event->args[i].value);
+        feri_arg_release(&event->args[i]);
     }
     fer_state_release(event->request.options.state);
     pthread_cond_destroy(&event->done);

@@ -19,7 +19,6 @@ typedef struct feri_variable {
 
 struct fer_program {
     atomic_uint refs;
-    feri_build build;
     fer_graph *graph; /* the caller's, retained */
     feri_segment *segment;
     feri_bump bump;
@@ -28,6 +27,7 @@ struct fer_program {
     uint32_t input_count; /* the caller's */
     uint32_t output_count;
     atomic_uint_fast64_t run_count;
+    feri_build build; /* last: it is large */
 };
 
 struct fer_state {

@@ -109,21 +109,19 @@ static fer_status settle(const fer_program *program,
                          feri_arg *made,
                          const feri_arg *bound) {
     uint32_t count = program->output_count;
-    for (uint32_t o = 0; o < count; o++) {
-        if (made[o].tensor == NULL && (request->needs_tensors || bound[o].tensor != NULL)) {
+    for (uint32_t o = 0; o < count + program->variable_count; o++) {
+        const fer_tensor *tensor = made[o].tensor, *to = o < count ? bound[o].tensor : NULL;
+        if (tensor == NULL && o < count && (request->needs_tensors || to != NULL)) {
             return not_tensor(program, o);
         }
-        if (bound[o].tensor != NULL && made[o].tensor != bound[o].tensor) {
-            FER_TRY(feri_output_check(program->graph->output_names[o],
-                                      bound[o].tensor,
-                                      made[o].tensor->dtype,
-                                      (int32_t)made[o].tensor->rank,
-                                      made[o].tensor->dims));
-        }
-    }
-    for (uint32_t o = 0; o < count + program->variable_count; o++) {
-        if (o >= count || bound[o].tensor == NULL) {
+        if (to == NULL) {
             FER_TRY(feri_arg_own(program->build.env, &made[o]));
+        } else if (tensor != to) {
+            FER_TRY(feri_output_check(program->graph->output_names[o],
+                                      to,
+                                      tensor->dtype,
+                                      (int32_t)tensor->rank,
+                                      tensor->dims));
         }
     }
     for (uint32_t o = 0; o < count; o++) { /* nothing but a device can fail from here on */
@@ -143,11 +141,10 @@ fer_status feri_outputs_settle(const fer_program *program,
     fer_status status = settle(program, request, made, bound);
     uint32_t count = program->output_count;
     for (uint32_t o = 0; status != FER_OK && o < count + program->variable_count; o++) {
-        if (o >= count || made[o].tensor != bound[o].tensor) {
-            fer_tensor_release(made[o].tensor);
+        if (o < count && made[o].tensor == bound[o].tensor) {
+            made[o].tensor = NULL; /* the caller's */
         }
-        fer_value_release(made[o].value);
-        made[o] = (feri_arg){NULL, NULL};
+        feri_arg_release(&made[o]);
     }
     return status;
 }
