@@ -28,7 +28,7 @@ fer_status feri_variables_lower(fer_program *program, fer_graph *graph) {
         if (variable->name == NULL) {
             return feri_error_status();
         }
-        FER_TRY(feri_grow(graph->env,
+        FER_TRY(feri_bump_grow(&graph->bump,
                           &graph->inputs,
                           &graph->input_capacity,
                           graph->input_count + 1,

@@ -124,6 +124,21 @@ char *feri_bump_printf(feri_bump *bump, const char *format, ...) {
     return text;
 }
 
+fer_status
+feri_bump_copy(feri_bump *bump, void *array_pointer, uint64_t count, size_t element_bytes) {
+    const void *from;
+    void *to = feri_bump_array(bump, count, element_bytes);
+    if (!to) {
+        return feri_error_status();
+    }
+    memcpy(&from, array_pointer, sizeof from);
+    if (count) {
+        memcpy(to, from, count * element_bytes);
+    }
+    memcpy(array_pointer, &to, sizeof to);
+    return FER_OK;
+}
+
 fer_status feri_bump_grow(feri_bump *bump,
                           void *array_pointer,
                           uint32_t *capacity,

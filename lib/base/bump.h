@@ -43,6 +43,9 @@ fer_status feri_bump_arrays(feri_bump *bump,
 char *feri_bump_strndup(feri_bump *bump, const char *text, uint64_t length);
 char *feri_bump_printf(feri_bump *bump, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* The array that a pointer points to becomes a copy. */
+fer_status
+feri_bump_copy(feri_bump *bump, void *array_pointer, uint64_t count, size_t element_bytes);
 /* A grown copy (old memory stays until finish): *capacity becomes at least needed, new elements
  * zeroed. */
 fer_status feri_bump_grow(feri_bump *bump,

@@ -132,13 +132,14 @@ fer_status fer_graph_assign_variable(fer_graph *graph, fer_value_id variable, fe
 static const char add_node[] = "fer_graph_add_node";
 
 static fer_status check_attr(const fer_attr *attr, const char *name) {
-    int needs_array = attr->type == FER_ATTR_INTS || attr->type == FER_ATTR_FLOATS ||
-                      attr->type == FER_ATTR_STRINGS;
-    int bad =
-        attr->name == NULL || attr->type <= FER_ATTR_NONE || attr->type > FER_ATTR_GRAPH ||
-        (needs_array && attr->count > 0 && attr->value.ints == NULL) ||
-        (attr->type == FER_ATTR_TENSOR && attr->value.tensor == NULL) ||
-        (attr->type == FER_ATTR_STRING && attr->value.s.length > 0 && attr->value.s.data == NULL);
+    uint32_t count;
+    const fer_string *entries = feri_attr_entries(attr, &count);
+    int bad = attr->name == NULL || attr->type <= FER_ATTR_NONE || attr->type > FER_ATTR_GRAPH ||
+              (count > 0 && entries == NULL) ||
+              (attr->type == FER_ATTR_TENSOR && attr->value.tensor == NULL);
+    for (uint32_t s = 0; !bad && feri_attr_entry(attr) == FERI_ENTRY_STRING && s < count; s++) {
+        bad = entries[s].length > 0 && entries[s].data == NULL;
+    }
     if (bad) {
         return feri_fail(FER_INVALID_ARGUMENT,
                          "%s '%s': attribute '%s' has no name, a type that is unknown (%d) or no "
@@ -167,7 +168,7 @@ static fer_status check_body(const fer_graph *graph, const fer_graph *body, cons
     return FER_OK;
 }
 
-/* Checks the attributes and copies bodies, which are the caller's also on failure. */
+/* Copies the attributes, and bodies, which are the caller's also on failure. */
 static fer_status draft_attrs(fer_graph *graph, const fer_node_desc *desc, feri_gnode *node) {
     node->attrs = FERI_BUMP_ARRAY(&graph->bump, fer_attr, desc->attr_count);
     node->bodies = FERI_BUMP_ARRAY(&graph->bump, fer_graph *, desc->attr_count);
@@ -177,7 +178,6 @@ static fer_status draft_attrs(fer_graph *graph, const fer_node_desc *desc, feri_
     for (uint32_t a = 0; a < desc->attr_count; a++) {
         fer_attr *attr = &node->attrs[node->attr_count++];
         *attr = desc->attrs[a];
-        FER_TRY(check_attr(attr, node->name));
         if (attr->type == FER_ATTR_GRAPH) {
             FER_TRY(check_body(graph, attr->value.body, node->name));
             FER_TRY(feri_graph_adopt(graph, attr->value.body, &node->bodies[node->body_count]));
@@ -216,18 +216,18 @@ static fer_status draft_operands(fer_graph *graph, const fer_node_desc *desc, fe
     return FER_OK;
 }
 
-static fer_status find_op(fer_graph *graph, const fer_node_desc *desc, feri_gnode *node) {
-    node->name = desc->name != NULL ? desc->name : "";
+static fer_status find_op(fer_graph *graph, fer_node_desc *desc, feri_gnode *node) {
+    desc->name = desc->name != NULL ? desc->name : "";
     if (desc->op == NULL) {
-        return refuse(add_node, node->name, "op is NULL");
+        return refuse(add_node, desc->name, "op is NULL");
     }
     FER_TRY(feri_op_find_for(
-        desc->domain != NULL ? desc->domain : "", desc->op, node->name, &node->op));
+        desc->domain != NULL ? desc->domain : "", desc->op, desc->name, &node->op));
     node->revision = node->op->revision;
     node->source = graph->source_count;
-    if (node->name[0] == '\0') {
-        node->name = feri_bump_printf(&graph->bump, "%s_%u", desc->op, graph->source_count);
-    }
+    node->name = desc->name[0] != '\0' ? desc->name
+                                       : feri_bump_printf(
+                                             &graph->bump, "%s_%u", desc->op, graph->source_count);
     return node->name != NULL ? FER_OK : feri_error_status();
 }
 
@@ -237,18 +237,6 @@ static fer_status append(fer_graph *graph, const fer_node_desc *desc, feri_gnode
     FER_TRY(draft_attrs(graph, desc, node));
     FER_TRY(feri_graph_infer_node_types(graph, node));
     return feri_graph_append_node(graph, node, NULL);
-}
-
-static fer_status
-add_constant(fer_graph *graph, const fer_node_desc *desc, fer_value_id *out_values) {
-    const char *name = desc->name != NULL ? desc->name : "";
-    if (desc->input_count != 0 || desc->output_count != 1) {
-        return feri_fail(FER_INVALID_MODEL, "Constant '%s' has one result and no operand", name);
-    }
-    for (uint32_t a = 0; a < desc->attr_count; a++) {
-        FER_TRY(check_attr(&desc->attrs[a], name));
-    }
-    return feri_graph_add_constant_node(graph, desc, out_values);
 }
 
 fer_status
@@ -267,16 +255,16 @@ fer_graph_add_node(fer_graph *graph, const fer_node_desc *node, fer_value_id *ou
         (desc.output_count > 0 && out_values == NULL)) {
         return refuse(add_node, draft.name, "an array is NULL but its count is not 0");
     }
+    for (uint32_t a = 0; a < desc.attr_count; a++) {
+        FER_TRY(check_attr(&desc.attrs[a], draft.name));
+    }
     if (strcmp(feri_op_name(draft.op), "Constant") == 0) {
-        FER_TRY(add_constant(graph, &desc, out_values));
-        return FER_OK;
+        return feri_graph_add_constant_node(graph, &desc, out_values);
     }
     uint32_t old_value_count = graph->value_count;
     fer_status status = append(graph, &desc, &draft);
     if (status != FER_OK) {
-        for (uint32_t b = 0; b < draft.body_count; b++) {
-            feri_graph_destroy(draft.bodies[b]);
-        }
+        feri_node_drop_bodies(&draft);
         graph->value_count = old_value_count;
         feri_error_set_node(draft.name);
         return status;

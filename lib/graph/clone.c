@@ -16,32 +16,9 @@ static feri_sym joined_dim(const feri_terms *from, feri_terms *to, feri_sym dim)
     if (feri_sym_is_number(dim)) {
         return dim;
     }
-    uint32_t index = feri_sym_is_unknown(dim) ? UINT32_MAX : feri_terms_symbol_index(from, dim);
-    const char *name = index != UINT32_MAX ? feri_terms_symbol_name(from, index) : NULL;
-    if (name == NULL || name[0] == '\0' || name[0] == '?') {
-        return feri_sym_unknown();
-    }
-    return feri_terms_symbol(to, name, 0);
-}
-
-static fer_status join_fact(const fer_graph *from, fer_graph *to, feri_gvalue *value) {
-    feri_fact *fact = &value->fact;
-    feri_sym *dims = fact->dims;
-    fact->elements = NULL;
-    fact->element_count = 0;
-    if (value->origin == FERI_ORIGIN_NODE || fact->rank < 0) {
-        fact->rank = -1;
-        fact->dims = NULL;
-        return FER_OK;
-    }
-    fact->dims = FERI_BUMP_ARRAY(&to->bump, feri_sym, (uint64_t)fact->rank);
-    if (fact->dims == NULL) {
-        return feri_error_status();
-    }
-    for (int32_t d = 0; d < fact->rank; d++) {
-        fact->dims[d] = joined_dim(from->terms, to->terms, dims[d]);
-    }
-    return FER_OK;
+    const char *name = feri_terms_symbol_name(from, feri_terms_symbol_index(from, dim));
+    return name[0] == '\0' || name[0] == '?' ? feri_sym_unknown()
+                                             : feri_terms_symbol(to, name, /*min=*/0);
 }
 
 static fer_status copy_value(int joins, const fer_graph *from, fer_graph *to, uint32_t v) {
@@ -49,19 +26,23 @@ static fer_status copy_value(int joins, const fer_graph *from, fer_graph *to, ui
     fer_value_id id = 0;
     FER_TRY(feri_graph_new_value(to, source->name, source->origin, &id));
     feri_gvalue *value = &to->values[id];
+    feri_fact *fact = &value->fact;
     const char *name = value->name;
     *value = *source;
     value->name = name;
     value->constant = fer_tensor_retain(source->constant);
+    FER_TRY(feri_fact_copy(&source->fact, &to->bump, fact));
     if (value->origin != FERI_ORIGIN_CONSTANT) {
-        value->fact.data = NULL; /* may point into a graph that this one outlives */
+        fact->data = NULL; /* may point into a graph that this one outlives */
     }
     if (joins) {
-        return join_fact(from, to, value);
+        fact->elements = NULL;
+        fact->element_count = 0;
+        fact->rank = value->origin == FERI_ORIGIN_NODE ? -1 : fact->rank;
+        for (int32_t d = 0; d < fact->rank; d++) {
+            fact->dims[d] = joined_dim(from->terms, to->terms, fact->dims[d]);
+        }
     }
-    const void *data = value->fact.data;
-    FER_TRY(feri_fact_copy(&source->fact, &to->bump, &value->fact));
-    value->fact.data = data;
     return FER_OK;
 }
 
@@ -71,43 +52,38 @@ static fer_status
 copy_node(int joins, const feri_gnode *source, fer_graph *to, uint32_t source_number) {
     feri_gnode copy = *source;
     copy.source = source_number;
-    fer_graph **bodies = FERI_BUMP_ARRAY(&to->bump, fer_graph *, source->body_count);
-    if (bodies == NULL) {
+    copy.bodies = FERI_BUMP_ARRAY(&to->bump, fer_graph *, source->body_count);
+    if (copy.bodies == NULL) {
         return feri_error_status();
     }
     fer_status status = FER_OK;
-    uint32_t made = 0;
-    for (; made < source->body_count && status == FER_OK; made++) {
-        status = feri_graph_create(to->env, to, &bodies[made]);
-        if (status != FER_OK) {
-            break;
+    for (uint32_t b = 0; b < source->body_count && status == FER_OK; b++) {
+        status = feri_graph_create(to->env, to, &copy.bodies[b]);
+        if (status == FER_OK) {
+            status = copy_contents(joins, source->bodies[b], copy.bodies[b]);
         }
-        status = copy_contents(joins, source->bodies[made], bodies[made]);
     }
-    copy.bodies = bodies;
     if (status == FER_OK) {
         status = feri_graph_append_node(to, &copy, NULL);
     }
-    for (uint32_t b = 0; status != FER_OK && b < made; b++) {
-        feri_graph_destroy(bodies[b]);
+    if (status != FER_OK) {
+        feri_node_drop_bodies(&copy);
     }
     return status;
 }
 
 static fer_status copy_contents(int joins, const fer_graph *from, fer_graph *to) {
-    to->name = feri_bump_strndup(&to->bump, from->name, strlen(from->name));
-    if (to->name == NULL) {
-        return feri_error_status();
-    }
-    FER_TRY(feri_grow(
-        to->env, &to->values, &to->value_capacity, from->value_count, sizeof(*to->values)));
+    feri_bump *bump = &to->bump;
+    to->name = from->name;
+    to->inputs = from->inputs;
+    to->captures = from->captures;
+    to->input_count = to->input_capacity = from->input_count;
+    to->capture_count = to->capture_capacity = to->parent != NULL ? from->capture_count : 0;
+    FER_TRY(feri_bump_copy(bump, &to->name, strlen(to->name) + 1, 1));
+    FER_TRY(feri_bump_copy(bump, &to->inputs, to->input_count, sizeof(fer_value_id)));
+    FER_TRY(feri_bump_copy(bump, &to->captures, to->capture_count, sizeof(uint32_t)));
     for (uint32_t v = 0; v < from->value_count; v++) {
         FER_TRY(copy_value(joins, from, to, v));
-    }
-    FER_TRY(feri_grow(
-        to->env, &to->inputs, &to->input_capacity, from->input_count, sizeof(fer_value_id)));
-    for (; to->input_count < from->input_count; to->input_count++) {
-        to->inputs[to->input_count] = from->inputs[to->input_count];
     }
     for (uint32_t n = 0; n < from->node_count; n++) {
         const feri_gnode *node = from->nodes[n];
@@ -118,15 +94,6 @@ static fer_status copy_contents(int joins, const fer_graph *from, fer_graph *to)
     }
     for (uint32_t o = 0; o < from->output_count; o++) {
         FER_TRY(feri_graph_append_output(to, from->output_names[o], from->outputs[o]));
-    }
-    if (to->parent != NULL && from->capture_count > 0) {
-        FER_TRY(feri_bump_grow(&to->bump,
-                               &to->captures,
-                               &to->capture_capacity,
-                               from->capture_count,
-                               sizeof(uint32_t)));
-        memcpy(to->captures, from->captures, from->capture_count * sizeof(uint32_t));
-        to->capture_count = from->capture_count;
     }
     feri_graph_reindex(to);
     return FER_OK;

@@ -53,6 +53,10 @@ fer_status feri_constant_of_attr(feri_env *env,
 
 fer_status
 feri_graph_add_constant_node(fer_graph *graph, const fer_node_desc *desc, fer_value_id *out_value) {
+    if (desc->input_count != 0 || desc->output_count != 1) {
+        return feri_fail(
+            FER_INVALID_MODEL, "Constant '%s' has one result and no operand", desc->name);
+    }
     for (uint32_t a = 0; a < desc->attr_count; a++) {
         fer_tensor *tensor = NULL;
         if (strncmp(desc->attrs[a].name, "value", 5) == 0) {
@@ -65,6 +69,5 @@ feri_graph_add_constant_node(fer_graph *graph, const fer_node_desc *desc, fer_va
             return status;
         }
     }
-    return feri_fail(
-        FER_INVALID_MODEL, "Constant '%s' has no value", desc->name != NULL ? desc->name : "");
+    return feri_fail(FER_INVALID_MODEL, "Constant '%s' has no value", desc->name);
 }

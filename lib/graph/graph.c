@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Making graphs: values, nodes, outputs, and their end. Every graph-sized array grows on the heap,
- * everything else lives in the graph's bump. Called by import/, the public builder and whoever
+ * Making graphs: values, nodes, outputs, and their end. The arrays of values and nodes grow on the
+ * heap, everything else lives in the graph's bump. Called by import/, the public builder and whoever
  * rewrites. Refuses nothing about meaning: that is verify.c's.
  */
 #include "graph/graph.h"
@@ -56,7 +56,7 @@ fer_status feri_graph_create(feri_env *env, fer_graph *parent, fer_graph **out_g
     return FER_OK;
 }
 
-static void destroy_bodies(feri_gnode *node) {
+void feri_node_drop_bodies(feri_gnode *node) {
     for (uint32_t b = 0; b < node->body_count; b++) {
         feri_graph_destroy(node->bodies[b]);
     }
@@ -69,7 +69,7 @@ void feri_graph_destroy(fer_graph *graph) {
     }
     feri_env *env = graph->env;
     for (uint32_t n = 0; n < graph->node_count; n++) {
-        destroy_bodies(graph->nodes[n]);
+        feri_node_drop_bodies(graph->nodes[n]);
     }
     for (uint32_t v = 0; v < graph->value_count; v++) {
         fer_tensor_release(graph->values[v].constant);
@@ -79,12 +79,6 @@ void feri_graph_destroy(fer_graph *graph) {
     }
     feri_free(env, graph->values, (uint64_t)graph->value_capacity * sizeof(*graph->values));
     feri_free(env, graph->nodes, (uint64_t)graph->node_capacity * sizeof(*graph->nodes));
-    feri_free(env, graph->inputs, (uint64_t)graph->input_capacity * sizeof(*graph->inputs));
-    feri_free(env, graph->outputs, (uint64_t)graph->output_capacity * sizeof(*graph->outputs));
-    feri_free(env,
-              graph->output_names,
-              (uint64_t)graph->output_names_capacity * sizeof(*graph->output_names));
-    feri_free(env, graph->held, (uint64_t)graph->held_capacity * sizeof(*graph->held));
     feri_name_map_finish(&graph->names);
     feri_bump_finish(&graph->bump);
     int is_root = graph->parent == NULL;
@@ -149,8 +143,8 @@ feri_graph_new_value(fer_graph *graph, const char *name, uint8_t origin, fer_val
 }
 
 fer_status feri_graph_new_input(fer_graph *graph, const char *name, fer_value_id *out_value) {
-    FER_TRY(feri_grow(graph->env,
-                      &graph->inputs,
+    FER_TRY(feri_bump_grow(&graph->bump,
+                           &graph->inputs,
                       &graph->input_capacity,
                       graph->input_count + 1,
                       sizeof(*graph->inputs)));
@@ -227,13 +221,13 @@ fer_status feri_graph_new_variable(fer_graph *graph,
 }
 
 fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_value_id value) {
-    FER_TRY(feri_grow(graph->env,
-                      &graph->outputs,
+    FER_TRY(feri_bump_grow(&graph->bump,
+                           &graph->outputs,
                       &graph->output_capacity,
                       graph->output_count + 1,
                       sizeof(*graph->outputs)));
-    FER_TRY(feri_grow(graph->env,
-                      &graph->output_names,
+    FER_TRY(feri_bump_grow(&graph->bump,
+                           &graph->output_names,
                       &graph->output_names_capacity,
                       graph->output_count + 1,
                       sizeof(*graph->output_names)));
@@ -250,27 +244,12 @@ fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_valu
 /* ---- nodes ---- */
 
 fer_status feri_graph_hold_tensor(fer_graph *graph, fer_tensor *tensor) {
-    FER_TRY(feri_grow(graph->env,
-                      &graph->held,
+    FER_TRY(feri_bump_grow(&graph->bump,
+                           &graph->held,
                       &graph->held_capacity,
                       graph->held_count + 1,
                       sizeof(*graph->held)));
     graph->held[graph->held_count++] = fer_tensor_retain(tensor);
-    return FER_OK;
-}
-
-/* The array that a pointer points to becomes a copy. */
-static fer_status copy_array(feri_bump *bump, void *pointer, uint64_t count, size_t element_bytes) {
-    const void *from;
-    void *to = feri_bump_array(bump, count, element_bytes);
-    if (to == NULL) {
-        return feri_error_status();
-    }
-    memcpy(&from, pointer, sizeof(from));
-    if (count > 0) {
-        memcpy(to, from, count * element_bytes);
-    }
-    memcpy(pointer, &to, sizeof(to));
     return FER_OK;
 }
 
@@ -293,7 +272,7 @@ static fer_status own_attr(fer_graph *graph, fer_attr *attr) {
     uint32_t bytes = feri_attr_entry_bytes(attr);
     const void *entries = feri_attr_entries(attr, &attr->count);
     if (entries != &attr->value) {
-        FER_TRY(copy_array(bump, &attr->value, attr->count, bytes));
+        FER_TRY(feri_bump_copy(bump, &attr->value, attr->count, bytes));
         entries = attr->value.ints;
     }
     for (uint32_t s = 0; bytes == sizeof(fer_string) && s < attr->count; s++) {
@@ -310,20 +289,20 @@ static fer_status own_attrs(fer_graph *graph, feri_gnode *node) {
                          node->name,
                          node->attr_count);
     }
-    FER_TRY(copy_array(&graph->bump, &node->attrs, node->attr_count, sizeof(fer_attr)));
+    FER_TRY(feri_bump_copy(&graph->bump, &node->attrs, node->attr_count, sizeof(fer_attr)));
     for (uint32_t a = 0; a < node->attr_count; a++) {
         fer_attr attr = node->attrs[a];
         FER_TRY(own_attr(graph, &attr));
         int order = 1;
         uint32_t at = a;
         while (at > 0 && (order = strcmp(node->attrs[at - 1].name, attr.name)) > 0) {
-            node->attrs[at] = node->attrs[at - 1];
             at--;
         }
         if (order == 0) {
             return feri_fail(
                 FER_INVALID_MODEL, "node '%s' has attribute '%s' twice", node->name, attr.name);
         }
+        memmove(&node->attrs[at + 1], &node->attrs[at], (a - at) * sizeof(attr));
         node->attrs[at] = attr;
     }
     return FER_OK;
@@ -354,9 +333,9 @@ feri_graph_append_node(fer_graph *graph, const feri_gnode *template_node, feri_g
     if (node->name == NULL) {
         return feri_error_status();
     }
-    FER_TRY(copy_array(bump, &node->inputs, node->input_count, sizeof(fer_value_id)));
-    FER_TRY(copy_array(bump, &node->outputs, node->output_count, sizeof(fer_value_id)));
-    FER_TRY(copy_array(bump, &node->bodies, node->body_count, sizeof(fer_graph *)));
+    FER_TRY(feri_bump_copy(bump, &node->inputs, node->input_count, sizeof(fer_value_id)));
+    FER_TRY(feri_bump_copy(bump, &node->outputs, node->output_count, sizeof(fer_value_id)));
+    FER_TRY(feri_bump_copy(bump, &node->bodies, node->body_count, sizeof(fer_graph *)));
     FER_TRY(own_attrs(graph, node));
     for (uint32_t o = 0; o < node->output_count; o++) {
         if (node->outputs[o] != FER_NO_VALUE) {

@@ -157,6 +157,7 @@ enum {
     FERI_CONTROL_SEQUENCE_MAP
 };
 int32_t feri_control_kind(const feri_op *op);
+void feri_node_drop_bodies(feri_gnode *node);
 /* The body that a graph attribute names; NULL when there is none. */
 fer_graph *feri_node_body(const feri_gnode *node, const char *attr);
 

@@ -50,10 +50,7 @@ void feri_graph_compact(fer_graph *graph) {
             graph->nodes[kept++] = node;
             continue;
         }
-        for (uint32_t b = 0; b < node->body_count; b++) {
-            feri_graph_destroy(node->bodies[b]);
-        }
-        node->body_count = 0;
+        feri_node_drop_bodies(node);
         graph->root->total_nodes--;
     }
     graph->node_count = kept;

@@ -39,13 +39,6 @@ fer_status feri_draft_add_attr(feri_importer *im, feri_draft *draft, const fer_a
     return FER_OK;
 }
 
-static void drop_bodies(feri_draft *draft) {
-    for (uint32_t b = 0; b < draft->node.body_count; b++) {
-        feri_graph_destroy(draft->node.bodies[b]);
-    }
-    draft->node.body_count = 0;
-}
-
 /* ---- appending ---- */
 
 /* Control ops have the outputs of their bodies; those nobody listed are unwanted. */
@@ -265,7 +258,7 @@ static fer_status import_node(feri_scope *scope, const feri_node_view *view) {
         return FER_OK;
     }
     fer_status status = make_node(scope, view, &draft);
-    drop_bodies(&draft);
+    feri_node_drop_bodies(&draft.node);
     if (status != FER_OK) {
         feri_error_set_node(draft.node.name);
     }
