@@ -225,9 +225,9 @@ static fer_status find_op(fer_graph *graph, fer_node_desc *desc, feri_gnode *nod
         desc->domain != NULL ? desc->domain : "", desc->op, desc->name, &node->op));
     node->revision = node->op->revision;
     node->source = graph->source_count;
-    node->name = desc->name[0] != '\0' ? desc->name
-                                       : feri_bump_printf(
-                                             &graph->bump, "%s_%u", desc->op, graph->source_count);
+    node->name = desc->name[0] != '\0'
+                     ? desc->name
+                     : feri_bump_printf(&graph->bump, "%s_%u", desc->op, graph->source_count);
     return node->name != NULL ? FER_OK : feri_error_status();
 }
 

@@ -19,8 +19,7 @@
 #define MOST_NESTED 24
 
 typedef struct bound_name {
-    const char *text;
-    uint32_t length;
+    feri_word word;
     fer_value_id value;
     fer_value_id result; /* row output: the node's own value */
     uint8_t is_raw;      /* operand that is still to be cast to f32 on first use */
@@ -38,7 +37,9 @@ typedef struct expander {
     uint32_t nested;
     uint32_t count;
     uint32_t number_count, number_capacity;
-    feri_number *numbers; /* of the list that is being read, on the heap */
+    feri_number *numbers; /* of the list that is being read */
+    feri_number spare;    /* where numbers go after a failure */
+    feri_bump scratch;    /* what appended nodes copy */
     bound_name names[MOST_NAMES];
 } expander;
 
@@ -93,6 +94,16 @@ static int is_half(const expander *ex, fer_value_id id) {
     return !ex->is_exact && (dtype == FER_F16 || dtype == FER_BF16);
 }
 
+/* A NUL-terminated copy. */
+static const char *text_of(expander *ex, feri_word word) {
+    const char *text = feri_bump_strndup(&ex->scratch, word.text, word.length);
+    if (text == NULL) {
+        fail(ex, feri_error_status());
+        return "";
+    }
+    return text;
+}
+
 /* A new name without a value. */
 static bound_name *bind(expander *ex, feri_word word) {
     if (ex->count == MOST_NAMES) {
@@ -100,14 +111,15 @@ static bound_name *bind(expander *ex, feri_word word) {
         ex->count--;
     }
     bound_name *name = &ex->names[ex->count++];
-    *name = (bound_name){word.text, word.length, FER_NO_VALUE, FER_NO_VALUE, 0, 0};
+    *name = (bound_name){word, FER_NO_VALUE, FER_NO_VALUE, 0, 0};
     return name;
 }
 
 static bound_name *find_name(expander *ex, feri_word word) {
     for (uint32_t n = ex->count; n-- > 0;) {
         bound_name *name = &ex->names[n];
-        if (name->length == word.length && memcmp(name->text, word.text, word.length) == 0) {
+        if (name->word.length == word.length &&
+            memcmp(name->word.text, word.text, word.length) == 0) {
             return name;
         }
     }
@@ -127,7 +139,7 @@ static void bind_operands(expander *ex, const fer_value_id *ids, uint32_t count,
         }
         if (variadic) {
             word.text = feri_bump_printf(
-                &ex->graph->bump, "%.*s%u", (int)word.length, word.text, in_variadic++);
+                &ex->scratch, "%.*s%u", (int)word.length, word.text, in_variadic++);
             if (word.text == NULL) {
                 fail(ex, feri_error_status());
                 return;
@@ -214,11 +226,7 @@ static fer_dtype word_dtype(expander *ex, feri_word word, fer_value_id *out_like
         }
         return dtype;
     }
-    char text[16] = "";
-    if (word.length < sizeof(text)) {
-        memcpy(text, word.text, word.length);
-    }
-    dtype = fer_dtype_from_name(text);
+    dtype = fer_dtype_from_name(text_of(ex, word));
     if (dtype == FER_DTYPE_NONE) {
         bad_text(ex);
     }
@@ -227,15 +235,17 @@ static fer_dtype word_dtype(expander *ex, feri_word word, fer_value_id *out_like
 
 /* ---- numbers ---- */
 
-static void push_number(expander *ex, feri_number number) {
-    if (ex->status == FER_OK && !fail(ex,
-                                      feri_grow(ex->graph->env,
-                                                &ex->numbers,
-                                                &ex->number_capacity,
-                                                ex->number_count + 1,
-                                                sizeof(number)))) {
-        ex->numbers[ex->number_count++] = number;
+/* Room for the next number of the list. */
+static feri_number *new_number(expander *ex) {
+    if (ex->status != FER_OK || fail(ex,
+                                     feri_bump_grow(&ex->scratch,
+                                                    &ex->numbers,
+                                                    &ex->number_capacity,
+                                                    ex->number_count + 1,
+                                                    sizeof(feri_number)))) {
+        return &ex->spare;
     }
+    return &ex->numbers[ex->number_count++];
 }
 
 /* All numbers of an attribute that has some. */
@@ -243,57 +253,55 @@ static void push_entries(expander *ex, const fer_attr *attr) {
     uint32_t count;
     const void *entries = feri_attr_entries(attr, &count);
     for (uint32_t n = 0; n < count; n++) {
-        feri_number number = {feri_attr_entry(attr) == FERI_ENTRY_FLOAT, 0, 0};
-        if (number.is_float) {
-            number.f = (double)((const float *)entries)[n];
+        feri_number *number = new_number(ex);
+        number->is_float = feri_attr_entry(attr) == FERI_ENTRY_FLOAT;
+        if (number->is_float) {
+            number->f = (double)((const float *)entries)[n];
         } else {
-            number.i = ((const int64_t *)entries)[n];
-            number.f = (double)number.i;
+            number->i = ((const int64_t *)entries)[n];
+            number->f = (double)number->i;
         }
-        push_number(ex, number);
     }
 }
 
-static feri_number scan_number(expander *ex) {
-    feri_number number = {0};
-    if (!feri_scan_number(&ex->scan, &number)) {
+static void scan_number(expander *ex) {
+    if (!feri_scan_number(&ex->scan, new_number(ex))) {
         bad_text(ex);
     }
-    return number;
 }
 
 /* After '@': the attribute of the expanded node, or NULL. */
 static const fer_attr *own_attr(expander *ex) {
-    char text[64] = "";
     feri_word word = feri_scan_word(&ex->scan);
     if (word.length == 0) {
         bad_text(ex);
     }
-    memcpy(text, word.text, word.length % sizeof(text)); /* no attribute's name is so long */
-    return feri_attr_find(ex->node->attrs, ex->node->attr_count, text);
+    return feri_attr_find(ex->node->attrs, ex->node->attr_count, text_of(ex, word));
 }
 
 /* A number, @attr (all numbers of a list) or @attr|number. Attributes that no row judged yet are
  * the model's, and may be anything. */
 static void push_numbers(expander *ex) {
     if (!taken(ex, '@')) {
-        push_number(ex, scan_number(ex));
+        scan_number(ex);
         return;
     }
     const char *start = ex->scan.at;
     const fer_attr *attr = own_attr(ex);
-    feri_number other = {0};
+    uint32_t before = ex->number_count;
+    int entry = attr != NULL ? feri_attr_entry(attr) : FERI_ENTRY_OTHER;
     int has_other = taken(ex, '|');
     if (has_other) {
-        other = scan_number(ex);
+        scan_number(ex);
     }
-    int entry = attr != NULL ? feri_attr_entry(attr) : FERI_ENTRY_OTHER;
     if (entry == FERI_ENTRY_INT || entry == FERI_ENTRY_FLOAT) {
+        ex->number_count = before;
         push_entries(ex, attr);
-    } else if (attr == NULL && has_other) {
-        other.f = (double)(float)other.f; /* the default of a float attribute is one of 32 bits */
-        push_number(ex, other);
-    } else if (ex->status == FER_OK) {
+    } else if (ex->status != FER_OK) {
+        return;
+    } else if (attr == NULL && has_other) { /* the default of a float attribute is one of 32 bits */
+        ex->numbers[before].f = (double)(float)ex->numbers[before].f;
+    } else {
         fail(ex,
              feri_fail(FER_INVALID_MODEL,
                        "node '%s' (%s) needs numbers in attribute '%.*s'",
@@ -368,33 +376,30 @@ static fer_value_id constant(expander *ex) {
 
 /* ---- attributes ---- */
 
-static void number_attr(fer_attr *attr, feri_number number) {
-    attr->type = number.is_float ? FER_ATTR_FLOAT : FER_ATTR_INT;
-    if (number.is_float) {
-        attr->value.f = (float)number.f;
-    } else {
-        attr->value.i = number.i;
-    }
-}
-
-static void list_attr(expander *ex, fer_attr *attr) {
-    read_list(ex, ']');
+/* attr is the numbers that were read: a list of them, or the one. */
+static void take_numbers(expander *ex, fer_attr *attr, int is_list) {
     uint32_t count = ex->number_count;
-    int64_t *ints = FERI_BUMP_ARRAY(&ex->graph->bump, int64_t, count);
-    float *floats = FERI_BUMP_ARRAY(&ex->graph->bump, float, count);
-    if (ints == NULL || floats == NULL) {
-        fail(ex, feri_error_status());
-        return;
+    void *entries = &attr->value;
+    int is_float = 0;
+    if (is_list) {
+        entries = FERI_BUMP_ARRAY(&ex->scratch, int64_t, count);
+        if (entries == NULL) {
+            fail(ex, feri_error_status());
+            return;
+        }
+        attr->count = count;
+        attr->value.ints = entries;
     }
-    attr->type = FER_ATTR_INTS;
-    attr->count = count;
-    attr->value.ints = ints;
     for (uint32_t n = 0; n < count; n++) {
-        ints[n] = ex->numbers[n].i;
-        floats[n] = (float)ex->numbers[n].f;
-        if (ex->numbers[n].is_float) {
-            attr->type = FER_ATTR_FLOATS;
-            attr->value.floats = floats;
+        is_float |= ex->numbers[n].is_float;
+    }
+    attr->type =
+        (is_float ? FER_ATTR_FLOAT : FER_ATTR_INT) + (is_list ? FER_ATTR_INTS - FER_ATTR_INT : 0);
+    for (uint32_t n = 0; n < count; n++) {
+        if (is_float) {
+            ((float *)entries)[n] = (float)ex->numbers[n].f;
+        } else {
+            ((int64_t *)entries)[n] = ex->numbers[n].i;
         }
     }
 }
@@ -405,7 +410,8 @@ static int copied_attr(expander *ex, fer_attr *attr) {
     const fer_attr *own = own_attr(ex);
     int has_other = taken(ex, '|');
     if (has_other) {
-        number_attr(attr, scan_number(ex));
+        scan_number(ex);
+        take_numbers(ex, attr, /*is_list=*/0);
     }
     if (own != NULL) {
         *attr = *own;
@@ -419,25 +425,29 @@ static int attribute(expander *ex, feri_word name, fer_attr *attr) {
     feri_word word;
     memset(attr, 0, sizeof(*attr));
     attr->count = 1;
-    attr->name = feri_bump_strndup(&ex->graph->bump, name.text, name.length);
-    if (attr->name == NULL) {
-        fail(ex, feri_error_status());
-    } else if (taken(ex, '@')) {
+    attr->name = text_of(ex, name);
+    ex->number_count = 0;
+    if (taken(ex, '@')) {
         return copied_attr(ex, attr);
-    } else if (taken(ex, '[')) {
-        list_attr(ex, attr);
-    } else if (feri_scan_quoted(&ex->scan, &word)) {
+    }
+    if (feri_scan_quoted(&ex->scan, &word)) {
         attr->type = FER_ATTR_STRING;
         attr->value.s = (fer_string){word.text, word.length};
+        return 1;
+    }
+    int is_list = taken(ex, '[');
+    if (is_list) {
+        read_list(ex, ']');
     } else {
         word = feri_scan_word(&ex->scan);
         if (is_number_word(word)) {
             ex->scan.at = word.text;
-            number_attr(attr, scan_number(ex));
+            scan_number(ex);
         } else {
-            number_attr(attr, (feri_number){.i = word_dtype(ex, word, NULL)});
+            *new_number(ex) = (feri_number){.i = word_dtype(ex, word, NULL)};
         }
     }
+    take_numbers(ex, attr, is_list);
     return 1;
 }
 
@@ -463,16 +473,13 @@ static fer_value_id operand(expander *ex, feri_word word) {
 
 /* After "Op(". */
 static void call(expander *ex, feri_word op, fer_value_id *outputs, uint32_t output_count) {
-    char name[64] = "";
     fer_value_id inputs[MOST_OPERANDS];
     fer_attr attrs[MOST_ATTRS];
     feri_gnode draft = {
         .inputs = inputs, .outputs = outputs, .output_count = output_count, .attrs = attrs};
-    if (op.length >= sizeof(name) || ex->nested++ >= MOST_NESTED) {
+    if (ex->nested++ >= MOST_NESTED) {
         bad_text(ex);
-        return;
     }
-    memcpy(name, op.text, op.length);
     while (!taken(ex, ')') && ex->status == FER_OK) {
         feri_word word = feri_scan_word(&ex->scan);
         if (draft.attr_count == MOST_ATTRS || draft.input_count == MOST_OPERANDS) {
@@ -488,21 +495,27 @@ static void call(expander *ex, feri_word op, fer_value_id *outputs, uint32_t out
         draft.input_count--;
     }
     ex->nested--;
-    append(ex, name, &draft);
+    append(ex, text_of(ex, op), &draft);
 }
 
 /* ---- statements ---- */
 
-/* The value an assigned name gets: the node's own output, unless a cast has to follow. */
-static fer_value_id assign(expander *ex, feri_word word) {
+/* What an assigned word names: NULL for "_". */
+static bound_name *target(expander *ex, feri_word word) {
     if (feri_word_is(word, "_")) {
-        return FER_NO_VALUE;
+        return NULL;
     }
     bound_name *name = find_name(ex, word);
-    if (name == NULL) {
-        name = bind(ex, word);
-    } else if (!name->is_output || name->value != FER_NO_VALUE) {
+    if (word.length == 0 || (name != NULL && (!name->is_output || name->value != FER_NO_VALUE))) {
         bad_text(ex);
+    }
+    return name != NULL ? name : bind(ex, word);
+}
+
+/* The value it gets: the node's own output, unless a cast has to follow. */
+static fer_value_id assign(expander *ex, bound_name *name) {
+    if (name == NULL) {
+        return FER_NO_VALUE;
     }
     name->value =
         name->result != FER_NO_VALUE && !is_half(ex, name->result) ? name->result : new_value(ex);
@@ -511,12 +524,7 @@ static fer_value_id assign(expander *ex, feri_word word) {
 
 /* After "name = @": a body of the expanded node, applied to a name. */
 static fer_value_id body_statement(expander *ex) {
-    char attr[32] = "";
-    feri_word word = feri_scan_word(&ex->scan);
-    if (word.length >= sizeof(attr)) {
-        bad_text(ex);
-    }
-    memcpy(attr, word.text, word.length % sizeof(attr));
+    const char *attr = text_of(ex, feri_scan_word(&ex->scan));
     want(ex, '(');
     fer_value_id value = use_name(ex, feri_scan_word(&ex->scan));
     want(ex, ')');
@@ -527,35 +535,30 @@ static fer_value_id body_statement(expander *ex) {
 }
 
 static void statement(expander *ex) {
-    feri_word targets[MOST_OPERANDS];
+    bound_name *targets[MOST_OPERANDS];
     fer_value_id values[MOST_OPERANDS];
     uint32_t count = 0;
     do {
-        targets[count] = feri_scan_word(&ex->scan);
-        if (targets[count].length == 0 || count == MOST_OPERANDS - 1) {
+        targets[count++] = target(ex, feri_scan_word(&ex->scan));
+        if (count == MOST_OPERANDS) {
             bad_text(ex);
         }
-        count++;
     } while (taken(ex, ','));
     want(ex, '=');
-    if (taken(ex, '{')) {
-        values[0] = constant(ex);
-        bind(ex, targets[0])->value = values[0];
-        return;
-    }
-    if (taken(ex, '@')) {
-        values[0] = body_statement(ex);
-        bind(ex, targets[0])->value = values[0];
+    int is_constant = taken(ex, '{');
+    if (is_constant || taken(ex, '@')) {
+        fer_value_id value = is_constant ? constant(ex) : body_statement(ex);
+        if (targets[0] != NULL) {
+            targets[0]->value = value;
+        }
         return;
     }
     feri_word op = feri_scan_word(&ex->scan);
     want(ex, '(');
-    for (uint32_t t = 0; t < count && ex->status == FER_OK; t++) {
+    for (uint32_t t = 0; t < count; t++) {
         values[t] = assign(ex, targets[t]);
     }
-    if (ex->status == FER_OK) {
-        call(ex, op, values, count);
-    }
+    call(ex, op, values, count);
 }
 
 /* Every output the node wants, cast back where it was widened. */
@@ -582,7 +585,7 @@ static void run_text(expander *ex) {
         const bound_name *name = &ex->names[n];
         if (name->result != FER_NO_VALUE && dtype_of(ex, name->result) == FER_DTYPE_NONE &&
             !ex->is_exact) {
-            no_dtype(ex, "output ", (feri_word){name->text, name->length});
+            no_dtype(ex, "output ", name->word);
         }
     }
     while (ex->status == FER_OK && feri_scan_next_line(&ex->scan)) {
@@ -607,13 +610,14 @@ static fer_status expand(fer_graph *graph,
     ex->node = node;
     ex->row = row;
     ex->is_exact = out_value != NULL;
+    feri_bump_init(&ex->scratch, graph->env);
     feri_scan_start(&ex->scan, text);
     run_text(ex);
     if (out_value != NULL) {
         *out_value = ex->names[ex->count > 0 ? ex->count - 1 : 0].value;
     }
     fer_status status = ex->status;
-    feri_free(graph->env, ex->numbers, (uint64_t)ex->number_capacity * sizeof(feri_number));
+    feri_bump_finish(&ex->scratch);
     feri_free(graph->env, ex, sizeof(*ex));
     return status;
 }
@@ -621,9 +625,8 @@ static fer_status expand(fer_graph *graph,
 fer_status feri_expand_text(fer_graph *graph, const feri_gnode *node, const char *body) {
     feri_op_columns columns;
     feri_op_read(node->op, &columns);
-    const feri_expand_row row = {feri_op_name(node->op),
-                                 columns.line[FERI_LINE_INPUTS],
-                                 columns.line[FERI_LINE_OUTPUTS]};
+    const feri_expand_row row = {
+        feri_op_name(node->op), columns.line[FERI_LINE_INPUTS], columns.line[FERI_LINE_OUTPUTS]};
     return expand(graph, node, &row, body, NULL);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Making graphs: values, nodes, outputs, and their end. The arrays of values and nodes grow on the
- * heap, everything else lives in the graph's bump. Called by import/, the public builder and whoever
- * rewrites. Refuses nothing about meaning: that is verify.c's.
+ * heap, everything else lives in the graph's bump. Called by import/, the public builder and
+ * whoever rewrites. Refuses nothing about meaning: that is verify.c's.
  */
 #include "graph/graph.h"
 
@@ -145,9 +145,9 @@ feri_graph_new_value(fer_graph *graph, const char *name, uint8_t origin, fer_val
 fer_status feri_graph_new_input(fer_graph *graph, const char *name, fer_value_id *out_value) {
     FER_TRY(feri_bump_grow(&graph->bump,
                            &graph->inputs,
-                      &graph->input_capacity,
-                      graph->input_count + 1,
-                      sizeof(*graph->inputs)));
+                           &graph->input_capacity,
+                           graph->input_count + 1,
+                           sizeof(*graph->inputs)));
     fer_value_id value = 0;
     FER_TRY(feri_graph_new_value(graph, name, FERI_ORIGIN_INPUT, &value));
     graph->inputs[graph->input_count++] = value;
@@ -223,14 +223,14 @@ fer_status feri_graph_new_variable(fer_graph *graph,
 fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_value_id value) {
     FER_TRY(feri_bump_grow(&graph->bump,
                            &graph->outputs,
-                      &graph->output_capacity,
-                      graph->output_count + 1,
-                      sizeof(*graph->outputs)));
+                           &graph->output_capacity,
+                           graph->output_count + 1,
+                           sizeof(*graph->outputs)));
     FER_TRY(feri_bump_grow(&graph->bump,
                            &graph->output_names,
-                      &graph->output_names_capacity,
-                      graph->output_count + 1,
-                      sizeof(*graph->output_names)));
+                           &graph->output_names_capacity,
+                           graph->output_count + 1,
+                           sizeof(*graph->output_names)));
     const char *copy = copy_name(graph, name);
     if (copy == NULL) {
         return feri_error_status();
@@ -246,9 +246,9 @@ fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_valu
 fer_status feri_graph_hold_tensor(fer_graph *graph, fer_tensor *tensor) {
     FER_TRY(feri_bump_grow(&graph->bump,
                            &graph->held,
-                      &graph->held_capacity,
-                      graph->held_count + 1,
-                      sizeof(*graph->held)));
+                           &graph->held_capacity,
+                           graph->held_count + 1,
+                           sizeof(*graph->held)));
     graph->held[graph->held_count++] = fer_tensor_retain(tensor);
     return FER_OK;
 }

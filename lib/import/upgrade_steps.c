@@ -171,9 +171,7 @@ static const fer_tensor *constant_of(const feri_upgrade *up, fer_value_id value)
 
 /* 1 when scales are constant and one of them is below 1. */
 static int shrinks(const fer_tensor *scales) {
-    uint64_t count = scales != NULL && scales->dtype == FER_F32
-                         ? scales->element_count
-                         : 0;
+    uint64_t count = scales != NULL && scales->dtype == FER_F32 ? scales->element_count : 0;
     for (uint64_t e = 0; e < count && e < FER_MAX_RANK; e++) {
         if (feri_load_f64(FER_F32, fer_tensor_data(scales), e) < 1.0) {
             return 1;
