@@ -28,7 +28,7 @@ place_set(feri_run_state *state, uint32_t slot, const fer_tensor *tensor) {
 fer_status feri_run_state_set_inputs(feri_run_state *state, feri_run *run, const feri_arg *inputs) {
     const feri_plan *plan = state->plan;
     for (uint32_t i = 0; i < plan->input_count; i++) {
-        uint32_t slot = state->input_slots[i];
+        uint32_t slot = plan->input_slots[i];
         fer_tensor *tensor = inputs[i].tensor;
         if (slot == FERI_NO_SLOT || tensor == NULL || tensor->dtype == FER_STRING) {
             continue;

@@ -30,9 +30,8 @@ struct feri_run_state {
     int64_t (*late_dims)[FER_MAX_RANK]; /* per slot */
     fer_value **values;                 /* per slot */
     feri_patch **patches;               /* per slot: of an input or an output */
-    uint32_t *input_slots; /* per graph input: its host slot, FERI_NO_SLOT when unused */
-    fer_tensor **temps;    /* per graph input, then output: stand-ins of this run */
-    uint8_t *is_new;       /* per graph output: made by this run */
+    fer_tensor **temps;                 /* per graph input, then output: stand-ins of this run */
+    uint8_t *is_new;                    /* per graph output: made by this run */
     fer_tensor **held; /* per graph input, then output: kept while in flight after a failed run */
     uint8_t is_in_flight;
     uint8_t is_spoiled; /* a run failed on its streams: they carry the failure on */

@@ -22,7 +22,6 @@ static const feri_array_row arrays[] = {
     ROW(late_dims, slot_count),
     ROW(values, slot_count),
     ROW(patches, slot_count),
-    ROW(input_slots, input_count),
     ROW(temps, end_count),
     ROW(is_new, output_count),
     ROW(held, end_count), /* last: with it, all are there */
@@ -71,15 +70,9 @@ static fer_status state_fill(feri_run_state *state) {
     const feri_plan *plan = state->plan;
     FER_TRY(
         feri_bump_arrays(&state->bump, state, plan, arrays, sizeof(arrays) / sizeof(arrays[0])));
-    for (uint32_t i = 0; i < plan->input_count; i++) {
-        state->input_slots[i] = FERI_NO_SLOT;
-    }
     for (uint32_t i = 0; i < plan->slot_count; i++) {
         const feri_slot *slot = &plan->slots[i];
         state->slot_sessions[i] = slot->space == 0 ? NULL : plan->spaces[slot->space];
-        if (slot->at == FERI_AT_INPUT) {
-            state->input_slots[slot->index] = i;
-        }
     }
     for (uint32_t space = 1; space < plan->space_count; space++) {
         feri_session *session = plan->spaces[space];

@@ -9,81 +9,53 @@
 
 #include <string.h>
 
-typedef struct binding_work {
-    const feri_plan *plan;
-    feri_binding *binding;
-    const int64_t *symbols;
-} binding_work;
-
-static fer_status dim_number(const binding_work *w, feri_sym sym, int64_t *out_number) {
+static fer_status dim_number(const feri_binding *binding, feri_sym sym, int64_t *out_number) {
     if (feri_sym_is_number(sym)) {
         *out_number = sym.number;
         return FER_OK;
     }
-    return feri_sym_evaluate(w->plan->graph->terms, sym, w->symbols, out_number);
+    return feri_sym_evaluate(binding->plan->graph->terms, sym, binding->symbols, out_number);
 }
 
 /* ---- dims ---- */
 
-static fer_status fact_numbers(binding_work *w, const feri_fact *fact, feri_fact *out_fact) {
-    *out_fact = *fact;
-    out_fact->dims =
-        FERI_BUMP_ARRAY(&w->binding->bump, feri_sym, fact->rank < 0 ? 0 : (uint64_t)fact->rank);
-    if (out_fact->dims == NULL) {
-        return feri_error_status();
-    }
-    for (int32_t i = 0; i < fact->rank; i++) {
-        int64_t number = 0;
-        FER_TRY(dim_number(w, fact->dims[i], &number));
-        out_fact->dims[i] = feri_sym_number(number);
-    }
-    return FER_OK;
-}
-
 /* Inference of a node whose inputs' dims are numbers now; results know kind and dtype only. */
-static fer_status node_numbers(binding_work *w, const feri_gnode *node, feri_infer *call) {
-    const fer_graph *graph = w->plan->graph;
-    feri_bump *bump = &w->binding->bump;
+static fer_status node_numbers(feri_binding *binding, const feri_gnode *node, feri_infer *call) {
+    feri_bump *bump = &binding->bump;
     uint64_t count = (uint64_t)node->input_count + node->output_count;
     feri_fact *facts = FERI_BUMP_ARRAY(bump, feri_fact, count);
-    feri_fact **pointers = FERI_BUMP_ARRAY(bump, feri_fact *, count);
-    if (facts == NULL || pointers == NULL) {
+    feri_fact **known = FERI_BUMP_ARRAY(bump, feri_fact *, count);
+    if (facts == NULL || known == NULL) {
         return feri_error_status();
     }
-    for (uint32_t i = 0; i < node->input_count; i++) {
-        if (node->inputs[i] != FER_NO_VALUE) {
-            FER_TRY(fact_numbers(w, &graph->values[node->inputs[i]].fact, &facts[i]));
-            pointers[i] = &facts[i];
+    *call = feri_node_call(binding->plan->graph, node, known, bump);
+    for (uint32_t i = 0; i < count; i++) {
+        feri_fact *fact = &facts[i];
+        if (known[i] == NULL) {
+            continue;
+        }
+        if (i < node->input_count) {
+            *fact = *known[i];
+            FER_TRY(feri_fact_set_dims(fact, bump, fact->rank, fact->dims));
+        } else {
+            *fact = (feri_fact){.kind = FER_KIND_TENSOR, .dtype = known[i]->dtype, .rank = -1};
+        }
+        known[i] = fact;
+        for (int32_t k = 0; k < fact->rank; k++) {
+            int64_t number = 0;
+            FER_TRY(dim_number(binding, fact->dims[k], &number));
+            fact->dims[k] = feri_sym_number(number);
         }
     }
-    for (uint32_t i = 0; i < node->output_count; i++) {
-        feri_fact *out = &facts[node->input_count + i];
-        pointers[node->input_count + i] = out;
-        out->rank = -1;
-        if (node->outputs[i] != FER_NO_VALUE) {
-            out->kind = FER_KIND_TENSOR;
-            out->dtype = graph->values[node->outputs[i]].fact.dtype;
-        }
-    }
-    *call = (feri_infer){.op = node->op,
-                         .node = node->name,
-                         .attrs = node->attrs,
-                         .attr_count = node->attr_count,
-                         .in_count = node->input_count,
-                         .out_count = node->output_count,
-                         .in = pointers,
-                         .out = pointers + node->input_count,
-                         .terms = graph->terms,
-                         .bump = bump};
     return FER_OK;
 }
 
 /* The most elements a data-dependent output can have, now that its inputs' dims are numbers. */
-static fer_status upper_bound(binding_work *w, fer_value_id value, int64_t *out_dims) {
-    const fer_graph *graph = w->plan->graph;
+static fer_status upper_bound(feri_binding *binding, fer_value_id value, int64_t *out_dims) {
+    const fer_graph *graph = binding->plan->graph;
     const feri_gnode *node = graph->nodes[graph->values[value].producer];
     feri_infer call;
-    FER_TRY(node_numbers(w, node, &call));
+    FER_TRY(node_numbers(binding, node, &call));
     FER_TRY(feri_op_upper_bound(&call));
     uint32_t which = 0;
     for (uint32_t i = 0; i < node->output_count; i++) {
@@ -103,14 +75,14 @@ static fer_status upper_bound(binding_work *w, fer_value_id value, int64_t *out_
 
 /* Dims that had to fit do not. The first node that says so of the numbers has the better sentence;
  * slow, and nobody waits for a failure. */
-static fer_status misfit(binding_work *w, fer_status status) {
-    const fer_graph *graph = w->plan->graph;
+static fer_status misfit(feri_binding *binding, fer_status status) {
+    const fer_graph *graph = binding->plan->graph;
     fer_error error;
     feri_error_save(&error);
     int was_recording = feri_terms_set_recording(graph->terms, 0);
     for (uint32_t i = 0; i < graph->node_count && status == FER_INVALID_INPUT; i++) {
         feri_infer call;
-        fer_status found = node_numbers(w, graph->nodes[i], &call);
+        fer_status found = node_numbers(binding, graph->nodes[i], &call);
         found = found == FER_OK && graph->nodes[i]->body_count == 0 ? feri_op_infer(&call) : found;
         if (found == FER_INVALID_MODEL || found == FER_INVALID_INPUT) {
             /* The model was fine until these inputs came. */
@@ -126,68 +98,71 @@ static fer_status misfit(binding_work *w, fer_status status) {
 }
 
 /* Says whose value it is that has no size. */
-static fer_status slot_blame(const binding_work *w, fer_value_id id, fer_status status) {
-    const feri_gvalue *value = &w->plan->graph->values[id];
+static fer_status slot_blame(const feri_binding *binding, fer_value_id id, fer_status status) {
+    const feri_gvalue *value = &binding->plan->graph->values[id];
     if (value->origin != FERI_ORIGIN_NODE) {
         feri_error_prefix("value '%s'", value->name);
         return status;
     }
-    const feri_gnode *node = w->plan->graph->nodes[value->producer];
+    const feri_gnode *node = binding->plan->graph->nodes[value->producer];
     feri_error_prefix("%s '%s'", feri_op_name(node->op), node->name);
     feri_error_set_node(node->name);
     return status;
 }
 
-static fer_status slot_size(binding_work *w, uint32_t index) {
-    const feri_slot *slot = &w->plan->slots[index];
-    feri_binding *binding = w->binding;
-    const feri_fact *fact = &w->plan->graph->values[slot->value].fact;
+static fer_status slot_size(feri_binding *binding, uint32_t index) {
+    const feri_slot *slot = &binding->plan->slots[index];
+    const feri_fact *fact = &binding->plan->graph->values[slot->value].fact;
     if (slot->at == FERI_AT_VALUE || slot->at == FERI_AT_CONST || fact->kind != FER_KIND_TENSOR ||
         fact->rank < 0) {
         return FER_OK;
     }
     int64_t *dims = binding->slot_dims[index];
     if (slot->is_late) {
-        FER_TRY(upper_bound(w, slot->value, dims));
+        FER_TRY(upper_bound(binding, slot->value, dims));
     } else {
         for (int32_t i = 0; i < fact->rank; i++) {
-            fer_status status = dim_number(w, fact->dims[i], &dims[i]);
+            fer_status status = dim_number(binding, fact->dims[i], &dims[i]);
             if (status != FER_OK) {
-                return slot_blame(w, slot->value, status);
+                return slot_blame(binding, slot->value, status);
             }
         }
     }
     uint64_t count = 0;
-    fer_status status = feri_shape_check(
-        w->plan->env, fact->dtype, (uint32_t)fact->rank, dims, &count, &binding->slot_bytes[index]);
+    fer_status status = feri_shape_check(binding->plan->env,
+                                         fact->dtype,
+                                         (uint32_t)fact->rank,
+                                         dims,
+                                         &count,
+                                         &binding->slot_bytes[index]);
     if (status == FER_INVALID_ARGUMENT) {
         status = feri_fail(FER_INVALID_INPUT,
                            "an output would have a negative dim: the inputs' shapes do not fit "
                            "the model");
     }
-    return status == FER_OK ? status : slot_blame(w, slot->value, status);
+    return status == FER_OK ? status : slot_blame(binding, slot->value, status);
 }
 
-static fer_status dims_fill(binding_work *w) {
-    const feri_plan *plan = w->plan;
-    fer_status status = feri_terms_check(plan->graph->terms, w->symbols);
+static fer_status dims_fill(feri_binding *binding) {
+    const feri_plan *plan = binding->plan;
+    fer_status status = feri_terms_check(plan->graph->terms, binding->symbols);
     if (status != FER_OK) {
-        return misfit(w, status);
+        return misfit(binding, status);
     }
     for (uint32_t i = 0; i < plan->dim_count; i++) {
         if (!feri_sym_is_unknown(plan->dims[i].term)) {
-            FER_TRY(dim_number(w, plan->dims[i].term, &w->binding->dims[i]));
+            FER_TRY(dim_number(binding, plan->dims[i].term, &binding->dims[i]));
         }
     }
     for (uint32_t i = 0; i < plan->slot_count; i++) {
-        FER_TRY(slot_size(w, i));
+        FER_TRY(slot_size(binding, i));
     }
     for (uint32_t i = 0; i < plan->dim_count; i++) {
         const feri_view_dim *dim = &plan->dims[i];
         if (feri_sym_is_unknown(dim->term)) {
             int64_t bounds[FER_MAX_RANK] = {0};
-            FER_TRY(upper_bound(w, dim->value, bounds));
-            w->binding->dims[i] = bounds[dim->axis];
+            FER_TRY(upper_bound(binding, dim->value, bounds));
+            binding->dims[i] = bounds[dim->axis];
         }
     }
     return FER_OK;
@@ -195,9 +170,8 @@ static fer_status dims_fill(binding_work *w) {
 
 /* ---- shape values ---- */
 
-static fer_status shapes_fill(binding_work *w) {
-    const feri_plan *plan = w->plan;
-    feri_binding *binding = w->binding;
+static fer_status shapes_fill(feri_binding *binding) {
+    const feri_plan *plan = binding->plan;
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < plan->shape_count; i++) {
         const feri_fact *fact = &plan->graph->values[plan->shapes[i]].fact;
@@ -218,7 +192,7 @@ static fer_status shapes_fill(binding_work *w) {
                 feri_store_run_f64(fact->dtype, data, k, 1, &number, /*saturate=*/0);
             } else {
                 int64_t number = 0;
-                FER_TRY(dim_number(w, fact->elements[k], &number));
+                FER_TRY(dim_number(binding, fact->elements[k], &number));
                 feri_store_run_i64(fact->dtype, data, k, 1, &number);
             }
         }
@@ -228,8 +202,8 @@ static fer_status shapes_fill(binding_work *w) {
 
 /* ---- arenas ---- */
 
-static fer_status workspaces_size(binding_work *w) {
-    const feri_plan *plan = w->plan;
+static fer_status workspaces_size(feri_binding *binding) {
+    const feri_plan *plan = binding->plan;
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const feri_step *step = &plan->steps[i];
         if (step->kind != FERI_STEP_RUN) {
@@ -237,76 +211,71 @@ static fer_status workspaces_size(binding_work *w) {
         }
         const feri_exec *exec = &plan->execs[step->exec];
         uint32_t count = exec->view.graph.dim_slot_count;
-        int64_t *values = FERI_BUMP_ARRAY(&w->binding->bump, int64_t, count);
+        int64_t *values = FERI_BUMP_ARRAY(&binding->bump, int64_t, count);
         if (values == NULL) {
             return feri_error_status();
         }
         for (uint32_t k = 0; k < count; k++) {
-            values[k] = w->binding->dims[exec->dim_index[k]];
+            values[k] = binding->dims[exec->dim_index[k]];
         }
-        w->binding->step_dims[i] = values;
+        binding->step_dims[i] = values;
         FER_TRY(feri_session_status(
             exec->session,
             exec->session->device->backend->core.workspace_bytes(
-                exec->session->handle, exec->handle, values, &w->binding->work_bytes[i])));
+                exec->session->handle, exec->handle, values, &binding->work_bytes[i])));
     }
     return FER_OK;
 }
 
-static fer_status arena_plan(
-    binding_work *w, uint32_t space, fer_lifetime *lives, uint64_t *offsets, uint32_t *owners) {
-    const feri_plan *plan = w->plan;
-    feri_binding *binding = w->binding;
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < plan->slot_count; i++) {
-        const feri_slot *slot = &plan->slots[i];
-        if (slot->space == space && slot->at == FERI_AT_ARENA) {
-            owners[count] = i;
-            lives[count++] = (fer_lifetime){binding->slot_bytes[i], slot->first, slot->last};
+/* Slots and, behind them, the workspaces of steps: their places in the arenas of their spaces. */
+static fer_status
+arenas_lay_out(feri_binding *binding, fer_lifetime *lives, uint64_t *offsets, uint32_t *owners) {
+    const feri_plan *plan = binding->plan;
+    for (uint32_t space = 0; space < plan->space_count; space++) {
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < plan->part_count; i++) {
+            uint64_t bytes = binding->slot_bytes[i];
+            uint32_t step = i - plan->slot_count;
+            if (i < plan->slot_count) {
+                const feri_slot *slot = &plan->slots[i];
+                if (slot->space != space || slot->at != FERI_AT_ARENA) {
+                    continue;
+                }
+                lives[count] = (fer_lifetime){bytes, slot->first, slot->last};
+            } else if (plan->steps[step].space == space && bytes > 0) {
+                lives[count] = (fer_lifetime){bytes, step, step};
+            } else {
+                continue;
+            }
+            owners[count++] = i;
         }
-    }
-    uint32_t slots = count;
-    for (uint32_t i = 0; i < plan->step_count; i++) {
-        if (plan->steps[i].kind == FERI_STEP_RUN && plan->steps[i].space == space &&
-            binding->work_bytes[i] > 0) {
-            owners[count] = i;
-            lives[count++] = (fer_lifetime){binding->work_bytes[i], i, i};
-        }
-    }
-    uint64_t alignment = 64;
-    if (plan->spaces[space] != NULL &&
-        plan->spaces[space]->device->info.buffer_alignment > alignment) {
-        alignment = plan->spaces[space]->device->info.buffer_alignment;
-    }
-    FER_TRY(feri_plan_memory(
-        lives, count, alignment, plan->env, offsets, &binding->arena_bytes[space]));
-    for (uint32_t i = 0; i < count; i++) {
-        if (i < slots) {
+        const feri_session *session = plan->spaces[space];
+        uint64_t alignment = session == NULL ? 0 : session->device->info.buffer_alignment;
+        FER_TRY(feri_plan_memory(lives,
+                                 count,
+                                 alignment < 64 ? 64 : alignment,
+                                 plan->env,
+                                 offsets,
+                                 &binding->arena_bytes[space]));
+        for (uint32_t i = 0; i < count; i++) {
             binding->slot_offsets[owners[i]] = offsets[i];
-        } else {
-            binding->work_offsets[owners[i]] = offsets[i];
         }
     }
     return FER_OK;
 }
 
-static fer_status arenas_plan(binding_work *w) {
-    const feri_plan *plan = w->plan;
-    uint64_t count = (uint64_t)plan->slot_count + plan->step_count;
+static fer_status arenas_plan(feri_binding *binding) {
+    const feri_plan *plan = binding->plan;
+    uint64_t count = plan->part_count;
     uint64_t bytes =
         feri_mul_sat(count, sizeof(fer_lifetime) + sizeof(uint64_t) + sizeof(uint32_t));
-    uint8_t *memory = feri_alloc(plan->env, bytes);
-    if (memory == NULL) {
+    fer_lifetime *lives = feri_alloc(plan->env, bytes);
+    if (lives == NULL) {
         return feri_error_status();
     }
-    fer_lifetime *lives = (fer_lifetime *)memory;
     uint64_t *offsets = (uint64_t *)(lives + count);
-    uint32_t *owners = (uint32_t *)(offsets + count);
-    fer_status status = FER_OK;
-    for (uint32_t space = 0; space < plan->space_count && status == FER_OK; space++) {
-        status = arena_plan(w, space, lives, offsets, owners);
-    }
-    feri_free(plan->env, memory, bytes);
+    fer_status status = arenas_lay_out(binding, lives, offsets, (uint32_t *)(offsets + count));
+    feri_free(plan->env, lives, bytes);
     return status;
 }
 
@@ -315,16 +284,26 @@ static fer_status arenas_plan(binding_work *w) {
 #define ROW(member, count) FERI_ARRAY_ROW(feri_binding, member, feri_plan, count)
 static const feri_array_row arrays[] = {
     ROW(dims, dim_count),
-    ROW(slot_bytes, slot_count),
-    ROW(slot_offsets, slot_count),
+    ROW(slot_bytes, part_count),
+    ROW(slot_offsets, part_count),
     ROW(slot_dims, slot_count),
     ROW(arena_bytes, space_count),
-    ROW(work_offsets, step_count),
-    ROW(work_bytes, step_count),
     ROW(step_dims, step_count),
     ROW(shape_offsets, shape_count),
 };
 #undef ROW
+
+static fer_status binding_fill(feri_binding *binding) {
+    const feri_plan *plan = binding->plan;
+    FER_TRY(feri_bump_arrays(
+        &binding->bump, binding, plan, arrays, sizeof(arrays) / sizeof(arrays[0])));
+    binding->work_bytes = binding->slot_bytes + plan->slot_count;
+    binding->work_offsets = binding->slot_offsets + plan->slot_count;
+    FER_TRY(dims_fill(binding));
+    FER_TRY(shapes_fill(binding));
+    FER_TRY(workspaces_size(binding));
+    return arenas_plan(binding);
+}
 
 fer_status feri_binding_create(const feri_plan *plan,
                                const int64_t *symbol_values,
@@ -334,15 +313,10 @@ fer_status feri_binding_create(const feri_plan *plan,
         return feri_error_status();
     }
     binding->plan = plan;
+    binding->symbols = symbol_values;
     feri_bump_init(&binding->bump, plan->env);
     binding->dims_id = atomic_fetch_add(&plan->env->next_id, 1) + 1;
-    binding_work w = {plan, binding, symbol_values};
-    fer_status status =
-        feri_bump_arrays(&binding->bump, binding, plan, arrays, sizeof(arrays) / sizeof(arrays[0]));
-    status = status == FER_OK ? dims_fill(&w) : status;
-    status = status == FER_OK ? shapes_fill(&w) : status;
-    status = status == FER_OK ? workspaces_size(&w) : status;
-    status = status == FER_OK ? arenas_plan(&w) : status;
+    fer_status status = binding_fill(binding);
     if (status != FER_OK) {
         feri_binding_destroy(binding);
         return status;

@@ -76,11 +76,6 @@ static fer_status origin_slot(planning *p, fer_value_id value, uint32_t *out_slo
         slot->index = plan->shape_count;
         plan->shapes[plan->shape_count++] = value;
     }
-    for (uint32_t i = 0; at == FERI_AT_INPUT && i < plan->input_count; i++) {
-        if (plan->graph->inputs[i] == value) {
-            slot->index = i;
-        }
-    }
     return FER_OK;
 }
 
@@ -135,19 +130,15 @@ dim_index(planning *p, const feri_view *view, uint32_t slot, uint32_t *out_index
 static fer_status exec_weights(planning *p, feri_exec *exec) {
     feri_plan *plan = p->plan;
     uint32_t count = exec->view.graph.constant_count;
-    exec->weights = FERI_BUMP_ARRAY(&plan->bump, feri_weight *, count);
-    exec->weight_mems = FERI_BUMP_ARRAY(&plan->bump, fer_mem, count);
-    if (exec->weights == NULL || exec->weight_mems == NULL) {
+    exec->weight_mems =
+        feri_bump_array(&plan->bump, count, sizeof(fer_mem) + sizeof(feri_weight *));
+    if (exec->weight_mems == NULL) {
         return feri_error_status();
     }
+    exec->weights = (feri_weight **)(exec->weight_mems + count);
     for (uint32_t i = 0; i < count; i++) {
         fer_value_id value = exec->view.value_ids[exec->view.graph.constants[i]];
-        FER_TRY(feri_weight_get(exec->session,
-                                exec->handle,
-                                i,
-                                plan->graph->values[value].constant,
-                                &exec->weight_mems[i],
-                                &exec->weights[i]));
+        FER_TRY(feri_weight_get(exec, i, plan->graph->values[value].constant));
         plan->weight_bytes += feri_weight_bytes(exec->weights[i]);
     }
     return FER_OK;
@@ -224,13 +215,14 @@ static fer_status region_step(planning *p, const feri_region *region) {
 
 /* A region writes straight into the caller's output where the value is made in host space and its
  * dims are known. */
-static fer_status outputs_place(planning *p) {
+static fer_status ends_place(planning *p) {
     feri_plan *plan = p->plan;
-    fer_graph *graph = plan->graph;
-    plan->output_slots = FERI_BUMP_ARRAY(&plan->bump, uint32_t, plan->output_count);
-    if (plan->output_slots == NULL) {
+    const fer_graph *graph = plan->graph;
+    plan->input_slots = FERI_BUMP_ARRAY(&plan->bump, uint32_t, plan->end_count);
+    if (plan->input_slots == NULL) {
         return feri_error_status();
     }
+    plan->output_slots = plan->input_slots + plan->input_count;
     for (uint32_t i = 0; i < plan->output_count; i++) {
         FER_TRY(slot_in(p, graph->outputs[i], 0, /*by_step=*/0, &plan->output_slots[i]));
     }
@@ -242,6 +234,13 @@ static fer_status outputs_place(planning *p) {
             slot->index = i;
         } else {
             plan->has_exports = 1;
+        }
+    }
+    for (uint32_t i = 0; i < plan->input_count; i++) {
+        uint32_t slot = p->slot_of[(uint64_t)graph->inputs[i] * plan->space_count] - 1;
+        plan->input_slots[i] = slot;
+        if (slot != FERI_NO_SLOT) {
+            plan->slots[slot].index = i;
         }
     }
     return FER_OK;
@@ -289,7 +288,9 @@ static fer_status plan_fill(planning *p) {
     for (uint32_t i = 0; i < p->partition->region_count; i++) {
         FER_TRY(region_step(p, &p->partition->regions[i]));
     }
-    return outputs_place(p);
+    FER_TRY(ends_place(p));
+    plan->part_count = plan->slot_count + plan->step_count;
+    return FER_OK;
 }
 
 fer_status feri_plan_build(fer_graph *graph,

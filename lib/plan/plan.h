@@ -40,9 +40,9 @@ typedef struct feri_exec {
     feri_session *session; /* retained */
     void *handle;
     feri_view view;
-    feri_weight **weights; /* per constant of the view; NULL: in place */
-    fer_mem *weight_mems;
-    uint32_t *dim_index; /* per dim slot of the view: index into the plan's dims */
+    fer_mem *weight_mems;  /* per constant of the view */
+    feri_weight **weights; /* too; NULL: in place */
+    uint32_t *dim_index;   /* per dim slot of the view: index into the plan's dims */
 } feri_exec;
 
 typedef struct feri_step {
@@ -74,10 +74,12 @@ typedef struct feri_plan {
     uint32_t dim_count, dim_capacity;
     fer_value_id *shapes;
     uint32_t shape_count, shape_capacity;
-    uint32_t *output_slots;             /* per graph output: space 0 slot it comes from */
-    uint8_t has_exports;                /* some output is copied from its slot after the steps */
+    uint32_t *input_slots;  /* per graph input: its host slot, FERI_NO_SLOT when unused */
+    uint32_t *output_slots; /* per graph output: space 0 slot it comes from */
+    uint8_t has_exports;    /* some output is copied from its slot after the steps */
     uint32_t input_count, output_count; /* of the graph */
     uint32_t end_count;                 /* both */
+    uint32_t part_count;                /* of arenas: slots and steps */
     uint64_t weight_bytes;              /* copies this plan holds or shares */
     uint64_t compile_count;
 } feri_plan;
@@ -94,10 +96,10 @@ int feri_plan_is_lost(const feri_plan *plan);
 
 typedef struct feri_binding {
     const feri_plan *plan;
-    uint64_t dims_id;
+    const int64_t *symbols; /* while it is made */
     int64_t *dims;          /* plan->dim_count numbers */
-    uint64_t *slot_bytes;   /* per slot */
-    uint64_t *slot_offsets; /* per slot, ARENA only */
+    uint64_t *slot_bytes;   /* per slot, then the workspaces */
+    uint64_t *slot_offsets; /* per slot, ARENA only, then the workspaces */
     uint64_t *arena_bytes;  /* per space */
     uint64_t *work_offsets; /* per step: workspace in its space's arena */
     uint64_t *work_bytes;
@@ -105,8 +107,9 @@ typedef struct feri_binding {
     int64_t (*slot_dims)[FER_MAX_RANK]; /* per slot; late ones: upper bound */
     uint8_t *shape_data;
     uint64_t *shape_offsets;
-    uint64_t total_bytes; /* of the binding itself */
     feri_bump bump;
+    uint64_t dims_id;
+    uint64_t total_bytes; /* of the binding itself */
 } feri_binding;
 
 /* symbol_values: a number for each symbol of the graph's terms. INVALID_INPUT when they do not fit
@@ -116,14 +119,9 @@ fer_status feri_binding_create(const feri_plan *plan,
                                feri_binding **out_binding);
 void feri_binding_destroy(feri_binding *binding);
 
-/* The context's store of prepared weights (weights.c). mem is where the exec finds the constant;
- * weight is NULL when it is used in place. */
-fer_status feri_weight_get(feri_session *session,
-                           void *exec,
-                           uint32_t index,
-                           fer_tensor *constant,
-                           fer_mem *out_mem,
-                           feri_weight **out_weight);
+/* The context's store of prepared weights (weights.c). Fills the exec's weight_mems at index, and
+ * weights unless the constant is used in place. */
+fer_status feri_weight_get(feri_exec *exec, uint32_t index, fer_tensor *constant);
 void feri_weight_release(feri_weight *weight);
 /* Lets go of the constant it was made from; nobody shares the copy from then on. NULL is fine. */
 void feri_weight_drop_source(feri_weight *weight);
