@@ -48,10 +48,12 @@ typedef struct feri_ref_kernel {
      * needed. Contents of operands are not there yet, except that constants' and host values' data
      * are. Also the place to refuse dims that do not fit (INVALID_INPUT). */
     fer_status (*bind)(feri_ref_call *call);
-    /* Optional: why a node cannot be run (a clause), NULL when it can. Default: every dtype the op
-     * table allows. */
-    const char *(*refuse)(const fer_subgraph *graph, const fer_node_view *node);
 } feri_ref_kernel;
+
+/* Why a node cannot be run (a clause), NULL when it can: of the few ops that do not take every node
+ * that the op table allows. ref_backend.c lists them. */
+const char *feri_ref_refuse_resize(const fer_subgraph *graph, const fer_node_view *node);
+const char *feri_ref_refuse_scatter(const fer_subgraph *graph, const fer_node_view *node);
 
 /* An op of a family whose one kernel serves them all. */
 typedef struct feri_ref_op {
@@ -102,9 +104,9 @@ int feri_ref_next(feri_ref_call *call, feri_ref_piece *piece);
 fer_status feri_ref_fail(feri_ref_call *call, fer_status status, const char *message);
 fer_status feri_ref_misfit(feri_ref_call *call, const char *message);
 
-/* INVALID_INPUT for shapes, axes and attributes that do not fit each other. The host's inference has
- * refused them before, naming what is wrong: only a host that is at fault sees this. What follows
- * from contents of operands, and what inference allows, gets a sentence of its own. */
+/* INVALID_INPUT for shapes, axes and attributes that do not fit each other. The host's inference
+ * has refused them before, naming what is wrong: only a host that is at fault sees this. What
+ * follows from contents of operands, and what inference allows, gets a sentence of its own. */
 fer_status feri_ref_unfit(feri_ref_call *call);
 
 /* Kernels read operands whose contents decide shapes (axes, starts, ...) in run, or in bind: steps

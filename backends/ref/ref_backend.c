@@ -93,6 +93,27 @@ static int uses_strings(const fer_subgraph *graph, const uint32_t *values, uint3
     return 0;
 }
 
+typedef struct refusal {
+    uint32_t op;
+    const char *(*reason)(const fer_subgraph *graph, const fer_node_view *node);
+} refusal;
+/* clang-format off */
+static const refusal refusals[] = {
+    FERI_REF_ROW(Resize, feri_ref_refuse_resize)
+    FERI_REF_ROW(ScatterElements, feri_ref_refuse_scatter)
+    FERI_REF_ROW(ScatterND, feri_ref_refuse_scatter)
+    FERI_REF_END
+};
+/* clang-format on */
+
+static const char *reason_of(const fer_subgraph *graph, const fer_node_view *node) {
+    const refusal *row = refusals;
+    while (row->op != FER_OP_NONE && row->op != node->op) {
+        row++;
+    }
+    return row->reason ? row->reason(graph, node) : NULL;
+}
+
 static fer_status
 op_supported(void *device, const fer_subgraph *graph, uint32_t index, fer_support *out_support) {
     if (FERI_KIT_IS_SHORT(graph) || FERI_KIT_IS_SHORT(out_support)) {
@@ -100,18 +121,17 @@ op_supported(void *device, const fer_subgraph *graph, uint32_t index, fer_suppor
     }
     const fer_node_view *node = graph->nodes[index];
     feri_ref_entry entry = feri_ref_find(node->op);
-    const feri_ref_kernel *kernel = entry.kernel;
     const char *reason = NULL;
     out_support->supported = 0;
-    if (!kernel) {
+    if (!entry.kernel) {
         reason = "not yet: the reference backend has no kernel for this op";
     } else if (node->revision > entry.revision) {
         reason = "not yet: the op's meaning is newer than the reference kernel";
     } else if (uses_strings(graph, node->inputs, node->input_count) ||
                uses_strings(graph, node->outputs, node->output_count)) {
         reason = "strings are handled by the host";
-    } else if (kernel->refuse) {
-        reason = kernel->refuse(graph, node);
+    } else {
+        reason = reason_of(graph, node);
     }
     if (reason) {
         (void)snprintf(out_support->reason, sizeof(out_support->reason), "%s", reason);

@@ -148,13 +148,13 @@ static void choose(feri_ref_call *call, binary_params *params) {
     if (!feri_ref_is_float(a)) {
         params->integers = is_signed ? row->signed_two : row->unsigned_two;
     }
-    if (row->op == FER_OP_Pow && call->in[1]->dtype == FER_U64 && params->integers) {
+    if (FERI_REF_IS(row->op, Pow) && call->in[1]->dtype == FER_U64 && params->integers) {
         params->integers = u_pow;
     }
-    if (row->op == FER_OP_Pow && feri_ref_is_float(call->in[1]->dtype)) {
+    if (FERI_REF_IS(row->op, Pow) && feri_ref_is_float(call->in[1]->dtype)) {
         params->integers = NULL; /* a float exponent: through f64, truncated on store */
     }
-    if (row->op == FER_OP_Mod && feri_ref_int(call->node, "fmod", 0) != 0) {
+    if (FERI_REF_IS(row->op, Mod) && feri_ref_int(call->node, "fmod", 0) != 0) {
         params->floats = fmod;
         params->integers = params->integers && is_signed ? i_rest : params->integers;
     }
@@ -174,7 +174,7 @@ static fer_status bind(feri_ref_call *call) {
         return feri_ref_fail(call, FER_INVALID_MODEL, "direction must be LEFT or RIGHT");
     }
     for (uint32_t k = 0; k < call->node->input_count && call->status == FER_OK; k++) {
-        if (k > 0 && call->in[k] && call->node->op == FER_OP_Clip && call->in[k]->count != 1) {
+        if (k > 0 && call->in[k] && FERI_REF_IS(call->node->op, Clip) && call->in[k]->count != 1) {
             return feri_ref_unfit(call);
         }
         if (k < 2 && call->in[k]) {
@@ -193,7 +193,7 @@ static void fold(feri_ref_call *call,
     const binary_params *params = call->params;
     double (*floats)(double, double) = params->floats;
     int64_t (*integers)(int64_t, int64_t) = params->integers;
-    if (k == 2 && call->node->op == FER_OP_Clip) {
+    if (k == 2 && FERI_REF_IS(call->node->op, Clip)) {
         floats = f_lower;
         integers = integers == i_max ? i_min : integers ? u_min : NULL;
     }
@@ -229,7 +229,7 @@ static fer_status run(feri_ref_call *call) {
                 fold(call, k, p.count, sum, next);
             }
         }
-        for (uint64_t i = 0; call->node->op == FER_OP_Mean && i < p.count; i++) {
+        for (uint64_t i = 0; FERI_REF_IS(call->node->op, Mean) && i < p.count; i++) {
             sum[i].f /= (double)call->node->input_count;
         }
         if (is_real) { /* comparisons give bool, an integer to a float power an integer */

@@ -148,7 +148,8 @@ static fer_status conv_run(feri_ref_call *call) {
                           .n = p->window.out_count,
                           .k = p->in_channels * p->window.taps,
                           .self = &c,
-                          .load_a = p->window.is_transposed ? load_transposed : load_weights,
+                          .load_a = FERI_REF_IS(call->node->op, ConvTranspose) ? load_transposed
+                                                                               : load_weights,
                           .load_b = load_columns,
                           .store = store_channels,
                           .scratch = call->scratch};
@@ -182,15 +183,16 @@ static void flatten(feri_ref_window *w) {
     }
 }
 
-static fer_status bind(feri_ref_call *call, int is_transposed) {
+static fer_status bind(feri_ref_call *call) {
     conv_params *p = call->params;
     const feri_ref_tensor *x = call->in[0], *w = call->in[1], *y = call->out[0];
     const feri_ref_tensor *bias = feri_ref_input(call, 2);
     int64_t group = feri_ref_int(call->node, "group", 1);
+    int is_transposed = FERI_REF_IS(call->node->op, ConvTranspose);
     if (w->rank != x->rank || w->rank < 3) {
         return feri_ref_unfit(call);
     }
-    fer_status status = feri_ref_window_bind(call, x, y, w->dims + 2, is_transposed, &p->window);
+    fer_status status = feri_ref_window_bind(call, x, y, w->dims + 2, &p->window);
     if (status) {
         return status;
     }
@@ -211,14 +213,11 @@ static fer_status bind(feri_ref_call *call, int is_transposed) {
     return FER_OK;
 }
 
-static fer_status conv_bind(feri_ref_call *call) { return bind(call, /*is_transposed=*/0); }
-static fer_status transpose_bind(feri_ref_call *call) { return bind(call, /*is_transposed=*/1); }
-
 /* clang-format off */
 const feri_ref_kernel feri_ref_family_conv[] = {
-    FERI_REF_KERNEL(Conv, 22, .run = conv_run, .bind = conv_bind,
+    FERI_REF_KERNEL(Conv, 22, .run = conv_run, .bind = bind,
                  .params_bytes = sizeof(conv_params))
-    FERI_REF_KERNEL(ConvTranspose, 22, .run = conv_run, .bind = transpose_bind,
+    FERI_REF_KERNEL(ConvTranspose, 22, .run = conv_run, .bind = bind,
                  .params_bytes = sizeof(conv_params))
     FERI_REF_END
 };

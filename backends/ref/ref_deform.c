@@ -25,8 +25,7 @@ static fer_status bind(feri_ref_call *call) {
     if (x->rank < 3 || w->rank != x->rank || y->rank != x->rank || offset->rank != x->rank) {
         return feri_ref_misfit(call, "X, W and offset must have equal ranks");
     }
-    fer_status status =
-        feri_ref_window_bind(call, x, y, w->dims + 2, /*is_transposed=*/0, &p->window);
+    fer_status status = feri_ref_window_bind(call, x, y, w->dims + 2, &p->window);
     if (status != FER_OK) {
         return status;
     }

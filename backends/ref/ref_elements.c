@@ -33,19 +33,6 @@ fer_status feri_ref_operand_init(feri_ref_call *call,
     return FER_OK;
 }
 
-static void load(feri_ref_call *call,
-                 const feri_ref_tensor *in,
-                 int is_real,
-                 uint64_t begin,
-                 uint64_t count,
-                 feri_ref_word *out) {
-    if (is_real) {
-        call->host->load_f64(in->dtype, in->data, begin, count, &out->f);
-    } else {
-        call->host->load_i64(in->dtype, in->data, begin, count, &out->i);
-    }
-}
-
 void feri_ref_operand_load(feri_ref_call *call,
                            const feri_ref_operand *operand,
                            const feri_ref_tensor *in,
@@ -63,7 +50,7 @@ void feri_ref_operand_load(feri_ref_call *call,
             at += row % dim * (uint64_t)operand->strides[d - 1];
             row /= dim;
         }
-        load(call, in, is_real, at, step ? run : 1, out + done);
+        feri_ref_load_as(call, in, at, 1, step ? run : 1, out + done, is_real);
         for (uint64_t i = 1; !step && i < run; i++) {
             out[done + i] = out[done];
         }

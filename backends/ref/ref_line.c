@@ -29,7 +29,22 @@ uint64_t feri_ref_line_start(const feri_ref_lines *lines, uint64_t line) {
 }
 
 /* A contiguous run is one call of the host's, a strided one a call per element. */
-static uint64_t run_of(uint64_t stride, uint64_t count) { return stride == 1 ? count : 1; }
+void feri_ref_load_as(feri_ref_call *call,
+                      const feri_ref_tensor *t,
+                      uint64_t start,
+                      uint64_t stride,
+                      uint64_t count,
+                      feri_ref_word *out,
+                      int is_real) {
+    uint64_t run = stride == 1 ? count : 1;
+    for (uint64_t i = 0; i < count; i += run, start += stride) {
+        if (is_real) {
+            call->host->load_f64(t->dtype, t->data, start, run, &out[i].f);
+        } else {
+            call->host->load_i64(t->dtype, t->data, start, run, &out[i].i);
+        }
+    }
+}
 
 void feri_ref_load_int(feri_ref_call *call,
                        const feri_ref_tensor *t,
@@ -37,10 +52,7 @@ void feri_ref_load_int(feri_ref_call *call,
                        uint64_t stride,
                        uint64_t count,
                        int64_t *out) {
-    uint64_t run = run_of(stride, count);
-    for (uint64_t i = 0; i < count; i += run) {
-        call->host->load_i64(t->dtype, t->data, start + i * stride, run, out + i);
-    }
+    feri_ref_load_as(call, t, start, stride, count, (void *)out, /*is_real=*/0);
 }
 
 void feri_ref_load_real(feri_ref_call *call,
@@ -49,10 +61,7 @@ void feri_ref_load_real(feri_ref_call *call,
                         uint64_t stride,
                         uint64_t count,
                         double *out) {
-    uint64_t run = run_of(stride, count);
-    for (uint64_t i = 0; i < count; i += run) {
-        call->host->load_f64(t->dtype, t->data, start + i * stride, run, out + i);
-    }
+    feri_ref_load_as(call, t, start, stride, count, (void *)out, /*is_real=*/1);
 }
 
 void feri_ref_load(feri_ref_call *call,
@@ -61,23 +70,7 @@ void feri_ref_load(feri_ref_call *call,
                    uint64_t stride,
                    uint64_t count,
                    feri_ref_word *out) {
-    if (feri_ref_is_float(t->dtype)) {
-        feri_ref_load_real(call, t, start, stride, count, &out->f);
-    } else {
-        feri_ref_load_int(call, t, start, stride, count, &out->i);
-    }
-}
-
-void feri_ref_store_int(feri_ref_call *call,
-                        feri_ref_tensor *t,
-                        uint64_t start,
-                        uint64_t stride,
-                        uint64_t count,
-                        const int64_t *values) {
-    uint64_t run = run_of(stride, count);
-    for (uint64_t i = 0; i < count; i += run) {
-        call->host->store_i64(t->dtype, t->data, start + i * stride, run, values + i);
-    }
+    feri_ref_load_as(call, t, start, stride, count, out, feri_ref_is_float(t->dtype));
 }
 
 int64_t feri_ref_real_to_int(fer_dtype dtype, double value) {
@@ -93,22 +86,44 @@ int64_t feri_ref_real_to_int(fer_dtype dtype, double value) {
     return is_signed ? (int64_t)value : (int64_t)(uint64_t)value;
 }
 
+void feri_ref_store_as(feri_ref_call *call,
+                       feri_ref_tensor *t,
+                       uint64_t start,
+                       uint64_t stride,
+                       uint64_t count,
+                       const feri_ref_word *values,
+                       int is_real) {
+    int is_cut = is_real && !feri_ref_is_float(t->dtype);
+    uint64_t run = stride == 1 && !is_cut ? count : 1;
+    for (uint64_t i = 0; i < count; i += run, start += stride) {
+        if (is_real && !is_cut) {
+            call->host->store_f64(t->dtype, t->data, start, run, &values[i].f, /*saturate=*/0);
+            continue;
+        }
+        feri_ref_word whole = values[i];
+        if (is_cut) {
+            whole.i = feri_ref_real_to_int(t->dtype, whole.f);
+        }
+        call->host->store_i64(t->dtype, t->data, start, run, is_cut ? &whole.i : &values[i].i);
+    }
+}
+
+void feri_ref_store_int(feri_ref_call *call,
+                        feri_ref_tensor *t,
+                        uint64_t start,
+                        uint64_t stride,
+                        uint64_t count,
+                        const int64_t *values) {
+    feri_ref_store_as(call, t, start, stride, count, (const void *)values, /*is_real=*/0);
+}
+
 void feri_ref_store_real(feri_ref_call *call,
                          feri_ref_tensor *t,
                          uint64_t start,
                          uint64_t stride,
                          uint64_t count,
                          const double *values) {
-    int is_float = feri_ref_is_float(t->dtype);
-    uint64_t run = is_float ? run_of(stride, count) : 1;
-    for (uint64_t i = 0; i < count; i += run) {
-        if (is_float) {
-            call->host->store_f64(t->dtype, t->data, start + i * stride, run, values + i, 0);
-        } else {
-            int64_t whole = feri_ref_real_to_int(t->dtype, values[i]);
-            call->host->store_i64(t->dtype, t->data, start + i * stride, 1, &whole);
-        }
-    }
+    feri_ref_store_as(call, t, start, stride, count, (const void *)values, /*is_real=*/1);
 }
 
 void feri_ref_store(feri_ref_call *call,
@@ -117,11 +132,7 @@ void feri_ref_store(feri_ref_call *call,
                     uint64_t stride,
                     uint64_t count,
                     const feri_ref_word *values) {
-    if (feri_ref_is_float(t->dtype)) {
-        feri_ref_store_real(call, t, start, stride, count, &values->f);
-    } else {
-        feri_ref_store_int(call, t, start, stride, count, &values->i);
-    }
+    feri_ref_store_as(call, t, start, stride, count, values, feri_ref_is_float(t->dtype));
 }
 
 int64_t feri_ref_scalar_i64(feri_ref_call *call, const feri_ref_tensor *in, uint64_t index) {

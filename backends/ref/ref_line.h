@@ -30,14 +30,31 @@ fer_status feri_ref_lines_around(feri_ref_call *call,
                                  feri_ref_lines *out_lines);
 /* Index of a line's first element; lines are counted from 0 to outer * inner. */
 uint64_t feri_ref_line_start(const feri_ref_lines *lines, uint64_t line);
-/* count elements from start, stride apart, as doubles (integers are converted). */
+/* count elements from start, stride apart: as f64 (integers are converted), or as 64-bit integers
+ * (not for floats). */
+void feri_ref_load_as(feri_ref_call *call,
+                      const feri_ref_tensor *t,
+                      uint64_t start,
+                      uint64_t stride,
+                      uint64_t count,
+                      feri_ref_word *out,
+                      int is_real);
+/* Doubles are rounded for floats, truncated and clamped to the range for integers. */
+void feri_ref_store_as(feri_ref_call *call,
+                       feri_ref_tensor *t,
+                       uint64_t start,
+                       uint64_t stride,
+                       uint64_t count,
+                       const feri_ref_word *values,
+                       int is_real);
+/* As doubles. */
 void feri_ref_load_real(feri_ref_call *call,
                         const feri_ref_tensor *t,
                         uint64_t start,
                         uint64_t stride,
                         uint64_t count,
                         double *out);
-/* The same as 64-bit integers. Not for floats. */
+/* As integers. */
 void feri_ref_load_int(feri_ref_call *call,
                        const feri_ref_tensor *t,
                        uint64_t start,
@@ -57,7 +74,6 @@ void feri_ref_store(feri_ref_call *call,
                     uint64_t stride,
                     uint64_t count,
                     const feri_ref_word *values);
-/* Doubles to t: rounded for floats; truncated and clamped to the range for integers. */
 void feri_ref_store_real(feri_ref_call *call,
                          feri_ref_tensor *t,
                          uint64_t start,

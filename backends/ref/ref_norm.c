@@ -41,7 +41,7 @@ line_chunk(uint32_t op, int64_t power, int pass, line_sums *sums, double *chunk,
             sums->max = v > sums->max || isnan(v) ? v : sums->max;
         } else if (pass == 1) {
             sums->sum += exp(v - sums->max);
-        } else if (op == FER_OP_Softmax) {
+        } else if (FERI_REF_IS(op, Softmax)) {
             chunk[i] = exp(v - sums->max) / sums->sum;
         } else {
             chunk[i] = v - sums->max - log(sums->sum);
@@ -185,7 +185,7 @@ static fer_status layer_bind(feri_ref_call *call) {
 static fer_status channel_bind(feri_ref_call *call) {
     const feri_ref_tensor *x = call->in[0];
     span_params *p = call->params;
-    int is_batch = call->node->op == FER_OP_BatchNormalization;
+    int is_batch = FERI_REF_IS(call->node->op, BatchNormalization);
     int is_group = FERI_REF_IS(call->node->op, GroupNormalization);
     /* A batch norm of a vector has one channel. */
     uint64_t channels = x->rank > 1 ? (uint64_t)x->dims[1] : 1;

@@ -57,7 +57,7 @@ static void fold_view(pooling *p, uint64_t plane_start, const feri_ref_view *vie
         p->call, p->call->in[0], plane_start + view->in_first, view->in_step, view->count, chunk);
     for (uint64_t i = 0; i < view->count; i++) {
         uint64_t at = view->first + i;
-        if (op == FER_OP_AveragePool) {
+        if (FERI_REF_IS(op, AveragePool)) {
             p->value[at] += chunk[i];
         } else if (FERI_REF_IS(op, LpPool)) {
             p->value[at] += lp_term(chunk[i], p->params->power);
@@ -100,7 +100,7 @@ static void store_run(pooling *p, const feri_ref_run *run, uint64_t plane, uint6
     feri_ref_call *call = p->call;
     feri_ref_tensor *indices = feri_ref_output(call, 1);
     uint64_t start = plane * w->out_count + position;
-    if (call->node->op == FER_OP_AveragePool) {
+    if (FERI_REF_IS(call->node->op, AveragePool)) {
         divide(p, run);
     }
     for (uint64_t j = 0; FERI_REF_IS(call->node->op, LpPool) && j < run->count; j++) {
@@ -208,7 +208,7 @@ static fer_status pool_bind(feri_ref_call *call) {
     if (!y) {
         return feri_ref_unfit(call);
     }
-    fer_status status = feri_ref_window_bind(call, x, y, NULL, /*is_transposed=*/0, &p->window);
+    fer_status status = feri_ref_window_bind(call, x, y, /*kernel=*/NULL, &p->window);
     if (status) {
         return status;
     }

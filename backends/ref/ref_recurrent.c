@@ -206,7 +206,7 @@ static void rnn_cell(sweep *s, uint64_t row, uint64_t u) {
 static fer_status sum_gates(sweep *s, uint64_t step) {
     const feri_ref_recurrent *p = s->p;
     uint64_t n = p->hidden;
-    int is_late = p->op == FER_OP_GRU && !p->is_linear_before_reset;
+    int is_late = FERI_REF_IS(p->op, GRU) && !p->is_linear_before_reset;
     start_sums(s);
     if (add_product(s, NULL, step, 0, p->gates) ||
         add_product(s, s->h, step, 0, is_late ? 2 : p->gates) || !is_late) {
@@ -264,7 +264,7 @@ static void store_state(sweep *s, uint32_t output, uint64_t row, const double *s
 static void run_direction(sweep *s) {
     const feri_ref_recurrent *p = s->p;
     const feri_ref_tensor *h = feri_ref_input(s->call, 5);
-    const feri_ref_tensor *c = p->op == FER_OP_LSTM ? feri_ref_input(s->call, 6) : NULL;
+    const feri_ref_tensor *c = FERI_REF_IS(p->op, LSTM) ? feri_ref_input(s->call, 6) : NULL;
     uint64_t n = p->hidden;
     for (uint64_t row = 0; row < p->batch; row++) {
         load_line(s->call, h, state_at(s, row), n, s->h + row * n);
@@ -290,7 +290,7 @@ static fer_status recurrent_run(feri_ref_call *call) {
     s.h = s.from_state + sums;
     s.c = s.h + states;
     s.reset = s.c + states;
-    s.cell = p->op == FER_OP_LSTM ? lstm_cell : p->op == FER_OP_GRU ? gru_cell : rnn_cell;
+    s.cell = FERI_REF_IS(p->op, LSTM) ? lstm_cell : FERI_REF_IS(p->op, GRU) ? gru_cell : rnn_cell;
     for (uint64_t row = 0; row < p->batch; row++) {
         if (length_of(&s, row) > p->steps) { /* a negative one is huge */
             return feri_ref_misfit(call, "sequence_lens has a length outside the sequence");

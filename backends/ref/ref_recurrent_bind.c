@@ -19,17 +19,17 @@ enum { ELU = HARD_SIGMOID + 1, SOFTSIGN, SOFTPLUS, FUNCTIONS };
 
 /* Defaults of alpha and beta; NAN: the function takes none. */
 static const float defaults[FUNCTIONS][2] = {
-    [RELU] = {NAN, NAN},
-    [TANH] = {NAN, NAN},
-    [SIGMOID] = {NAN, NAN},
-    [AFFINE] = {1.0f, 0.0f},
-    [LEAKY_RELU] = {0.01f, NAN},
-    [THRESHOLDED_RELU] = {1.0f, NAN},
-    [SCALED_TANH] = {1.0f, 1.0f},
-    [HARD_SIGMOID] = {0.2f, 0.5f},
-    [ELU] = {1.0f, NAN},
-    [SOFTSIGN] = {NAN, NAN},
-    [SOFTPLUS] = {NAN, NAN},
+    [RELU] = {NAN,   NAN },
+    [TANH] = {NAN,   NAN },
+    [SIGMOID] = {NAN,   NAN },
+    [AFFINE] = {1.0f,  0.0f},
+    [LEAKY_RELU] = {0.01f, NAN },
+    [THRESHOLDED_RELU] = {1.0f,  NAN },
+    [SCALED_TANH] = {1.0f,  1.0f},
+    [HARD_SIGMOID] = {0.2f,  0.5f},
+    [ELU] = {1.0f,  NAN },
+    [SOFTSIGN] = {NAN,   NAN },
+    [SOFTPLUS] = {NAN,   NAN },
 };
 
 double feri_ref_activate(const feri_ref_activation *activation, double x) {
@@ -74,7 +74,7 @@ static fer_status read_activations(feri_ref_call *call, feri_ref_recurrent *p) {
     const fer_attr *names = feri_ref_attr(call->node, "activations");
     const fer_attr *alphas = feri_ref_attr(call->node, "activation_alpha");
     const fer_attr *betas = feri_ref_attr(call->node, "activation_beta");
-    uint32_t per = p->op == FER_OP_LSTM ? 3 : p->op == FER_OP_GRU ? 2 : 1;
+    uint32_t per = p->gates > 1 ? (uint32_t)p->gates - 1 : 1;
     uint32_t total = per * (uint32_t)p->directions, used_alphas = 0, used_betas = 0;
     int is_named = names && names->type == FER_ATTR_STRINGS && names->count > 0;
     /* RNN's default names both directions: one direction reads the first. */
@@ -136,7 +136,7 @@ fer_status feri_ref_recurrent_bind(feri_ref_call *call) {
     p->op = call->node->op;
     p->is_reverse = direction == 1;
     p->directions = direction == 2 ? 2 : 1;
-    p->gates = p->op == FER_OP_LSTM ? 4 : p->op == FER_OP_GRU ? 3 : 1;
+    p->gates = FERI_REF_IS(p->op, LSTM) ? 4 : FERI_REF_IS(p->op, GRU) ? 3 : 1;
     p->is_batch_first = feri_ref_int(call->node, "layout", 0) != 0;
     p->is_input_forget = feri_ref_int(call->node, "input_forget", 0) != 0;
     p->is_linear_before_reset = feri_ref_int(call->node, "linear_before_reset", 0) != 0;

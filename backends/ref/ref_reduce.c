@@ -104,11 +104,10 @@ static void fold_run(reduction *r, uint64_t start, uint64_t count, uint64_t step
     feri_ref_piece p = {.begin = start, .total = start + count};
     while (feri_ref_next(r->call, &p)) {
         feri_ref_word chunk[FERI_REF_CHUNK];
+        feri_ref_load_as(r->call, r->in, p.begin, 1, p.count, chunk, r->is_real);
         if (r->is_real) {
-            feri_ref_load_real(r->call, r->in, p.begin, 1, p.count, &chunk->f);
             fold_real(r, step, &chunk->f, p.count);
         } else {
-            feri_ref_load_int(r->call, r->in, p.begin, 1, p.count, &chunk->i);
             fold_int(r, step, &chunk->i, p.count);
         }
     }
@@ -130,11 +129,7 @@ static void finish(reduction *r, uint64_t index, uint64_t count) {
             sum->u = r->is_unsigned ? sum->u / r->folded : (uint64_t)(sum->i / (int64_t)r->folded);
         }
     }
-    if (r->is_real) {
-        feri_ref_store_real(r->call, r->out, index, 1, count, &r->sum[0].f);
-    } else {
-        feri_ref_store_int(r->call, r->out, index, 1, count, &r->sum[0].i);
-    }
+    feri_ref_store_as(r->call, r->out, index, 1, count, r->sum, r->is_real);
 }
 
 /* Output elements [index, index + count), whose inputs start at start and neighbour each other. */
@@ -158,7 +153,7 @@ static void fold_outputs(reduction *r, uint64_t start, uint64_t index, uint64_t 
 
 /* A global pool is a reduction of all spatial dims. */
 static int is_global(uint32_t op) {
-    return op == FER_OP_GlobalAveragePool || op == FER_OP_GlobalMaxPool;
+    return FERI_REF_IS(op, GlobalAveragePool) || FERI_REF_IS(op, GlobalMaxPool);
 }
 
 /* Reads the axes operand into a flag per dim. */
@@ -230,7 +225,7 @@ static fer_status reduce_run(feri_ref_call *call) {
     r.out = call->out[0];
     r.op = call->node->op;
     if (is_global(r.op)) {
-        r.op = r.op == FER_OP_GlobalMaxPool ? FER_OP_ReduceMax : FER_OP_ReduceMean;
+        r.op = FERI_REF_IS(r.op, GlobalMaxPool) ? FER_OP_ReduceMax : FER_OP_ReduceMean;
     }
     r.is_unsigned = feri_kit_class(r.in->dtype) != FERI_KIT_SIGNED;
     r.is_real = feri_kit_class(r.in->dtype) == FERI_KIT_FLOAT || FERI_REF_IS(r.op, ReduceL2) ||

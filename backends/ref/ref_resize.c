@@ -148,7 +148,7 @@ static fer_status resize_run(feri_ref_call *call) {
     return call->status;
 }
 
-static const char *resize_refuse(const fer_subgraph *graph, const fer_node_view *node) {
+const char *feri_ref_refuse_resize(const fer_subgraph *graph, const fer_node_view *node) {
     uint32_t kind = feri_kit_class(graph->values[node->inputs[0]]->dtype);
     int is_nearest = feri_ref_string_is(node, "mode", "nearest", "nearest");
     int is_crop = feri_ref_string_is(
@@ -165,8 +165,7 @@ static const char *resize_refuse(const fer_subgraph *graph, const fer_node_view 
 /* clang-format off */
 const feri_ref_kernel feri_ref_family_resize[] = {
     FERI_REF_KERNEL(Resize, 19, .run = resize_run, .bind = feri_ref_resize_bind,
-                 .params_bytes = sizeof(feri_ref_resize),
-                 .refuse = resize_refuse)
+                 .params_bytes = sizeof(feri_ref_resize))
     FERI_REF_END
 };
 /* clang-format on */

@@ -239,7 +239,7 @@ static fer_status run_tensor_scatter(feri_ref_call *call) {
     return FER_OK;
 }
 
-static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) {
+const char *feri_ref_refuse_scatter(const fer_subgraph *graph, const fer_node_view *node) {
     int reduction = reduction_of(node);
     if (reduction == REDUCE_UNKNOWN) {
         return "reduction must be none, add, mul, max or min";
@@ -253,8 +253,8 @@ static const char *refuse(const fer_subgraph *graph, const fer_node_view *node) 
 
 /* clang-format off */
 const feri_ref_kernel feri_ref_family_scatter[] = {
-    FERI_REF_KERNEL(ScatterElements, 18, .run = run_elements, .refuse = refuse)
-    FERI_REF_KERNEL(ScatterND, 18, .run = run_nd, .refuse = refuse)
+    FERI_REF_KERNEL(ScatterElements, 18, .run = run_elements)
+    FERI_REF_KERNEL(ScatterND, 18, .run = run_nd)
     FERI_REF_KERNEL(TensorScatter, 24, .run = run_tensor_scatter)
     FERI_REF_END
 };

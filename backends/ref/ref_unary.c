@@ -117,26 +117,18 @@ static const with_row with_rows[] = {
 
 /* Of integers and bool; unsigned ones as their bits. */
 static int has_integers(uint32_t op) {
-    return op == FER_OP_Abs || op == FER_OP_Neg || op == FER_OP_Sign || op == FER_OP_Relu ||
-           op == FER_OP_Not || FERI_REF_IS(op, BitwiseNot);
+    return FERI_REF_IS(op, Abs) || FERI_REF_IS(op, Neg) || FERI_REF_IS(op, Sign) ||
+           FERI_REF_IS(op, Relu) || FERI_REF_IS(op, Not) || FERI_REF_IS(op, BitwiseNot);
 }
 static int64_t of_integer(uint32_t op, int is_signed, int64_t x) {
     int is_negative = is_signed && x < 0;
     int64_t minus = (int64_t)(0 - (uint64_t)x);
-    switch (op) {
-    case FER_OP_Abs:
-        return is_negative ? minus : x;
-    case FER_OP_Neg:
-        return minus;
-    case FER_OP_Sign:
-        return is_negative ? -1 : x != 0;
-    case FER_OP_Relu:
-        return is_negative ? 0 : x;
-    case FER_OP_Not:
-        return x == 0;
-    default:
-        return ~x;
-    }
+    return FERI_REF_IS(op, Abs)    ? (is_negative ? minus : x)
+           : FERI_REF_IS(op, Neg)  ? minus
+           : FERI_REF_IS(op, Sign) ? (is_negative ? -1 : x != 0)
+           : FERI_REF_IS(op, Relu) ? (is_negative ? 0 : x)
+           : FERI_REF_IS(op, Not)  ? x == 0
+                                   : ~x;
 }
 
 static double attr_number(const fer_node_view *node, const char *name, double absent) {
@@ -144,7 +136,7 @@ static double attr_number(const fer_node_view *node, const char *name, double ab
     if (!attr) {
         return absent;
     }
-    if (attr->type == FER_ATTR_STRING) { /* Gelu's approximate */
+    if (FERI_HAS_OP(Gelu) && attr->type == FER_ATTR_STRING) { /* approximate */
         return feri_ref_string_is(node, name, "none", "tanh");
     }
     return attr->type == FER_ATTR_INT ? (double)attr->value.i : (double)attr->value.f;
@@ -172,9 +164,7 @@ static fer_status bind(feri_ref_call *call) {
     if (!params->is_integer && !plain->of && !with->of) { /* the op table's types rule that out */
         return feri_ref_fail(call, FER_UNSUPPORTED, "the op is not defined for this dtype");
     }
-    return call->in[0]->count == call->out[0]->count
-               ? FER_OK
-               : feri_ref_unfit(call);
+    return call->in[0]->count == call->out[0]->count ? FER_OK : feri_ref_unfit(call);
 }
 
 static void map_integers(feri_ref_call *call, const feri_ref_piece *p) {

@@ -14,12 +14,16 @@
 /* Kinds of auto_pad. */
 enum { GIVEN, VALID, SAME_UPPER };
 
+static int is_transposed(const feri_ref_window *window) {
+    return FERI_HAS_OP(ConvTranspose) && window->is_transposed;
+}
+
 static int is_within(int64_t value, int64_t least) { return value >= least && value < BOUND; }
 
 static fer_status check(feri_ref_call *call, const feri_ref_window *w) {
     for (uint32_t i = 0; i < w->rank; i++) {
         int64_t extent = 0, reach = 0;
-        int64_t longer = w->is_transposed ? w->in[i] : w->out[i];
+        int64_t longer = is_transposed(w) ? w->in[i] : w->out[i];
         if (!is_within(w->kernel[i], 1) || !is_within(w->stride[i], 1) ||
             !is_within(w->dilation[i], 1) || !is_within(w->begin[i], 1 - BOUND) ||
             !is_within(w->end[i], 1 - BOUND)) {
@@ -40,7 +44,7 @@ static fer_status set_pads(feri_ref_call *call, feri_ref_window *w) {
     int64_t pads[2 * FERI_REF_SPATIAL];
     int64_t extra[FERI_REF_SPATIAL];
     int kind = feri_ref_name_index(call, "auto_pad", "NOTSET, VALID, SAME_UPPER, SAME_LOWER");
-    int is_given = w->is_transposed && feri_ref_attr(call->node, "output_shape");
+    int is_given = is_transposed(w) && feri_ref_attr(call->node, "output_shape");
     (void)feri_ref_ints(call, "pads", 2 * w->rank, 0, pads);
     if (feri_ref_ints(call, "output_padding", w->rank, 0, extra)) {
         return call->status;
@@ -51,13 +55,13 @@ static fer_status set_pads(feri_ref_call *call, feri_ref_window *w) {
         if (!is_given && kind <= VALID) {
             continue;
         }
-        int64_t steps = w->is_transposed ? w->in[i] : w->out[i];
-        int64_t target = w->is_transposed ? w->out[i] : w->in[i];
+        int64_t steps = is_transposed(w) ? w->in[i] : w->out[i];
+        int64_t target = is_transposed(w) ? w->out[i] : w->in[i];
         if (extra[i] < 0 || extra[i] >= BOUND) {
             return feri_ref_fail(call, FER_INVALID_MODEL, "output_padding is out of range");
         }
         int64_t total = (steps - 1) * w->stride[i] + (w->kernel[i] - 1) * w->dilation[i] + 1 -
-                        target + (w->is_transposed ? extra[i] : 0);
+                        target + (is_transposed(w) ? extra[i] : 0);
         total = total > 0 ? total : 0;
         /* For a given output_shape everything but SAME_UPPER pads more at the beginning. */
         int less_first = kind == SAME_UPPER;
@@ -71,7 +75,6 @@ fer_status feri_ref_window_bind(feri_ref_call *call,
                                 const feri_ref_tensor *x,
                                 const feri_ref_tensor *y,
                                 const int64_t *kernel,
-                                int is_transposed,
                                 feri_ref_window *out_window) {
     feri_ref_window *w = out_window;
     if (x->rank < 3 || y->rank != x->rank || x->dims[0] != y->dims[0]) {
@@ -79,7 +82,7 @@ fer_status feri_ref_window_bind(feri_ref_call *call,
     }
     memset(w, 0, sizeof *w);
     w->rank = x->rank - 2;
-    w->is_transposed = (uint32_t)is_transposed;
+    w->is_transposed = FERI_REF_IS(call->node->op, ConvTranspose);
     memcpy(w->in, x->dims + 2, w->rank * sizeof *w->in);
     memcpy(w->out, y->dims + 2, w->rank * sizeof *w->out);
     (void)feri_ref_ints(call, "kernel_shape", w->rank, 0, w->kernel);
@@ -112,7 +115,7 @@ void feri_ref_window_run(const feri_ref_window *window,
         int64_t o = (int64_t)(position % (uint64_t)window->out[i]);
         position /= (uint64_t)window->out[i];
         out_run->base[i] =
-            window->is_transposed ? o + window->begin[i] : o * window->stride[i] - window->begin[i];
+            is_transposed(window) ? o + window->begin[i] : o * window->stride[i] - window->begin[i];
         if (i == window->rank - 1) {
             uint64_t left = (uint64_t)(window->out[i] - o);
             out_run->count = left < limit ? left : limit;
@@ -179,11 +182,11 @@ int feri_ref_window_view(const feri_ref_window *window,
     uint64_t start = 0;
     for (uint32_t i = 0; i < last; i++) {
         int64_t reach = tap[i] * w->dilation[i];
-        int64_t at = w->is_transposed ? run->base[i] - reach : run->base[i] + reach;
-        if (at < 0 || (w->is_transposed && at % w->stride[i] != 0)) {
+        int64_t at = is_transposed(w) ? run->base[i] - reach : run->base[i] + reach;
+        if (at < 0 || (is_transposed(w) && at % w->stride[i] != 0)) {
             return 0;
         }
-        at = w->is_transposed ? at / w->stride[i] : at;
+        at = is_transposed(w) ? at / w->stride[i] : at;
         if (at >= w->in[i]) {
             return 0;
         }
@@ -191,7 +194,7 @@ int feri_ref_window_view(const feri_ref_window *window,
     }
     int64_t reach = tap[last] * w->dilation[last];
     int seen =
-        w->is_transposed
+        is_transposed(w)
             ? last_dim_transposed(
                   run->base[last] - reach, w->stride[last], w->in[last], run->count, out_view)
             : last_dim(run->base[last] + reach, w->stride[last], w->in[last], run->count, out_view);

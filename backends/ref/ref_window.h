@@ -13,9 +13,9 @@
 #define FERI_REF_SPATIAL (FER_MAX_RANK - 2)
 
 typedef struct feri_ref_window {
-    uint32_t rank; /* spatial dims, >= 1 */
-    uint32_t is_transposed;
-    uint64_t in_count; /* of one channel */
+    uint32_t rank;          /* spatial dims, >= 1 */
+    uint32_t is_transposed; /* of ConvTranspose */
+    uint64_t in_count;      /* of one channel */
     uint64_t out_count;
     uint64_t taps;
     int64_t in[FERI_REF_SPATIAL];
@@ -33,7 +33,6 @@ fer_status feri_ref_window_bind(feri_ref_call *call,
                                 const feri_ref_tensor *x,
                                 const feri_ref_tensor *y,
                                 const int64_t *kernel,
-                                int is_transposed,
                                 feri_ref_window *out_window);
 
 /* Output positions that are neighbours on the last dim. */

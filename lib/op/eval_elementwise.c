@@ -5,9 +5,14 @@
  * exactly. Everything else is unknown. No op fails here: what a kernel would refuse is unknown too.
  */
 #include "ferrule/op_numbers.h"
+#include "ferrule/op_selection.h"
 #include "op/infer.h"
 
 #include <math.h>
+
+/* op is ident, which never holds in a build without it. (Add, Mul, Min and Max also stand for the
+ * steps of other ops.) */
+#define IS(op, ident) (FERI_HAS_OP(ident) && (op) == FER_OP_##ident)
 
 /* A three-valued answer as an element. */
 static feri_sym from_answer(int answer) {
@@ -21,40 +26,24 @@ static feri_sym from_float(fer_dtype dtype, double value) {
 }
 
 static double float_one(uint32_t op, double a) {
-    switch (op) {
-    case FER_OP_Neg:
-        return -a;
-    case FER_OP_Abs:
-        return fabs(a);
-    case FER_OP_Sqrt:
-        return sqrt(a);
-    case FER_OP_Floor:
-        return floor(a);
-    case FER_OP_Ceil:
-        return ceil(a);
-    case FER_OP_Round: /* to nearest even, whatever mode the caller has */
+    if (IS(op, Round)) { /* to nearest even, whatever mode the caller has */
         return fabs(a) < 4503599627370496.0 ? a - remainder(a, 1.0) : NAN;
-    case FER_OP_Reciprocal:
-        return 1.0 / a;
-    default:
-        return NAN;
     }
+    return IS(op, Neg)          ? -a
+           : IS(op, Abs)        ? fabs(a)
+           : IS(op, Sqrt)       ? sqrt(a)
+           : IS(op, Floor)      ? floor(a)
+           : IS(op, Ceil)       ? ceil(a)
+           : IS(op, Reciprocal) ? 1.0 / a
+                                : NAN;
 }
 
 static double float_two(uint32_t op, double a, double b) {
-    switch (op) {
-    case FER_OP_Add:
-    case FER_OP_Sum:
-        return a + b;
-    case FER_OP_Sub:
-        return a - b;
-    case FER_OP_Mul:
-        return a * b;
-    case FER_OP_Div:
-        return a / b;
-    default:
-        return NAN;
-    }
+    return op == FER_OP_Add || IS(op, Sum) ? a + b
+           : op == FER_OP_Mul              ? a * b
+           : IS(op, Sub)                   ? a - b
+           : IS(op, Div)                   ? a / b
+                                           : NAN;
 }
 
 /* ---- integers and dims ---- */
@@ -64,25 +53,22 @@ static feri_sym int_one(feri_terms *terms, uint32_t op, feri_sym a) {
     int64_t low;
     int64_t high;
     feri_sym_bounds(terms, a, &low, &high);
-    switch (op) {
-    case FER_OP_Neg:
+    if (IS(op, Neg)) {
         return feri_sym_sub(terms, zero, a);
-    case FER_OP_Abs:
-        return low >= 0 ? a : high <= 0 ? feri_sym_sub(terms, zero, a) : feri_sym_unknown();
-    case FER_OP_Relu:
-        return feri_sym_max(terms, a, zero);
-    case FER_OP_Sign:
-        return low > 0                 ? feri_sym_number(1)
-               : high < 0              ? feri_sym_number(-1)
-               : low == 0 && high == 0 ? zero
-                                       : feri_sym_unknown();
-    case FER_OP_BitwiseNot:
-        return feri_sym_sub(terms, feri_sym_number(-1), a);
-    case FER_OP_Not:
-        return from_answer(feri_sym_compare_equal(terms, a, zero));
-    default:
-        return feri_sym_unknown();
     }
+    if (IS(op, Abs)) {
+        return low >= 0 ? a : high <= 0 ? feri_sym_sub(terms, zero, a) : feri_sym_unknown();
+    }
+    if (IS(op, Relu)) {
+        return feri_sym_max(terms, a, zero);
+    }
+    if (IS(op, Sign) && (low > 0 || high < 0 || low == high)) {
+        return feri_sym_number((low > 0) - (high < 0));
+    }
+    if (IS(op, BitwiseNot)) {
+        return feri_sym_sub(terms, feri_sym_number(-1), a);
+    }
+    return IS(op, Not) ? from_answer(feri_sym_compare_equal(terms, a, zero)) : feri_sym_unknown();
 }
 
 /* Towards zero, as ONNX's Div and Mod with fmod want it; from 0 up terms, which round down, agree.
@@ -120,62 +106,61 @@ static feri_sym bits(uint32_t op, feri_sym a, feri_sym b) {
     if (!feri_sym_is_number(a) || !feri_sym_is_number(b)) {
         return feri_sym_unknown();
     }
-    return feri_sym_number(op == FER_OP_BitwiseAnd  ? a.number & b.number
-                           : op == FER_OP_BitwiseOr ? a.number | b.number
-                                                    : a.number ^ b.number);
+    return feri_sym_number(IS(op, BitwiseAnd)  ? a.number & b.number
+                           : IS(op, BitwiseOr) ? a.number | b.number
+                                               : a.number ^ b.number);
 }
 
 static feri_sym int_two(const feri_infer *call, uint32_t op, feri_sym a, feri_sym b) {
     feri_terms *terms = call->terms;
-    switch (op) {
-    case FER_OP_Add:
-    case FER_OP_Sum:
+    if (op == FER_OP_Add || IS(op, Sum)) {
         return feri_sym_add(terms, a, b);
-    case FER_OP_Sub:
-        return feri_sym_sub(terms, a, b);
-    case FER_OP_Mul:
-        return feri_sym_mul(terms, a, b);
-    case FER_OP_Div:
-        return divide(terms, a, b, /*wants_rest=*/0);
-    case FER_OP_Mod:
-        return feri_infer_int(call, "fmod", 0) ? divide(terms, a, b, /*wants_rest=*/1)
-                                               : feri_sym_mod(terms, a, b);
-    case FER_OP_Min:
-        return feri_sym_min(terms, a, b);
-    case FER_OP_Max:
-        return feri_sym_max(terms, a, b);
-    case FER_OP_Pow:
-        return power(terms, a, b);
-    case FER_OP_BitwiseAnd:
-    case FER_OP_BitwiseOr:
-    case FER_OP_BitwiseXor:
-        return bits(op, a, b);
-    default:
-        return feri_sym_unknown();
     }
+    if (op == FER_OP_Mul) {
+        return feri_sym_mul(terms, a, b);
+    }
+    if (op == FER_OP_Min) {
+        return feri_sym_min(terms, a, b);
+    }
+    if (op == FER_OP_Max) {
+        return feri_sym_max(terms, a, b);
+    }
+    if (IS(op, Sub)) {
+        return feri_sym_sub(terms, a, b);
+    }
+    if (IS(op, Div) || (IS(op, Mod) && feri_infer_int(call, "fmod", 0))) {
+        return divide(terms, a, b, /*wants_rest=*/IS(op, Mod));
+    }
+    if (IS(op, Mod)) {
+        return feri_sym_mod(terms, a, b);
+    }
+    if (IS(op, Pow)) {
+        return power(terms, a, b);
+    }
+    return IS(op, BitwiseAnd) || IS(op, BitwiseOr) || IS(op, BitwiseXor) ? bits(op, a, b)
+                                                                         : feri_sym_unknown();
 }
 
 /* ---- comparisons and logic ---- */
 
 /* 1, 0, -1 unknown. */
 static int compare(feri_terms *terms, uint32_t op, feri_sym a, feri_sym b) {
-    if (op == FER_OP_Equal) {
+    if (IS(op, Equal)) {
         return feri_sym_compare_equal(terms, a, b);
     }
-    int is_turned = op == FER_OP_LessOrEqual || op == FER_OP_GreaterOrEqual; /* not: b < a */
-    int answer = op == FER_OP_Greater || op == FER_OP_LessOrEqual
-                     ? feri_sym_compare_less(terms, b, a)
-                     : feri_sym_compare_less(terms, a, b);
+    int is_turned = IS(op, LessOrEqual) || IS(op, GreaterOrEqual); /* not: b < a */
+    int answer = IS(op, Greater) || IS(op, LessOrEqual) ? feri_sym_compare_less(terms, b, a)
+                                                        : feri_sym_compare_less(terms, a, b);
     return answer < 0 ? answer : answer ^ is_turned;
 }
 
 /* Of 0 and 1, one of which may be unknown: 0 * unknown is 0. */
 static feri_sym logic(feri_terms *terms, uint32_t op, feri_sym a, feri_sym b) {
     const feri_sym one = feri_sym_number(1);
-    if (op == FER_OP_And) {
+    if (IS(op, And)) {
         return feri_sym_mul(terms, a, b);
     }
-    if (op == FER_OP_Xor) {
+    if (IS(op, Xor)) {
         return feri_sym_mod(terms, feri_sym_add(terms, a, b), feri_sym_number(2));
     }
     a = feri_sym_mul(terms, feri_sym_sub(terms, one, a), feri_sym_sub(terms, one, b));
@@ -194,20 +179,20 @@ static feri_sym wrapped(fer_dtype dtype, feri_sym a) {
 }
 
 static feri_sym one(const feri_infer *call, uint32_t op, fer_dtype dtype, feri_sym a) {
-    if (is_lost(dtype, a) || op == FER_OP_Min || op == FER_OP_Max || op == FER_OP_Sum) {
+    if (is_lost(dtype, a) || op == FER_OP_Min || op == FER_OP_Max || IS(op, Sum)) {
         return a; /* those of one operand are that operand */
     }
     if (!feri_infer_is_float(dtype)) {
         return wrapped(dtype, int_one(call->terms, op, a));
     }
     double value = feri_sym_as_f64(a);
-    return op == FER_OP_IsNaN ? feri_sym_number(value != value)
-                              : from_float(dtype, float_one(op, value));
+    return IS(op, IsNaN) ? feri_sym_number(value != value)
+                         : from_float(dtype, float_one(op, value));
 }
 
 feri_sym feri_infer_two(feri_infer *call, uint32_t op, fer_dtype dtype, feri_sym a, feri_sym b) {
     int is_float = feri_infer_is_float(dtype);
-    if (op == FER_OP_And || op == FER_OP_Or || op == FER_OP_Xor) {
+    if (IS(op, And) || IS(op, Or) || IS(op, Xor)) {
         return logic(call->terms, op, a, b);
     }
     if (is_lost(dtype, a) || is_lost(dtype, b)) {
@@ -217,27 +202,19 @@ feri_sym feri_infer_two(feri_infer *call, uint32_t op, fer_dtype dtype, feri_sym
     double y = feri_sym_as_f64(b);
     int order = (x > y) - (x < y);
     int is_nan = is_float && (x != x || y != y);
-    switch (op) {
-    case FER_OP_Equal:
-    case FER_OP_Less:
-    case FER_OP_LessOrEqual:
-    case FER_OP_Greater:
-    case FER_OP_GreaterOrEqual:
+    if (IS(op, Equal) || IS(op, Less) || IS(op, LessOrEqual) || IS(op, Greater) ||
+        IS(op, GreaterOrEqual)) {
         if (is_float) {
             a = feri_sym_number(order);
             b = feri_sym_number(0);
         }
         return is_nan ? b : from_answer(compare(call->terms, op, a, b));
-    case FER_OP_Min:
-    case FER_OP_Max:
-        if (is_float) { /* which of two zeros a kernel takes is not known */
-            return is_nan || (order == 0 && x == 0)    ? feri_sym_unknown()
-                   : (order < 0) == (op == FER_OP_Min) ? a
-                                                       : b;
-        }
-        break;
-    default:
-        break;
+    }
+    if (is_float && (op == FER_OP_Min || op == FER_OP_Max)) {
+        /* which of two zeros a kernel takes is not known */
+        return is_nan || (order == 0 && x == 0)    ? feri_sym_unknown()
+               : (order < 0) == (op == FER_OP_Min) ? a
+                                                   : b;
     }
     return is_float ? from_float(dtype, float_two(op, x, y))
                     : wrapped(dtype, int_two(call, op, a, b));
@@ -263,7 +240,7 @@ static feri_sym evaluate_entry(feri_infer *call, fer_dtype dtype, uint32_t entry
     if (call->in_count == 1) {
         return one(call, op, dtype, first);
     }
-    if (op == FER_OP_Where) {
+    if (IS(op, Where)) {
         feri_sym a = element_of(call, 1, entry);
         feri_sym b = element_of(call, 2, entry);
         if (feri_sym_is_number(first)) {
@@ -273,7 +250,7 @@ static feri_sym evaluate_entry(feri_infer *call, fer_dtype dtype, uint32_t entry
     }
     for (uint32_t k = 1; k < call->in_count; k++) {
         if (call->in[k]) {
-            uint32_t step = op != FER_OP_Clip ? op : k == 1 ? FER_OP_Max : FER_OP_Min;
+            uint32_t step = !IS(op, Clip) ? op : k == 1 ? FER_OP_Max : FER_OP_Min;
             first = feri_infer_two(call, step, dtype, first, element_of(call, k, entry));
         }
     }
@@ -288,19 +265,17 @@ static int has_elements(const feri_infer *call) {
         uint32_t count;
         known += !call->in[k] || feri_infer_elements(call, k, &count);
     }
-    return known == call->in_count ||
-           (known && (op == FER_OP_And || op == FER_OP_Or || op == FER_OP_Where));
+    return known == call->in_count || (known && (IS(op, And) || IS(op, Or) || IS(op, Where)));
 }
 
 void feri_infer_evaluate(feri_infer *call) {
     uint32_t op = call->op->number;
-    const feri_fact *typed = feri_infer_in(call, op == FER_OP_Where ? 1 : 0);
+    const feri_fact *typed = feri_infer_in(call, IS(op, Where) ? 1 : 0);
     const feri_fact *second = feri_infer_in(call, 1);
     uint32_t count;
     /* Pow's operands may be of different classes: left to the kernel. */
     if (!typed || call->in_count > 64 || !has_elements(call) ||
-        (op == FER_OP_Pow &&
-         feri_infer_is_float(second->dtype) != feri_infer_is_float(typed->dtype))) {
+        (IS(op, Pow) && feri_infer_is_float(second->dtype) != feri_infer_is_float(typed->dtype))) {
         return;
     }
     feri_sym *elements = feri_infer_new_elements(call, 0, &count);

@@ -4,6 +4,7 @@
  * An estimate, never an input of correctness.
  */
 #include "ferrule/op_numbers.h"
+#include "ferrule/op_selection.h"
 #include "op/infer.h"
 
 /* The product of dims from one on (-1: the last); 1 for what is not there, not a number
@@ -19,23 +20,28 @@ static double count_from(const feri_fact *fact, int32_t from) {
 
 /* Ops that multiply and add for each element of one tensor the dims of another. */
 enum { RESULT = 9 };
-static const struct {
+typedef struct product {
     uint16_t op;
     uint8_t each;
     uint8_t by;
     int8_t from;
-} products[] = {
-    {FER_OP_MatMul,              RESULT, 0,      -1},
-    {FER_OP_MatMulInteger,       RESULT, 0,      -1},
-    {FER_OP_QLinearMatMul,       RESULT, 0,      -1},
-    {FER_OP_Gemm,                0,      RESULT, -1},
-    {FER_OP_Conv,                RESULT, 1,      1 }, /* C/group * kernel */
-    {FER_OP_ConvInteger,         RESULT, 1,      1 },
-    {FER_OP_DeformConv,          RESULT, 1,      1 },
-    {FER_OP_CausalConvWithState, RESULT, 1,      1 },
-    {FER_OP_QLinearConv,         RESULT, 3,      1 },
-    {FER_OP_ConvTranspose,       0,      1,      1 }  /* M/group * kernel */
+} product;
+#define PRODUCT(ident, ...) FERI_OP_ROW(ident, {FER_OP_##ident, __VA_ARGS__}, )
+/* clang-format off */
+static const product products[] = {
+    PRODUCT(MatMul, RESULT, 0, -1)
+    PRODUCT(MatMulInteger, RESULT, 0, -1)
+    PRODUCT(QLinearMatMul, RESULT, 0, -1)
+    PRODUCT(Gemm, 0, RESULT, -1)
+    PRODUCT(Conv, RESULT, 1, 1) /* C/group * kernel */
+    PRODUCT(ConvInteger, RESULT, 1, 1)
+    PRODUCT(DeformConv, RESULT, 1, 1)
+    PRODUCT(CausalConvWithState, RESULT, 1, 1)
+    PRODUCT(QLinearConv, RESULT, 3, 1)
+    PRODUCT(ConvTranspose, 0, 1, 1) /* M/group * kernel */
+    {0}
 };
+/* clang-format on */
 
 static const feri_fact *tensor(const feri_infer *call, uint32_t index) {
     return index == RESULT ? feri_infer_out(call, 0) : feri_infer_in(call, index);
@@ -45,7 +51,7 @@ double feri_op_work(const feri_infer *call) {
     uint32_t op = call->op->number;
     const feri_fact *a = feri_infer_in(call, 0);
     double work = count_from(feri_infer_out(call, 0), 0);
-    for (size_t i = 0; i < sizeof(products) / sizeof(products[0]); i++) {
+    for (size_t i = 0; products[i].op != FER_OP_NONE; i++) {
         if (products[i].op == op) {
             return 2 * count_from(tensor(call, products[i].each), 0) *
                    count_from(tensor(call, products[i].by), products[i].from);
@@ -56,7 +62,7 @@ double feri_op_work(const feri_infer *call) {
         return 2 * count_from(a, 0) / count_from(a, -1) *
                (count_from(feri_infer_in(call, 1), 0) + count_from(feri_infer_in(call, 2), 0));
     }
-    if (op == FER_OP_Attention) { /* Q K^T and P V */
+    if (FERI_HAS_OP(Attention) && op == FER_OP_Attention) { /* Q K^T and P V */
         const feri_fact *keys = feri_infer_in(call, 1);
         return 4 * count_from(a, 0) * count_from(keys, -2) / count_from(keys, -1);
     }
