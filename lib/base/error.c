@@ -67,9 +67,10 @@ const fer_error *fer_error_last(void) {
 }
 
 static void copy_text(char *destination, size_t capacity, const char *source) {
-    size_t length = strnlen(source, capacity - 1);
-    memcpy(destination, source, length);
-    destination[length] = 0;
+    while (--capacity > 0 && *source) {
+        *destination++ = *source++;
+    }
+    *destination = 0;
 }
 
 fer_status feri_fail_at(const char *file, uint32_t line_status, const char *format, ...) {

@@ -17,6 +17,7 @@
 enum { MAX_JOB_THREADS = 64, MAX_HELPERS = 255, SPINS = 2000 };
 
 typedef struct job_thread {
+    feri_workers *workers;
     pthread_t thread;
     /* On the thread's own stack: set when the pool was destroyed by the job it is running. */
     int *orphaned;
@@ -205,14 +206,11 @@ static feri_job *take_job(feri_workers *workers) {
 }
 
 static void *job_main(void *argument) {
-    feri_workers *workers = argument;
+    job_thread *self = argument;
+    feri_workers *workers = self->workers;
     int orphaned = 0;
     (void)pthread_mutex_lock(&workers->lock);
-    for (uint32_t i = 0; i < workers->job_thread_count; i++) {
-        if (pthread_equal(workers->job_threads[i].thread, pthread_self())) {
-            workers->job_threads[i].orphaned = &orphaned;
-        }
-    }
+    self->orphaned = &orphaned;
     for (;;) {
         feri_job *job = take_job(workers);
         if (job) {
@@ -239,8 +237,8 @@ fer_status feri_workers_submit(feri_workers *workers, feri_job *job) {
     (void)pthread_mutex_lock(&workers->lock);
     if (workers->idle <= workers->queued && workers->job_thread_count < MAX_JOB_THREADS) {
         job_thread *slot = &workers->job_threads[workers->job_thread_count];
-        slot->orphaned = NULL;
-        failed = start_thread(&slot->thread, job_main, workers);
+        slot->workers = workers;
+        failed = start_thread(&slot->thread, job_main, slot);
         workers->job_thread_count += !failed;
     }
     if (workers->job_thread_count) {

@@ -172,8 +172,11 @@ static uint64_t budget_of(const fer_device *device) {
     return UINT64_MAX;
 }
 
-static fer_status
-device_add(fer_context *context, feri_backend *backend, uint32_t index, const char *name) {
+static fer_status device_add(fer_context *context,
+                             feri_backend *backend,
+                             uint32_t index,
+                             const char *name,
+                             fer_device **out_device) {
     FER_TRY(feri_grow(&context->env,
                       &context->devices,
                       &context->device_capacity,
@@ -216,6 +219,7 @@ device_add(fer_context *context, feri_backend *backend, uint32_t index, const ch
     context->devices[at] = device;
     device->sibling = atomic_load(&backend->devices);
     atomic_store_explicit(&backend->devices, device, memory_order_release);
+    *out_device = device;
     return FER_OK;
 }
 
@@ -230,8 +234,9 @@ static fer_status backend_enumerate(fer_context *context, feri_backend *backend)
     FER_TRY(backend->core.device_count(backend->handle, &count));
     for (uint32_t i = 0; i < count && i < 256; i++) {
         char name[64];
+        fer_device *added = NULL;
         snprintf(name, sizeof(name), "%s:%u", backend->name, i);
-        FER_TRY(device_add(context, backend, i, name));
+        FER_TRY(device_add(context, backend, i, name, &added));
         backend->device_count = i + 1;
     }
     backend->has_devices = 1;
@@ -372,8 +377,7 @@ static fer_status wrapped_find(fer_context *context,
     feri_backend *wrapped = NULL;
     FER_TRY(feri_backend_wrap(context, outer, inner->backend, &wrapped));
     wrapped->has_devices = 1;
-    FER_TRY(device_add(context, wrapped, inner->index, full));
-    *out_device = device_named(context, full, strlen(full));
+    FER_TRY(device_add(context, wrapped, inner->index, full, out_device));
     (*out_device)->info.flags |= FER_DEVICE_NEVER_DEFAULT;
     return FER_OK;
 }

@@ -32,6 +32,11 @@ typedef struct feri_adapter {
 
 typedef struct feri_backend {
     fer_context *context;
+    void *handle;                  /* what create made; NULL until devices are asked for */
+    _Atomic(fer_device *) devices; /* its devices, linked by sibling; only ever added to */
+    uint32_t device_count;
+    uint8_t has_devices; /* enumerated */
+    char name[48];
     fer_backend_module module; /* complete; tables are the ones below */
     fer_backend_core core;
     fer_backend_instances instances;
@@ -42,12 +47,7 @@ typedef struct feri_backend {
     fer_backend_observe observe;
     feri_adapter adapter;
     fer_host host;
-    void *handle;  /* what create made; NULL until devices are asked for */
     void *library; /* dlopen handle, NULL for linked-in backends */
-    char name[48];
-    _Atomic(fer_device *) devices; /* its devices, linked by sibling; only ever added to */
-    uint32_t device_count;
-    uint8_t has_devices; /* enumerated */
     char options[];
 } feri_backend;
 
@@ -63,16 +63,16 @@ typedef struct feri_session {
 struct fer_device {
     fer_context *context;
     feri_backend *backend;
-    uint32_t index; /* in its backend */
-    char name[96];
-    fer_backend_device_info info;
+    feri_session *session; /* NULL until first used; guarded by lock */
+    fer_device *sibling;   /* the next of its backend */
     uint64_t budget_bytes; /* UINT64_MAX: none */
     atomic_uint_fast64_t in_use_bytes;
+    uint32_t index;    /* in its backend */
     atomic_uint state; /* FER_STATE_... */
     atomic_uint generation;
-    fer_device *sibling;   /* the next of its backend */
-    feri_session *session; /* NULL until first used; guarded by lock */
-    pthread_mutex_t lock;  /* for slots that are not [concurrent] */
+    pthread_mutex_t lock; /* for slots that are not [concurrent] */
+    char name[96];
+    fer_backend_device_info info;
 };
 
 typedef struct feri_load_entry {

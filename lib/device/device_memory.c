@@ -106,7 +106,7 @@ feri_device_buffer(feri_session *session, uint64_t bytes, int32_t kind, feri_buf
     FER_TRY(feri_device_reserve(device, bytes, "a buffer"));
     feri_buffer *buffer = feri_alloc(env, sizeof(*buffer));
     fer_mem mem = {NULL, 0, 0, NULL};
-    fer_status status = buffer == NULL ? fer_error_last()->status : FER_OK;
+    fer_status status = buffer == NULL ? feri_error_status() : FER_OK;
     if (status == FER_OK) {
         status = feri_session_status(
             session,
@@ -132,6 +132,11 @@ feri_device_buffer(feri_session *session, uint64_t bytes, int32_t kind, feri_buf
     return FER_OK;
 }
 
+static void mem_advance(fer_mem *mem, uint64_t bytes) {
+    mem->offset += bytes;
+    mem->host = mem->host == NULL ? NULL : (char *)mem->host + bytes;
+}
+
 /* Through host memory, a piece at a time, when neither side's backend can do it alone. */
 static fer_status copy_bounced(feri_session *to_session,
                                const fer_mem *to,
@@ -142,23 +147,30 @@ static fer_status copy_bounced(feri_session *to_session,
     uint64_t piece_bytes = bytes < (1u << 20) ? bytes : (1u << 20);
     void *piece = feri_alloc_aligned(env, piece_bytes, 64, /*zeroed=*/0);
     if (piece == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
+    fer_mem source = *from, destination = *to, middle = {NULL, 0, piece_bytes, piece};
     fer_status status = FER_OK;
-    for (uint64_t done = 0; done < bytes && status == FER_OK; done += piece_bytes) {
-        uint64_t now = bytes - done < piece_bytes ? bytes - done : piece_bytes;
-        fer_mem source = *from, destination = *to, middle = {NULL, 0, now, piece};
-        source.offset += done;
-        source.host = source.host == NULL ? NULL : (char *)source.host + done;
-        destination.offset += done;
-        destination.host = destination.host == NULL ? NULL : (char *)destination.host + done;
+    for (uint64_t now; bytes > 0 && status == FER_OK; bytes -= now) {
+        now = bytes < piece_bytes ? bytes : piece_bytes;
         status = feri_mem_copy(NULL, &middle, from_session, &source, now);
         if (status == FER_OK) {
             status = feri_mem_copy(to_session, &destination, NULL, &middle, now);
         }
+        mem_advance(&source, now);
+        mem_advance(&destination, now);
     }
     feri_free_aligned(env, piece, piece_bytes, 64);
     return status;
+}
+
+static int is_gone(const feri_session *session) {
+    return session != NULL && feri_session_is_lost(session);
+}
+
+/* NULL for host memory, which a device that shares it with the host has too. */
+static feri_session *beyond_host(feri_session *session) {
+    return session != NULL && feri_device_is_host(session->device) ? NULL : session;
 }
 
 fer_status feri_mem_copy(feri_session *to_session,
@@ -169,44 +181,39 @@ fer_status feri_mem_copy(feri_session *to_session,
     if (bytes == 0) {
         return FER_OK;
     }
-    if (to_session != NULL && feri_session_is_lost(to_session)) {
-        return feri_session_lost_error(to_session);
-    }
-    if (from_session != NULL && feri_session_is_lost(from_session)) {
-        return feri_session_lost_error(from_session);
+    if (is_gone(to_session) || is_gone(from_session)) {
+        return feri_session_lost_error(is_gone(to_session) ? to_session : from_session);
     }
     feri_error_expect();
-    int to_host = to_session == NULL || feri_device_is_host(to_session->device);
-    int from_host = from_session == NULL || feri_device_is_host(from_session->device);
-    if (to_host && from_host) {
+    to_session = beyond_host(to_session);
+    from_session = beyond_host(from_session);
+    feri_session *session = to_session != NULL ? to_session : from_session;
+    if (session == NULL) {
         memmove(to->host, from->host, (size_t)bytes);
         return FER_OK;
     }
-    fer_mem host_side;
-    if (to_host || from_host || to_session == from_session) {
-        feri_session *session = to_host ? from_session : to_session;
-        if (to_host != from_host) { /* a host piece goes by address alone */
-            host_side = (fer_mem){NULL, 0, bytes, to_host ? to->host : from->host};
-            to = to_host ? &host_side : to;
-            from = from_host ? &host_side : from;
-        }
-        return feri_session_status(
-            session, session->device->backend->memory.copy(session->handle, to, from, bytes));
+    fer_status status = FER_UNSUPPORTED;
+    fer_backend_memory *memory = &session->device->backend->memory;
+    if (to_session == NULL || from_session == NULL || to_session == from_session) {
+        /* A host piece goes by address alone. */
+        fer_mem host_side = {NULL, 0, bytes, to_session == NULL ? to->host : from->host};
+        return feri_session_status(session,
+                                   memory->copy(session->handle,
+                                                to_session == NULL ? &host_side : to,
+                                                from_session == NULL ? &host_side : from,
+                                                bytes));
     }
-    if (to_session->device->backend == from_session->device->backend) {
-        fer_status status = to_session->device->backend->memory.copy_peer(
-            to_session->handle, to, from_session->handle, from, bytes);
-        if (status != FER_UNSUPPORTED) {
-            return feri_session_status(to_session, status);
-        }
+    if (session->device->backend == from_session->device->backend) {
+        status = memory->copy_peer(session->handle, to, from_session->handle, from, bytes);
     }
-    return copy_bounced(to_session, to, from_session, from, bytes);
+    return status == FER_UNSUPPORTED ? copy_bounced(session, to, from_session, from, bytes)
+                                     : feri_session_status(session, status);
 }
 
 static fer_status write_zeros(feri_env *env, feri_buffer *buffer, uint64_t bytes) {
     uint64_t piece = bytes < (1 << 16) ? bytes : 1 << 16;
     uint8_t *zeros = feri_alloc(env, piece);
-    fer_status status = zeros != NULL ? FER_OK : fer_error_last()->status;
+    fer_status status = zeros != NULL ? FER_OK : feri_error_status();
     for (uint64_t done = 0; done < bytes && status == FER_OK; done += piece) {
         status = buffer_write(buffer, done, zeros, bytes - done < piece ? bytes - done : piece);
     }
@@ -231,8 +238,9 @@ fer_status fer_tensor_create_on(fer_device *device,
     feri_buffer *buffer = NULL;
     fer_status status = feri_device_buffer(session, bytes, FER_MEM_DEVICE, &buffer);
     feri_session_release(session);
-    FER_TRY(status);
-    status = write_zeros(env, buffer, bytes);
+    if (status == FER_OK) {
+        status = write_zeros(env, buffer, bytes);
+    }
     if (status == FER_OK) {
         status = feri_tensor_on_buffer(buffer, 0, dtype, rank, dims, out_tensor);
     }

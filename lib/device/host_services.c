@@ -91,24 +91,26 @@ static void service_span_end(void *self, uint64_t span) {
              (unsigned long long)(feri_clock_ns() - span));
 }
 
+static const fer_host services = {
+    .struct_size = sizeof(fer_host),
+    .abi_version = FER_BACKEND_ABI_MAX,
+    .alloc = service_alloc,
+    .free = service_free,
+    .log = service_log,
+    .fail = service_fail,
+    .parallel_for = service_parallel_for,
+    .plan_memory = service_plan_memory,
+    .lost = service_lost,
+    .load_f64 = feri_load_run_f64,
+    .store_f64 = feri_store_run_f64,
+    .load_i64 = feri_load_run_i64,
+    .store_i64 = feri_store_run_i64,
+    .clock_ns = service_clock_ns,
+    .span_begin = service_span_begin,
+    .span_end = service_span_end,
+};
+
 void feri_host_services_init(feri_backend *backend) {
-    backend->host = (fer_host){
-        .struct_size = sizeof(fer_host),
-        .abi_version = FER_BACKEND_ABI_MAX,
-        .self = backend,
-        .alloc = service_alloc,
-        .free = service_free,
-        .log = service_log,
-        .fail = service_fail,
-        .parallel_for = service_parallel_for,
-        .plan_memory = service_plan_memory,
-        .lost = service_lost,
-        .load_f64 = feri_load_run_f64,
-        .store_f64 = feri_store_run_f64,
-        .load_i64 = feri_load_run_i64,
-        .store_i64 = feri_store_run_i64,
-        .clock_ns = service_clock_ns,
-        .span_begin = service_span_begin,
-        .span_end = service_span_end,
-    };
+    backend->host = services;
+    backend->host.self = backend;
 }

@@ -130,7 +130,9 @@ static bound_name *find_name(expander *ex, feri_word word) {
 static void bind_operands(expander *ex, const fer_value_id *ids, uint32_t count, int outputs) {
     const char *next = outputs ? ex->row->outputs : ex->row->inputs;
     for (uint32_t at = 0, in_variadic = 0; at < count || !outputs; at++) {
-        next += strspn(next, ", ");
+        while (*next == ',' || *next == ' ') {
+            next++;
+        }
         feri_word word = {next, (uint32_t)strcspn(next, ":")};
         uint32_t whole = (uint32_t)strcspn(next, ",\n");
         int variadic = memchr(next, '*', whole) != NULL;

@@ -259,14 +259,13 @@ static void wait_a_little(feri_segment *segment) {
 
 /* Another run may compile under the lock for long: the wait looks at this run's deadline. */
 static fer_status segment_lock(feri_segment *segment, feri_run *run) {
-    while (pthread_mutex_trylock(&segment->lock) != 0) {
+    for (;;) {
         struct timespec until = a_little_later();
         if (pthread_mutex_timedlock(&segment->lock, &until) == 0) {
-            break;
+            return FER_OK;
         }
         FER_TRY(feri_run_check(run));
     }
-    return FER_OK;
 }
 
 static fer_status slot_miss(feri_segment *segment,
