@@ -336,7 +336,13 @@ static void add_group_masks(feri_infer *call, feri_text *out_body) {
     } else {
         feri_text_add(out_body, "sees = Identity(sees0)\n");
     }
-    add_bias(call, out_body, 10, "c", "b");
+    /* The bias has total_sequence_length columns, a cache may have more, which nobody sees. */
+    feri_text_add(out_body,
+                  feri_infer_in(call, 10)
+                      ? "more = Sub(total, Shape(attention_bias, start=3))\n"
+                        "b = Add(c, Pad(attention_bias, Concat({i64: 0}, more, axis=0), _, "
+                        "{i64: 3}))\n"
+                      : "b = Identity(c)\n");
     feri_text_add(out_body, "m = Where(sees, b, {-inf: s})\n");
 }
 

@@ -150,7 +150,8 @@ attend(const trial *self, const nd *in, const heads *a, const nd *bias, nd *out,
                 scores->v[row * a->keys + j] = s[j];
                 scores->slack[row * a->keys + j] = off[j];
             }
-            add += bias->v != NULL ? bias->v[index_broadcast(4, at, bias)] : 0;
+            int has_bias = bias->v != NULL && (bias->dims[3] == 1 || j < bias->dims[3]);
+            add += has_bias ? bias->v[index_broadcast(4, at, bias)] : 0;
             s[j] += add;
             off[j] +=
                 isfinite(add) && add != 0 ? 2 * step_of(self) * (fabsl(add) + fabsl(s[j])) : 0;
@@ -529,6 +530,7 @@ static int fill_group(trial *self) {
             past = arg_int(self, "past", 0);
     if (self->rank != 3 || self->dims[2] != n * 16 || arg_text(self, "seqlens_k") == NULL ||
         self->inputs[5].list_count != (uint32_t)self->dims[0] ||
+        arg_int(self, "total_sequence_length", 0) < self->dims[1] ||
         arg_with(self, "past_key") != (past > 0)) {
         return 0;
     }
@@ -541,7 +543,6 @@ static int fill_group(trial *self) {
             return 0;
         }
     }
-    total = total > past ? total : past;
     input_dims(self, 1, 3, (int64_t[]){batch, steps, g * size});
     input_dims(self, 2, 3, (int64_t[]){batch, steps, g * size});
     if (!arg_with(self, "key")) {

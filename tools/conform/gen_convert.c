@@ -169,6 +169,7 @@ static int constant_oracle(const trial *self, const nd *in, nd *out) {
 static int
 judge_constant(const trial *self, fer_tensor *const *outputs, char *sentence, size_t capacity) {
     const char *text = self->args[0].text;
+    text += strcmp(self->args[0].key, "value") == 0 ? 4 : 0; /* behind "str:" */
     uint64_t count = outputs[0] != NULL ? fer_tensor_element_count(outputs[0]) : 0;
     for (uint64_t i = 0; i < count; i++) {
         size_t length = 0, wanted = strcspn(text, ":");
@@ -378,7 +379,7 @@ static const case_row rows[] = {
     {"Constant", "float|int|complex|bool|float8|sub", "vector odd one empty high", "indices=flat indices=rows indices=flat,empty=1 indices=rows,empty=1", "ints", fill_sparse, sparse_oracle, ROW_ZEROS, NULL, NULL, make_sparse},
     {"Constant", "f32|i64", "scalar", "value_float=1.5 value_float=-0.1 value_floats=1:2.5:-3 value_floats=7: value_int=7 value_int=-9007199254740993 value_ints=1:-2:3:4 value_ints=5:", "ints",
      fill_constant, constant_oracle, ROW_ZEROS, NULL, constant_build},
-    {"Constant", "str", "scalar", "value_string=chip value_strings=a:bc:def value_strings=x:", "ints", fill_constant, NULL, 0, judge_constant, constant_build},
+    {"Constant", "str", "scalar", "value_string=chip value_strings=a:bc:def value_strings=x: value=str:a:bc:def value=str:x:", "ints", fill_constant, NULL, 0, judge_constant, constant_build},
     {"ImageDecoder", NULL, "2x3 3x3 1x1 3x2 1x7 9x1", "- pixel_format=BGR as=ppm as=ppm,pixel_format=BGR as=pgm as=pgm,pixel_format=Grayscale", "ints", fill_image, image_oracle, ROW_ZEROS, NULL, NULL},
 };
 /* clang-format on */
