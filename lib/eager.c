@@ -234,7 +234,12 @@ static eager_entry *entry_find(eager_cache *cache, const feri_text *key, int *ou
     return found;
 }
 
+static const char op_run[] = "fer_op_run";
+
 static fer_status program_cached(const eager_call *call, fer_program **out_program) {
+    for (uint32_t i = 0; i < call->node->attr_count; i++) {
+        FER_TRY(feri_graph_check_attr(&call->node->attrs[i], op_run, call->node->name));
+    }
     for (uint32_t i = 0; i < call->node->attr_count; i++) {
         if (call->node->attrs[i].type == FER_ATTR_TENSOR) { /* contents are no key */
             return program_make(call, /*open_dims=*/1, out_program);
@@ -269,10 +274,6 @@ static fer_status program_cached(const eager_call *call, fer_program **out_progr
 
 /* ---- the public call ---- */
 
-static int by_attr_name(const void *a, const void *b) {
-    return strcmp(((const fer_attr *)a)->name, ((const fer_attr *)b)->name);
-}
-
 fer_status fer_op_run(fer_context *context,
                       fer_device *device,
                       const char *domain,
@@ -283,27 +284,19 @@ fer_status fer_op_run(fer_context *context,
                       uint32_t input_count,
                       fer_tensor **outputs,
                       uint32_t output_count) {
-    enum { MAX_ATTRS = 64 };
     if (context == NULL || op_name == NULL || (inputs == NULL && input_count > 0) ||
-        outputs == NULL || attr_count > MAX_ATTRS || (attrs == NULL && attr_count > 0)) {
-        return feri_fail(
-            FER_INVALID_ARGUMENT,
-            "context, op, inputs or outputs is NULL, or there are too many attributes");
+        outputs == NULL || (attrs == NULL && attr_count > 0)) {
+        return feri_null_argument("context, op, attributes, inputs or outputs");
     }
     const feri_op *op = NULL;
-    FER_TRY(feri_op_find_for(domain == NULL ? "" : domain, op_name, "fer_op_run", &op));
+    FER_TRY(feri_op_find_for(domain == NULL ? "" : domain, op_name, op_run, &op));
     if (device == NULL) {
         FER_TRY(device_default(context, /*is_last=*/0, &device));
-    }
-    fer_attr sorted[MAX_ATTRS];
-    if (attr_count > 0) {
-        memcpy(sorted, attrs, attr_count * sizeof(fer_attr));
-        qsort(sorted, attr_count, sizeof(fer_attr), by_attr_name);
     }
     feri_gnode node = {.op = op,
                        .name = feri_op_name(op),
                        .revision = op->revision,
-                       .attrs = sorted,
+                       .attrs = (fer_attr *)(uintptr_t)attrs, /* read only */
                        .attr_count = attr_count,
                        .input_count = input_count,
                        .output_count = output_count};

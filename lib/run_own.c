@@ -27,7 +27,7 @@ static fer_status value_own(feri_env *env, fer_value *value, int shared, fer_val
         fer_tensor_release(copy);
         return status;
     }
-    uint64_t bytes = feri_mul_sat(value->count, sizeof(fer_value *)), done = 0;
+    uint64_t bytes = value->count * sizeof(fer_value *), done = 0;
     fer_value **items = feri_alloc(env, bytes);
     if (items == NULL) {
         return feri_error_status();

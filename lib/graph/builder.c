@@ -131,7 +131,7 @@ fer_status fer_graph_assign_variable(fer_graph *graph, fer_value_id variable, fe
 
 static const char add_node[] = "fer_graph_add_node";
 
-static fer_status check_attr(const fer_attr *attr, const char *name) {
+fer_status feri_graph_check_attr(const fer_attr *attr, const char *call, const char *name) {
     uint32_t count;
     const fer_string *entries = feri_attr_entries(attr, &count);
     int bad = attr->name == NULL || attr->type <= FER_ATTR_NONE || attr->type > FER_ATTR_GRAPH ||
@@ -144,7 +144,7 @@ static fer_status check_attr(const fer_attr *attr, const char *name) {
         return feri_fail(FER_INVALID_ARGUMENT,
                          "%s '%s': attribute '%s' has no name, a type that is unknown (%d) or no "
                          "contents",
-                         add_node,
+                         call,
                          name,
                          attr->name != NULL ? attr->name : "",
                          attr->type);
@@ -256,7 +256,7 @@ fer_graph_add_node(fer_graph *graph, const fer_node_desc *node, fer_value_id *ou
         return refuse(add_node, draft.name, "an array is NULL but its count is not 0");
     }
     for (uint32_t a = 0; a < desc.attr_count; a++) {
-        FER_TRY(check_attr(&desc.attrs[a], draft.name));
+        FER_TRY(feri_graph_check_attr(&desc.attrs[a], add_node, draft.name));
     }
     if (strcmp(feri_op_name(draft.op), "Constant") == 0) {
         return feri_graph_add_constant_node(graph, &desc, out_values);

@@ -131,6 +131,8 @@ fer_status feri_graph_hold(fer_graph *graph, fer_value_id id, fer_tensor *tensor
  * makes. */
 feri_infer
 feri_node_call(const fer_graph *graph, const feri_gnode *node, feri_fact **facts, feri_bump *bump);
+/* INVALID_ARGUMENT where a caller's attribute of call's node has no name, type or contents. */
+fer_status feri_graph_check_attr(const fer_attr *attr, const char *call, const char *name);
 /* A node appended at the end with copies of the arrays in template (name, op, source, revision,
  * counts, inputs, outputs, attrs, bodies). Attribute tensors are retained; bodies become the
  * node's, on success only. LIMIT when max_nodes is reached. */

@@ -42,8 +42,8 @@ fer_status feri_pairing_begin(feri_host_call *call,
         p->dims[d] = (int64_t)(x == 1 ? y : x);
         p->a_steps[d] = x == 1 ? 0 : a_step;
         p->b_steps[d] = y == 1 ? 0 : b_step;
-        a_step = feri_mul_sat(a_step, x);
-        b_step = feri_mul_sat(b_step, y);
+        a_step *= x; /* wraps only where nothing is walked: a dim is 0 */
+        b_step *= y;
     }
     uint64_t bytes = 0;
     return feri_shape_check(call->env, FER_STRING, p->rank, p->dims, &p->count, &bytes);

@@ -218,8 +218,7 @@ fer_status fer_tensor_from_dlpack(fer_context *context,
 /* What an exported struct is part of. */
 typedef struct exported {
     dl_managed managed;
-    fer_tensor *tensor;
-    int64_t dims[FER_MAX_RANK];
+    fer_tensor *tensor; /* gives the shape too */
     int64_t strides[FER_MAX_RANK];
 } exported;
 
@@ -247,11 +246,10 @@ static void exported_fill(exported *export, fer_tensor *held, const fer_tensor *
     managed->tensor.dtype.code = (uint8_t)(codes[held->dtype] - 1);
     managed->tensor.dtype.bits = (uint8_t)fer_dtype_bits(held->dtype);
     managed->tensor.dtype.lanes = 1;
-    managed->tensor.shape = export->dims;
+    managed->tensor.shape = held->dims;
     managed->tensor.strides = export->strides;
     int64_t stride = 1;
     for (uint32_t i = held->rank; i-- > 0;) {
-        export->dims[i] = held->dims[i];
         export->strides[i] = stride;
         stride = held->element_count ? stride * held->dims[i] : 1;
     }

@@ -198,6 +198,39 @@ static void variables_commit(void **state) {
     fer_context_release(context);
 }
 
+/* What fer_op_run is given is the caller's own: nothing but a sentence comes of what is wrong in
+ * it. */
+static void eager_refuses_attributes(void **state) {
+    (void)state;
+    fer_context *context = context_new();
+    fer_tensor *x = floats(context, 3, (float[]){1, 2, 3}), *out = NULL;
+    const fer_attr bad[] = {
+        {.name = NULL,                .type = FER_ATTR_INT, .value.i = 1},
+        {.name = "axes",                           .type = FER_ATTR_INTS,                                  .count = 2},
+        {.name = "axes",                 .type = FER_ATTR_NONE   },
+        {.name = "axes",.type = FER_ATTR_GRAPH + 1      },
+        {.name = "value",            .type = FER_ATTR_TENSOR                         }
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_equal(fer_op_run(context, NULL, "", "Neg", &bad[i], 1, &x, 1, &out, 1),
+                         FER_INVALID_ARGUMENT);
+        assert_non_null(strstr(fer_error_last()->message, "fer_op_run 'Neg'"));
+    }
+    assert_null(out);
+    const fer_attr body = {.name = "body", .type = FER_ATTR_GRAPH};
+    assert_int_not_equal(fer_op_run(context, NULL, "", "Neg", &body, 1, &x, 1, &out, 1), FER_OK);
+    /* In any order, and more of them than an op has. */
+    const fer_attr axis[2] = {
+        {.name = "keepdims", .type = FER_ATTR_INT, .value.i = 0},
+        {.name = "axis",     .type = FER_ATTR_INT, .value.i = 0}
+    };
+    OK(fer_op_run(context, NULL, "", "ArgMax", axis, 2, &x, 1, &out, 1));
+    assert_int_equal(*(int64_t *)fer_tensor_data(out), 2);
+    fer_tensor_release(out);
+    fer_tensor_release(x);
+    fer_context_release(context);
+}
+
 static void eager_and_async(void **state) {
     (void)state;
     fer_context *context = context_new();
@@ -251,6 +284,7 @@ int main(void) {
         cmocka_unit_test(open_dims_compile_once),
         cmocka_unit_test(data_dependent_sizes_make_stages),
         cmocka_unit_test(variables_commit),
+        cmocka_unit_test(eager_refuses_attributes),
         cmocka_unit_test(eager_and_async),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
