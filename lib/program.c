@@ -59,7 +59,7 @@ static fer_status stages_build(fer_program *program, fer_compile_options *option
     }
     if (status == FER_OK) {
         feri_graph_compact(graph);
-        status = feri_report_removed(build, program->graph, graph);
+        status = feri_report(build, program->graph, graph, /*spec=*/NULL, /*partition=*/NULL);
     }
     if (status != FER_OK) {
         feri_graph_destroy(graph);

@@ -28,6 +28,7 @@ fer_status feri_event_wait(feri_session *session, feri_run *run, void *event) {
     }
 }
 
+/* Nothing is ever pending in space 0. */
 static fer_status space_wait(feri_run_state *state, feri_run *run, uint32_t space) {
     void *event = state->pending[space];
     if (event == NULL) {
@@ -62,25 +63,23 @@ void feri_pending_set(feri_run_state *state, uint32_t space, void *event) {
 /* ---- copies ---- */
 
 fer_status feri_copy_step(feri_run_state *state, feri_run *run, uint32_t index) {
-    const feri_step *step = &state->plan->steps[index];
-    const feri_slot *from = &state->plan->slots[step->inputs[0]],
-                    *to = &state->plan->slots[step->outputs[0]];
-    const fer_mem *from_mem = &state->slot_mems[step->inputs[0]];
-    const fer_mem *to_mem = &state->slot_mems[step->outputs[0]];
-    feri_session *from_session = state->slot_sessions[step->inputs[0]];
-    feri_session *to_session = state->slot_sessions[step->outputs[0]];
-    uint64_t bytes = state->binding->slot_bytes[step->inputs[0]];
+    const feri_plan *plan = state->plan;
+    const feri_step *step = &plan->steps[index];
+    uint32_t from_slot = step->inputs[0], to_slot = step->outputs[0];
+    const feri_slot *from = &plan->slots[from_slot], *to = &plan->slots[to_slot];
+    const fer_mem *from_mem = &state->slot_mems[from_slot], *to_mem = &state->slot_mems[to_slot];
+    feri_session *from_session = state->slot_sessions[from_slot];
+    feri_session *to_session = state->slot_sessions[to_slot];
+    uint64_t bytes = state->binding->slot_bytes[from_slot];
     if (from->is_late) {
-        memcpy(state->late_dims[step->outputs[0]],
-               state->late_dims[step->inputs[0]],
-               sizeof(state->late_dims[0]));
+        memcpy(state->late_dims[to_slot], state->late_dims[from_slot], sizeof(*state->late_dims));
     }
     if (run->record != NULL) {
         run->record->bytes_moved += bytes;
     }
     /* Space 0 is host memory, or where the caller's tensor lies. */
     uint32_t space = to->space != 0 ? to->space : from->space;
-    feri_session *session = state->plan->spaces[space];
+    feri_session *session = plan->spaces[space];
     int one_device = (from_session == NULL || from_session == session) &&
                      (to_session == NULL || to_session == session);
     if (one_device && state->streams[space] != NULL && bytes > 0) {
@@ -101,11 +100,7 @@ fer_status feri_copy_step(feri_run_state *state, feri_run *run, uint32_t index) 
                                        : from->at == FERI_AT_ARENA;
         return must_wait ? space_wait(state, run, space) : FER_OK;
     }
-    if (from->space != 0) {
-        FER_TRY(space_wait(state, run, from->space));
-    }
-    if (to->space != 0) {
-        FER_TRY(space_wait(state, run, to->space));
-    }
+    FER_TRY(space_wait(state, run, from->space));
+    FER_TRY(space_wait(state, run, to->space));
     return feri_mem_copy(to_session, to_mem, from_session, from_mem, bytes);
 }

@@ -132,24 +132,27 @@ static fer_status export_tensor(
     return FER_OK;
 }
 
-static fer_status export_value(feri_run_state *state,
-                               uint32_t slot,
-                               const feri_arg *inputs,
-                               feri_arg *outputs,
-                               uint32_t index) {
+static fer_status export_slot(feri_run_state *state,
+                              uint32_t index,
+                              const feri_arg *inputs,
+                              feri_arg *outputs,
+                              uint32_t output) {
+    const feri_slot *slot = &state->plan->slots[index];
     fer_value *value = NULL;
-    FER_TRY(feri_run_state_value(state, slot, inputs, &value));
+    FER_TRY(feri_run_state_value(state, index, inputs, &value));
     fer_tensor *tensor = fer_value_tensor(value);
     fer_status status = FER_OK;
     if (tensor != NULL) {
-        status = export_tensor(state, tensor, /*is_own=*/1, outputs, index);
-    } else if (outputs[index].tensor != NULL) {
+        int is_own = slot->at != FERI_AT_CONST &&
+                     (slot->at != FERI_AT_INPUT || inputs[slot->index].tensor == NULL);
+        status = export_tensor(state, tensor, is_own, outputs, output);
+    } else if (outputs[output].tensor != NULL) {
         status = feri_fail(FER_INVALID_ARGUMENT,
                            "output '%s' is not a tensor: bind nothing to it",
-                           state->plan->graph->output_names[index]);
+                           state->plan->graph->output_names[output]);
     } else {
-        outputs[index].value = fer_value_retain(value);
-        state->is_new[index] = 1;
+        outputs[output].value = fer_value_retain(value);
+        state->is_new[output] = 1;
     }
     fer_value_release(value);
     return status;
@@ -157,28 +160,15 @@ static fer_status export_value(feri_run_state *state,
 
 fer_status feri_run_state_export(feri_run_state *state, const feri_arg *inputs, feri_arg *outputs) {
     const feri_plan *plan = state->plan;
-    fer_tensor **stand_ins = state->temps + plan->input_count;
     for (uint32_t i = 0; i < plan->output_count; i++) {
         uint32_t index = plan->output_slots[i];
         const feri_slot *slot = &plan->slots[index];
-        fer_tensor *source = NULL;
-        fer_status status = FER_OK;
-        if (slot->at == FERI_AT_OUTPUT && slot->index == i) {
-            if (stand_ins[i] != NULL) {
-                status = fer_tensor_copy(stand_ins[i], outputs[i].tensor);
-            }
-        } else if (slot->at == FERI_AT_VALUE ||
-                   (slot->at == FERI_AT_INPUT && inputs[slot->index].tensor == NULL)) {
-            status = export_value(state, index, inputs, outputs, i);
-        } else {
-            status = slot_tensor(state, index, inputs, &source);
-            if (status == FER_OK) {
-                int is_own = slot->at != FERI_AT_INPUT && slot->at != FERI_AT_CONST;
-                status = export_tensor(state, source, is_own, outputs, i);
-            }
-            fer_tensor_release(source);
+        fer_tensor *stand_in = state->temps[plan->input_count + i];
+        if (slot->at != FERI_AT_OUTPUT || slot->index != i) {
+            FER_TRY(export_slot(state, index, inputs, outputs, i));
+        } else if (stand_in != NULL) {
+            FER_TRY(fer_tensor_copy(stand_in, outputs[i].tensor));
         }
-        FER_TRY(status);
     }
     return FER_OK;
 }

@@ -29,10 +29,8 @@ static fer_status bridge_body(void *self,
                          output_count);
 }
 
-static fer_status bridge_op(void *self,
-                            const feri_gnode *node,
-                            fer_tensor *const *inputs,
-                            fer_tensor **outputs) {
+static fer_status
+bridge_op(void *self, const feri_gnode *node, fer_tensor *const *inputs, fer_tensor **outputs) {
     host_bridge *bridge = self;
     return bridge->run->run_op(bridge->run->self, node, inputs, outputs);
 }
@@ -73,14 +71,12 @@ feri_host_step(feri_run_state *state, feri_run *run, uint32_t index, const feri_
         status = feri_host_run(&call);
     }
     run->body_self = body_self; /* nested stages put their own here */
-    for (uint32_t i = 0; i < step->input_count; i++) {
-        fer_value_release(values[i]);
-    }
-    for (uint32_t i = 0; i < step->output_count; i++) {
-        if (step->outputs[i] == FERI_NO_SLOT) {
-            fer_value_release(outputs[i]);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t slot = step->inputs[i]; /* and the outputs' behind them */
+        if (i < step->input_count || slot == FERI_NO_SLOT) {
+            fer_value_release(values[i]);
         } else {
-            state->values[step->outputs[i]] = outputs[i];
+            state->values[slot] = values[i];
         }
     }
     feri_free(state->env, values, bytes);

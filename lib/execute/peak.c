@@ -3,15 +3,17 @@
  * The sentence of a budget that is too small: which values are the largest. Called by state.c when
  * an arena cannot be had; slow, and nobody waits for a failure.
  */
+#include "base/error.h"
 #include "execute/run_state.h"
 #include "tensor/dtype.h"
 
 #include <stdio.h>
 
 enum { SHOWN = 3 };
+/* Of the whole sentence: three names of 80 bytes, four numbers of 20 and the words between. */
+enum { TEXT_BYTES = 512 };
 
 typedef struct peak {
-    const feri_plan *plan;
     fer_value_id ids[SHOWN];
     uint64_t bytes[SHOWN]; /* falling */
 } peak;
@@ -29,31 +31,29 @@ static void peak_add(peak *p, fer_value_id id, uint64_t bytes) {
     }
 }
 
-static int is_among(uint32_t value, const uint32_t *values, uint32_t count) {
+/* What has no slot and is no constant stays inside a step. */
+static int is_inside(const feri_plan *plan, fer_value_id id) {
     uint32_t i = 0;
-    while (i < count && values[i] != value) {
+    while (i < plan->slot_count && plan->slots[i].value != id) {
         i++;
     }
-    return i < count;
+    return i == plan->slot_count && plan->graph->values[id].origin != FERI_ORIGIN_CONSTANT;
 }
 
 /* Values that stay inside a step: the device plans them into its workspace. */
-static void workspace_add(peak *p, const feri_view *view, const int64_t *dim_values) {
-    const fer_subgraph *graph = &view->graph;
-    for (uint32_t v = 0; v < graph->value_count; v++) {
-        const fer_value_view *value = graph->values[v];
-        if (is_among(v, graph->constants, graph->constant_count) ||
-            is_among(v, graph->inputs, graph->input_count) ||
-            is_among(v, graph->outputs, graph->output_count)) {
-            continue;
-        }
+static void
+workspace_add(peak *p, const feri_plan *plan, const feri_view *view, const int64_t *dim_values) {
+    for (uint32_t v = 0; v < view->graph.value_count; v++) {
+        const fer_value_view *value = view->graph.values[v];
         uint64_t count = 1;
         for (uint32_t i = 0; i < value->rank; i++) {
             int64_t dim = value->dims[i].value;
             dim = dim < 0 ? dim_values[value->dims[i].slot] : dim;
             count = feri_mul_sat(count, dim < 0 ? 0 : (uint64_t)dim);
         }
-        peak_add(p, view->value_ids[v], feri_dtype_bytes(value->dtype, count));
+        if (is_inside(plan, view->value_ids[v])) {
+            peak_add(p, view->value_ids[v], feri_dtype_bytes(value->dtype, count));
+        }
     }
 }
 
@@ -65,12 +65,8 @@ static const char *label(const fer_graph *graph, fer_value_id id) {
                : value->name;
 }
 
-void feri_peak_text(const feri_plan *plan,
-                    const feri_binding *binding,
-                    uint32_t space,
-                    char *text,
-                    size_t capacity) {
-    peak p = {.plan = plan};
+void feri_peak_tell(const feri_plan *plan, const feri_binding *binding, uint32_t space) {
+    peak p = {{0}, {0}};
     for (uint32_t i = 0; i < plan->slot_count; i++) {
         if (plan->slots[i].space == space && plan->slots[i].at == FERI_AT_ARENA) {
             peak_add(&p, plan->slots[i].value, binding->slot_bytes[i]);
@@ -78,21 +74,22 @@ void feri_peak_text(const feri_plan *plan,
     }
     for (uint32_t i = 0; i < plan->step_count; i++) {
         const feri_step *step = &plan->steps[i];
-        if (step->kind == FERI_STEP_RUN && step->space == space && binding->work_bytes[i] > 0) {
-            workspace_add(&p, &plan->execs[step->exec].view, binding->step_dims[i]);
+        if (step->space == space && binding->work_bytes[i] > 0) {
+            workspace_add(&p, plan, &plan->execs[step->exec].view, binding->step_dims[i]);
         }
     }
-    size_t used = (size_t)snprintf(
-        text, capacity, "an arena of %llu bytes", (unsigned long long)binding->arena_bytes[space]);
-    for (int i = 0; i < SHOWN && p.bytes[i] > 0 && used < capacity; i++) {
-        used += (size_t)snprintf(text + used,
-                                 capacity - used,
-                                 "%s'%.80s' %llu bytes",
-                                 i == 0 ? " (largest: " : ", ",
-                                 label(plan->graph, p.ids[i]),
-                                 (unsigned long long)p.bytes[i]);
+    char text[TEXT_BYTES];
+    int used = snprintf(text,
+                        sizeof(text),
+                        "an arena of %llu bytes",
+                        (unsigned long long)binding->arena_bytes[space]);
+    for (int i = 0; i < SHOWN && p.bytes[i] > 0; i++) {
+        used += snprintf(text + used,
+                         sizeof(text) - (size_t)used,
+                         "%s'%.80s' %llu bytes",
+                         i == 0 ? " (largest: " : ", ",
+                         label(plan->graph, p.ids[i]),
+                         (unsigned long long)p.bytes[i]);
     }
-    if (p.bytes[0] > 0 && used < capacity) {
-        snprintf(text + used, capacity - used, ")");
-    }
+    feri_error_prefix("%s%s", text, p.bytes[0] > 0 ? ")" : "");
 }

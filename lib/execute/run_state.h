@@ -73,13 +73,9 @@ fer_status feri_run_state_wait(feri_run_state *state, feri_run *run);
 
 /* ---- the rest ---- */
 
-/* What an arena holds: its size and the three largest values, those that a device keeps in its
- * workspace included, for an error that tells what to shrink. */
-void feri_peak_text(const feri_plan *plan,
-                    const feri_binding *binding,
-                    uint32_t space,
-                    char *text,
-                    size_t capacity);
+/* Puts before the last error what an arena holds: its size and the three largest values, those that
+ * a device keeps in its workspace included, to tell what to shrink. */
+void feri_peak_tell(const feri_plan *plan, const feri_binding *binding, uint32_t space);
 /* ---- run_ends.c, export.c ---- */
 
 /* Puts inputs where the steps look for them. */

@@ -247,9 +247,7 @@ static fer_status arena_grow(feri_run_state *state, uint32_t space) {
     fer_status status = session == NULL ? feri_buffer_create(state->env, bytes, arena)
                                         : feri_device_buffer(session, bytes, FER_MEM_DEVICE, arena);
     if (status == FER_BUDGET || status == FER_OUT_OF_MEMORY) {
-        char what[400];
-        feri_peak_text(state->plan, state->binding, space, what, sizeof(what));
-        feri_error_prefix("%s", what);
+        feri_peak_tell(state->plan, state->binding, space);
     }
     return status;
 }

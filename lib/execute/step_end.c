@@ -61,16 +61,15 @@ late_take(feri_run_state *state, const feri_step *step, const fer_run_args *args
         for (uint32_t k = 0; k < view->rank; k++) {
             int64_t dim = args->out_dims[i][k];
             if (dim < 0 || dim > state->binding->slot_dims[slot][k]) {
-                fer_status status =
+                return feri_session_status(
+                    exec->session,
                     feri_fail(FER_BACKEND,
                               "device %s returned dim %u of '%s' as %lld, at most %lld is possible",
                               exec->session->device->name,
                               k,
                               view->name,
                               (long long)dim,
-                              (long long)state->binding->slot_dims[slot][k]);
-                feri_error_set_backend(exec->session->device->backend->name, 0);
-                return status;
+                              (long long)state->binding->slot_dims[slot][k]));
             }
             state->late_dims[slot][k] = dim;
         }

@@ -9,6 +9,15 @@
 
 #include <string.h>
 
+/* One call of feri_report. */
+typedef struct telling {
+    feri_build *build;
+    const feri_spec *spec; /* NULL: the passes over the model */
+    uint32_t source_count;
+    uint32_t *line_of; /* per source node: its line of this call, plus 1 */
+    uint8_t *is_after; /* per source node: others run what is left of it */
+} telling;
+
 /* The last line that an earlier compilation wrote for a source node, NULL if none. */
 static const feri_report_line *line_told(const feri_build *build, uint32_t source) {
     return source < build->told_capacity && build->told[source] != 0
@@ -16,30 +25,11 @@ static const feri_report_line *line_told(const feri_build *build, uint32_t sourc
                : NULL;
 }
 
-static fer_status
-line_new(feri_build *build, const feri_gnode *node, uint32_t number, feri_report_line **out_line) {
-    FER_TRY(feri_bump_grow(&build->report_bump,
-                           &build->lines,
-                           &build->line_capacity,
-                           build->line_count + 1,
-                           sizeof(feri_report_line)));
-    feri_report_line *line = &build->lines[build->line_count];
-    memset(line, 0, sizeof(*line));
-    const feri_report_line *told = line_told(build, node->source);
-    line->said.node = told != NULL
-                          ? told->said.node
-                          : feri_bump_strndup(&build->report_bump, node->name, strlen(node->name));
-    line->source = node->source;
-    line->said.op = feri_op_name(node->op);
-    line->said.device = "folded";
-    line->said.reason = "";
-    line->said.specialization = number;
-    if (line->said.node == NULL) {
-        return feri_error_status();
-    }
-    build->line_count++;
-    *out_line = line;
-    return FER_OK;
+/* A text that lives as long as the report: told, when it says the same. */
+static const char *text_keep(feri_build *build, const char *told, const char *text) {
+    return told != NULL && strcmp(told, text) == 0
+               ? told
+               : feri_bump_strndup(&build->report_bump, text, strlen(text));
 }
 
 static fer_dtype node_dtype(const fer_graph *graph, const feri_gnode *node) {
@@ -48,77 +38,60 @@ static fer_dtype node_dtype(const fer_graph *graph, const feri_gnode *node) {
                : FER_DTYPE_NONE;
 }
 
-static fer_status reason_set(feri_build *build, feri_report_line *line, const char *reason) {
-    const feri_report_line *told = line_told(build, line->source);
-    if (reason[0] == 0) {
-        return FER_OK;
-    }
-    const char *copy = told != NULL && strcmp(told->said.reason, reason) == 0
-                           ? told->said.reason
-                           : feri_bump_strndup(&build->report_bump, reason, strlen(reason));
-    if (copy == NULL) {
+static fer_status line_new(telling *t, const fer_graph *graph, const feri_gnode *node) {
+    feri_build *build = t->build;
+    FER_TRY(feri_bump_grow(&build->report_bump,
+                           &build->lines,
+                           &build->line_capacity,
+                           build->line_count + 1,
+                           sizeof(feri_report_line)));
+    const feri_report_line *told = line_told(build, node->source);
+    fer_placement said = {
+        .node = text_keep(build, told == NULL ? NULL : told->said.node, node->name),
+        .op = feri_op_name(node->op),
+        .device = "folded",
+        .reason = t->spec == NULL ? "a pass over the model left nothing of it to run" : "",
+        .dtype = node_dtype(graph, node),
+        .specialization = t->spec == NULL ? 0 : t->spec->number};
+    if (said.node == NULL) {
         return feri_error_status();
     }
-    line->said.reason = copy;
+    build->lines[build->line_count] = (feri_report_line){said, node->source};
+    t->line_of[node->source] = ++build->line_count;
     return FER_OK;
 }
 
-static fer_status placed_fill(feri_build *build,
-                              const feri_spec *spec,
-                              const feri_partition *partition,
-                              uint32_t first,
-                              uint32_t *line_of) {
-    for (uint32_t i = 0; i < spec->graph->node_count; i++) {
-        const feri_gnode *node = spec->graph->nodes[i];
-        if (node->source >= spec->graph->source_count) {
-            continue;
-        }
-        if (line_of[node->source] == 0) { /* out of the branch of an If */
-            feri_report_line *made = NULL;
-            FER_TRY(line_new(build, node, spec->number, &made));
-            line_of[node->source] = build->line_count - first;
-        }
-        feri_report_line *line = &build->lines[first + line_of[node->source] - 1];
+static fer_status placed_fill(telling *t, const feri_partition *partition) {
+    feri_build *build = t->build;
+    const fer_graph *graph = t->spec->graph;
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        const feri_gnode *node = graph->nodes[i];
         const feri_placed *placed = &partition->nodes[i];
-        line->said.part_count++;
-        line->said.work += placed->work;
-        if (line->said.part_count == 1 || line->said.reason[0] == 0) {
-            line->said.device = placed->device == FERI_ON_HOST
-                                    ? "host"
-                                    : build->policy.devices[placed->device]->name;
-            line->said.dtype = node_dtype(spec->graph, node);
-            FER_TRY(reason_set(build, line, placed->reason));
+        if (node->source >= t->source_count) {
+            continue;
+        }
+        if (t->line_of[node->source] == 0) { /* out of the branch of an If */
+            FER_TRY(line_new(t, graph, node));
+        }
+        fer_placement *said = &build->lines[t->line_of[node->source] - 1].said;
+        said->part_count++;
+        said->work += placed->work;
+        if (said->part_count > 1 && said->reason[0] != 0) {
+            continue;
+        }
+        said->device =
+            placed->device == FERI_ON_HOST ? "host" : build->policy.devices[placed->device]->name;
+        said->dtype = node_dtype(graph, node);
+        if (placed->reason[0] != 0) {
+            const feri_report_line *told = line_told(build, node->source);
+            said->reason =
+                text_keep(build, told == NULL ? NULL : told->said.reason, placed->reason);
+            if (said->reason == NULL) {
+                return feri_error_status();
+            }
         }
     }
     return FER_OK;
-}
-
-/* Source nodes of the segment that this stage took (everything that did not go to later). */
-static fer_status lines_fill(feri_build *build,
-                             const feri_spec *spec,
-                             const feri_partition *partition,
-                             const fer_graph *source,
-                             uint32_t *line_of,
-                             uint8_t *is_next) {
-    uint32_t first = build->line_count;
-    const fer_graph *next = spec->next == NULL ? NULL : spec->next->graph;
-    for (uint32_t i = 0; next != NULL && i < next->node_count; i++) {
-        if (next->nodes[i]->source < spec->graph->source_count) {
-            is_next[next->nodes[i]->source] = 1;
-        }
-    }
-    for (uint32_t i = 0; i < source->node_count; i++) {
-        const feri_gnode *node = source->nodes[i];
-        if (node->is_dead || node->source >= spec->graph->source_count ||
-            line_of[node->source] != 0 || is_next[node->source]) {
-            continue;
-        }
-        feri_report_line *line = NULL;
-        FER_TRY(line_new(build, node, spec->number, &line));
-        line_of[node->source] = build->line_count - first;
-        line->said.dtype = node_dtype(source, node);
-    }
-    return placed_fill(build, spec, partition, first, line_of);
 }
 
 /* Drops the lines from first on that say what was told before; the rest is told now. */
@@ -142,61 +115,58 @@ static fer_status lines_settle(feri_build *build, uint32_t first, uint32_t sourc
     return FER_OK;
 }
 
-fer_status feri_report_spec(feri_build *build,
-                            const feri_spec *spec,
-                            const feri_partition *partition,
-                            const fer_graph *source) {
-    uint64_t bytes = feri_mul_sat(spec->graph->source_count, sizeof(uint32_t) + 1);
-    uint32_t *line_of = feri_alloc(build->env, bytes);
-    if (line_of == NULL) {
+static void sources_mark(const telling *t, const fer_graph *graph) {
+    for (uint32_t i = 0; i < graph->node_count; i++) {
+        const feri_gnode *node = graph->nodes[i];
+        if (!node->is_dead && node->source < t->source_count) {
+            t->is_after[node->source] = 1;
+        }
+        for (uint32_t k = 0; k < node->body_count && !node->is_dead; k++) {
+            sources_mark(t, node->bodies[k]);
+        }
+    }
+}
+
+static fer_status lines_fill(telling *t,
+                             const fer_graph *source,
+                             const fer_graph *after,
+                             const feri_partition *partition) {
+    uint32_t first = t->build->line_count;
+    if (after != NULL) {
+        sources_mark(t, after);
+    }
+    for (uint32_t i = 0; i < source->node_count; i++) {
+        const feri_gnode *node = source->nodes[i];
+        if (!node->is_dead && node->source < t->source_count && t->line_of[node->source] == 0 &&
+            !t->is_after[node->source]) {
+            FER_TRY(line_new(t, source, node));
+        }
+    }
+    if (t->spec != NULL) {
+        FER_TRY(placed_fill(t, partition));
+    }
+    return lines_settle(t->build, first, t->source_count);
+}
+
+fer_status feri_report(feri_build *build,
+                       const fer_graph *source,
+                       const fer_graph *after,
+                       const feri_spec *spec,
+                       const feri_partition *partition) {
+    telling t = {build, spec, source->root->source_count, NULL, NULL};
+    uint64_t bytes = feri_mul_sat(t.source_count, sizeof(uint32_t) + 1);
+    t.line_of = feri_alloc(build->env, bytes);
+    if (t.line_of == NULL) {
         return feri_error_status();
     }
+    t.is_after = (uint8_t *)(t.line_of + t.source_count);
     pthread_mutex_lock(&build->lock);
-    uint8_t *is_next = (uint8_t *)(line_of + spec->graph->source_count);
     uint32_t before = build->line_count;
-    fer_status status = lines_fill(build, spec, partition, source, line_of, is_next);
-    status = status == FER_OK ? lines_settle(build, before, spec->graph->source_count) : status;
+    fer_status status = lines_fill(&t, source, after, partition);
     if (status != FER_OK) {
         build->line_count = before; /* the next try tells it whole */
     }
     pthread_mutex_unlock(&build->lock);
-    feri_free(build->env, line_of, bytes);
-    return status;
-}
-
-static void sources_mark(const fer_graph *graph, uint8_t *is_there, uint32_t count) {
-    for (uint32_t i = 0; i < graph->node_count; i++) {
-        const feri_gnode *node = graph->nodes[i];
-        if (!node->is_dead && node->source < count) {
-            is_there[node->source] = 1;
-        }
-        for (uint32_t k = 0; k < node->body_count && !node->is_dead; k++) {
-            sources_mark(node->bodies[k], is_there, count);
-        }
-    }
-}
-
-fer_status feri_report_removed(feri_build *build, const fer_graph *before, const fer_graph *after) {
-    uint32_t count = before->root->source_count;
-    uint8_t *is_there = feri_alloc(build->env, count);
-    if (is_there == NULL) {
-        return feri_error_status();
-    }
-    sources_mark(after, is_there, count);
-    fer_status status = FER_OK;
-    for (uint32_t i = 0; i < before->node_count && status == FER_OK; i++) {
-        const feri_gnode *node = before->nodes[i];
-        if (node->source >= count || is_there[node->source]) {
-            continue;
-        }
-        feri_report_line *line = NULL;
-        status = line_new(build, node, /*number=*/0, &line);
-        if (status == FER_OK) {
-            is_there[node->source] = 1;
-            line->said.dtype = node_dtype(before, node);
-            line->said.reason = "a pass over the model left nothing of it to run";
-        }
-    }
-    feri_free(build->env, is_there, count);
+    feri_free(build->env, t.line_of, bytes);
     return status;
 }

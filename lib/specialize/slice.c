@@ -11,63 +11,56 @@
 
 static fer_status slice(const fer_graph *graph, uint8_t *marks);
 
+static void mark(uint8_t *marks, fer_value_id id) {
+    if (id != FER_NO_VALUE) {
+        marks[id] = 1;
+    }
+}
+
 /* marks of a body's inputs go to the operands that feed them. */
 static fer_status
-body_slice(const fer_graph *outer, const feri_gnode *node, const fer_graph *body, uint8_t *marks) {
-    uint8_t *inner = feri_alloc(outer->env, body->value_count);
+body_slice(const feri_gnode *node, const fer_graph *body, int is_marked, uint8_t *marks) {
+    uint8_t *inner = feri_alloc(body->env, body->value_count);
     if (inner == NULL) {
         return feri_error_status();
     }
-    int any = 0;
-    for (uint32_t i = 0; i < node->output_count; i++) {
-        any |= node->outputs[i] != FER_NO_VALUE && marks[node->outputs[i]];
-    }
-    for (uint32_t i = 0; any && i < body->output_count; i++) {
+    for (uint32_t i = 0; is_marked && i < body->output_count; i++) {
         inner[body->outputs[i]] = 1;
     }
     fer_status status = slice(body, inner);
     uint32_t formal = body->input_count - body->capture_count;
     int formal_decides = 0;
     for (uint32_t i = 0; i < body->input_count; i++) {
-        if (!inner[body->inputs[i]]) {
-            continue;
-        }
-        if (i >= formal) {
-            fer_value_id id = node->inputs[body->captures[i - formal]];
-            if (id != FER_NO_VALUE) {
-                marks[id] = 1;
-            }
+        if (inner[body->inputs[i]] && i >= formal) {
+            mark(marks, node->inputs[body->captures[i - formal]]);
         } else {
-            formal_decides = 1;
+            formal_decides |= inner[body->inputs[i]];
         }
     }
     /* A carried value that decides inside is decided by what it starts as; trip count and condition
      * are not. */
     for (uint32_t i = 2; formal_decides && i < node->formal_count; i++) {
-        if (node->inputs[i] != FER_NO_VALUE) {
-            marks[node->inputs[i]] = 1;
-        }
+        mark(marks, node->inputs[i]);
     }
-    feri_free(outer->env, inner, body->value_count);
+    feri_free(body->env, inner, body->value_count);
     return status;
 }
 
 static fer_status slice(const fer_graph *graph, uint8_t *marks) {
     for (uint32_t n = graph->node_count; n-- > 0;) {
         const feri_gnode *node = graph->nodes[n];
-        for (uint32_t i = 0; i < node->body_count; i++) {
-            FER_TRY(body_slice(graph, node, node->bodies[i], marks));
-        }
-        int any = 0;
+        int is_marked = 0;
         for (uint32_t i = 0; i < node->output_count; i++) {
-            any |= node->outputs[i] != FER_NO_VALUE && marks[node->outputs[i]];
+            is_marked |= node->outputs[i] != FER_NO_VALUE && marks[node->outputs[i]];
         }
-        int stops = node->op->number == FER_OP_Shape || node->op->number == FER_OP_Size ||
-                    node->body_count > 0;
+        for (uint32_t i = 0; i < node->body_count; i++) {
+            FER_TRY(body_slice(node, node->bodies[i], is_marked, marks));
+        }
+        int passes_on = is_marked && node->op->number != FER_OP_Shape &&
+                        node->op->number != FER_OP_Size && node->body_count == 0;
         for (uint32_t i = 0; i < node->formal_count; i++) {
-            if (node->inputs[i] != FER_NO_VALUE &&
-                ((any && !stops) || feri_op_input_decides(node->op, i))) {
-                marks[node->inputs[i]] = 1;
+            if (passes_on || feri_op_input_decides(node->op, i)) {
+                mark(marks, node->inputs[i]);
             }
         }
     }

@@ -173,7 +173,8 @@ static fer_status spec_fill(making *m) {
     FER_TRY(place(m));
     FER_TRY(feri_plan_build(spec->graph, &build->policy, m->sessions, &m->partition, &spec->plan));
     FER_TRY(bodies_make(m));
-    FER_TRY(feri_report_spec(build, spec, &m->partition, graph));
+    FER_TRY(feri_report(
+        build, graph, spec->next == NULL ? NULL : spec->next->graph, spec, &m->partition));
     fallbacks_tell(m);
     return FER_OK;
 }

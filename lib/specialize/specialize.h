@@ -141,13 +141,13 @@ struct feri_segment {
     feri_dim_place refused[8]; /* dims that do not work as the only symbol either */
 };
 
-/* Adds lines for a compiled specialisation. */
-fer_status feri_report_spec(feri_build *build,
-                            const feri_spec *spec,
-                            const feri_partition *partition,
-                            const fer_graph *source);
-/* Adds lines for the source nodes of before that have no node in after: the model's passes left
- * nothing of them to run. */
-fer_status feri_report_removed(feri_build *build, const fer_graph *before, const fer_graph *after);
+/* Adds lines for the nodes of source that have none left in after (NULL: there is no such graph):
+ * what a specialisation took of its segment and where it placed it, or what the passes over the
+ * model (spec and partition NULL) left nothing of. */
+fer_status feri_report(feri_build *build,
+                       const fer_graph *source,
+                       const fer_graph *after,
+                       const feri_spec *spec,
+                       const feri_partition *partition);
 
 #endif
