@@ -136,10 +136,9 @@ static fer_status program_call(fer_program *program, const eager_call *call, fer
  * the evaluator wants the oracle's numbers. */
 static fer_status device_default(fer_context *context, int is_last, fer_device **out_device) {
     fer_device *found = NULL;
-    FER_TRY(feri_devices_ready(context));
-    pthread_mutex_lock(&context->lock); /* a wrapper may be made meanwhile */
-    for (uint32_t i = 0; i < context->device_count && (found == NULL || is_last); i++) {
-        fer_device *device = context->devices[i];
+    FER_TRY(feri_devices_lock(context));
+    for (fer_device *device = context->devices; device != NULL && (found == NULL || is_last);
+         device = device->next) {
         if ((device->info.flags & FER_DEVICE_NEVER_DEFAULT) == 0 &&
             (!is_last || feri_device_is_host(device))) {
             found = device;

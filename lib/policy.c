@@ -39,11 +39,12 @@ static fer_status devices_named(fer_program *program, const char *names) {
 static fer_status devices_default(fer_program *program) {
     fer_context *context = program->build.context;
     feri_policy *policy = &program->build.policy;
-    FER_TRY(feri_devices_ready(context));
-    pthread_mutex_lock(&context->lock); /* a wrapper may be made meanwhile */
-    for (uint32_t i = 0; i < context->device_count && policy->device_count < MAX_DEVICES; i++) {
-        if ((context->devices[i]->info.flags & FER_DEVICE_NEVER_DEFAULT) == 0) {
-            policy->devices[policy->device_count++] = context->devices[i];
+    FER_TRY(feri_devices_lock(context));
+    for (fer_device *device = context->devices;
+         device != NULL && policy->device_count < MAX_DEVICES;
+         device = device->next) {
+        if ((device->info.flags & FER_DEVICE_NEVER_DEFAULT) == 0) {
+            policy->devices[policy->device_count++] = device;
         }
     }
     pthread_mutex_unlock(&context->lock);

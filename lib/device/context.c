@@ -24,13 +24,12 @@ static const fer_backend_entry_fn builtin_entries[] = {
         NULL};
 
 static void devices_destroy(fer_context *context) {
-    for (uint32_t i = 0; i < context->device_count; i++) {
-        fer_device *device = context->devices[i];
+    for (fer_device *device = context->devices, *next; device != NULL; device = next) {
+        next = device->next;
         feri_session_release(device->session);
         pthread_mutex_destroy(&device->lock);
         feri_free(&context->env, device, sizeof(*device));
     }
-    feri_free(&context->env, context->devices, context->device_capacity * sizeof(fer_device *));
 }
 
 static void context_destroy(feri_env *env) {

@@ -177,11 +177,6 @@ static fer_status device_add(fer_context *context,
                              uint32_t index,
                              const char *name,
                              fer_device **out_device) {
-    FER_TRY(feri_grow(&context->env,
-                      &context->devices,
-                      &context->device_capacity,
-                      context->device_count + 1,
-                      sizeof(fer_device *)));
     fer_device *device = feri_alloc(&context->env, sizeof(*device));
     if (device == NULL) {
         return feri_error_status();
@@ -211,12 +206,13 @@ static fer_status device_add(fer_context *context,
     pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&device->lock, &recursive);
     pthread_mutexattr_destroy(&recursive);
-    uint32_t at = context->device_count++;
-    while (at > 0 && context->devices[at - 1]->info.preference < device->info.preference) {
-        context->devices[at] = context->devices[at - 1];
-        at--;
+    fer_device **at = &context->devices;
+    while (*at != NULL && (*at)->info.preference >= device->info.preference) {
+        at = &(*at)->next;
     }
-    context->devices[at] = device;
+    device->next = *at;
+    *at = device;
+    context->device_count++;
     device->sibling = atomic_load(&backend->devices);
     atomic_store_explicit(&backend->devices, device, memory_order_release);
     *out_device = device;
@@ -232,7 +228,8 @@ static fer_status backend_enumerate(fer_context *context, feri_backend *backend)
     }
     uint32_t count = 0;
     FER_TRY(backend->core.device_count(backend->handle, &count));
-    for (uint32_t i = 0; i < count && i < 256; i++) {
+    for (uint32_t i = backend->device_count; i < count && i < 256;
+         i++) { /* goes on after a failure */
         char name[64];
         fer_device *added = NULL;
         snprintf(name, sizeof(name), "%s:%u", backend->name, i);
@@ -243,8 +240,7 @@ static fer_status backend_enumerate(fer_context *context, feri_backend *backend)
     return FER_OK;
 }
 
-/* Takes the context's lock, under which devices do not change; on failure it is not held. */
-static fer_status devices_lock(fer_context *context) {
+fer_status feri_devices_lock(fer_context *context) {
     fer_status status = FER_OK;
     pthread_mutex_lock(&context->lock);
     for (uint32_t i = 0; i < context->backend_count && !context->devices_ready; i++) {
@@ -271,17 +267,11 @@ static fer_status devices_lock(fer_context *context) {
     return status;
 }
 
-fer_status feri_devices_ready(fer_context *context) {
-    FER_TRY(devices_lock(context));
-    pthread_mutex_unlock(&context->lock);
-    return FER_OK;
-}
-
 fer_status fer_context_device_count(fer_context *context, uint32_t *out_count) {
     if (context == NULL || out_count == NULL) {
         return feri_null_argument("context or out_count");
     }
-    FER_TRY(devices_lock(context));
+    FER_TRY(feri_devices_lock(context));
     *out_count = context->device_count;
     pthread_mutex_unlock(&context->lock);
     return FER_OK;
@@ -304,9 +294,12 @@ fer_status fer_context_device(fer_context *context, uint32_t index, fer_device *
     if (context == NULL || out_device == NULL) {
         return feri_null_argument("context or out_device");
     }
-    FER_TRY(devices_lock(context));
+    FER_TRY(feri_devices_lock(context));
     uint32_t count = context->device_count;
-    fer_device *device = index < count ? context->devices[index] : NULL;
+    fer_device *device = context->devices;
+    for (uint32_t i = 0; i < index && device != NULL; i++) {
+        device = device->next;
+    }
     pthread_mutex_unlock(&context->lock);
     if (device == NULL) {
         return feri_fail(FER_INVALID_ARGUMENT, "no device %u, there are %u", index, count);
@@ -328,12 +321,11 @@ int feri_device_is_called(const fer_device *device, const char *name, size_t len
 
 /* No device has a backend's name: there is a ':' in each. */
 static fer_device *device_named(fer_context *context, const char *name, size_t length) {
-    for (uint32_t i = 0; i < context->device_count; i++) {
-        if (feri_device_is_called(context->devices[i], name, length)) {
-            return context->devices[i];
-        }
+    fer_device *device = context->devices;
+    while (device != NULL && !feri_device_is_called(device, name, length)) {
+        device = device->next;
     }
-    return NULL;
+    return device;
 }
 
 static feri_backend *wrapper_named(fer_context *context, const char *name, size_t length) {
@@ -403,7 +395,7 @@ fer_status fer_device_find(fer_context *context, const char *name, fer_device **
         return feri_null_argument("context, name or out_device");
     }
     fer_device *device = NULL;
-    FER_TRY(devices_lock(context));
+    FER_TRY(feri_devices_lock(context));
     fer_status status = device_find(context, name, strlen(name), &device);
     pthread_mutex_unlock(&context->lock);
     if (status == FER_OK) {

@@ -34,8 +34,8 @@ typedef struct feri_backend {
     fer_context *context;
     void *handle;                  /* what create made; NULL until devices are asked for */
     _Atomic(fer_device *) devices; /* its devices, linked by sibling; only ever added to */
-    uint32_t device_count;
-    uint8_t has_devices; /* enumerated */
+    uint32_t device_count;         /* added so far */
+    uint8_t has_devices;           /* enumerated */
     char name[48];
     fer_backend_module module; /* complete; tables are the ones below */
     fer_backend_core core;
@@ -64,6 +64,7 @@ struct fer_device {
     fer_context *context;
     feri_backend *backend;
     feri_session *session; /* NULL until first used; guarded by lock */
+    fer_device *next;      /* of the context's */
     fer_device *sibling;   /* the next of its backend */
     uint64_t budget_bytes; /* UINT64_MAX: none */
     atomic_uint_fast64_t in_use_bytes;
@@ -88,8 +89,8 @@ struct fer_context {
     pthread_mutex_t lock;
     feri_backend **backends;
     uint32_t backend_count, backend_capacity;
-    fer_device **devices; /* in preference order */
-    uint32_t device_count, device_capacity;
+    fer_device *devices; /* linked by next, in preference order */
+    uint32_t device_count;
     feri_load_entry *load_last; /* each its own block: callers keep its strings */
     uint32_t load_count;
     uint32_t thread_count;
@@ -140,7 +141,9 @@ fer_status feri_backend_wrap(fer_context *context,
 
 /* Whether name is the device's, or its backend's while it is that one's first. */
 int feri_device_is_called(const fer_device *device, const char *name, size_t length);
-fer_status feri_devices_ready(fer_context *context);
+/* Takes the context's lock, under which its devices are all there and do not change; on failure it
+ * is not held. */
+fer_status feri_devices_lock(fer_context *context);
 /* The open session, opening the device at first. DEVICE_LOST when it is lost. Retained for the
  * caller. */
 fer_status feri_device_session(fer_device *device, feri_session **out_session);

@@ -10,6 +10,22 @@
 #include <pthread.h>
 #include <unistd.h>
 
+/* Enumeration that found no memory goes on where it was. */
+static void devices_come_once(void **state) {
+    (void)state;
+    int failed = 1;
+    for (int64_t at = 1; failed; at++) {
+        fer_context *context = sim_context();
+        uint32_t count = 0;
+        heap.fails_in = at;
+        failed = fer_context_device_count(context, &count) != FER_OK;
+        heap.fails_in = 0;
+        OK(fer_context_device_count(context, &count));
+        assert_int_equal(count, 2 * SIM_CHIPS + 1);
+        fer_context_release(context);
+    }
+}
+
 static void facts_are_the_backends(void **state) {
     (void)state;
     fer_context *context = sim_context();
@@ -348,6 +364,7 @@ static void devices_are_safe_to_share(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        SIM_TEST(devices_come_once),
         SIM_TEST(facts_are_the_backends),
         SIM_TEST(counters_count),
         SIM_TEST(contexts_share_a_chip),
