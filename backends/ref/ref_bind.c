@@ -205,3 +205,40 @@ fer_status feri_ref_bind_again(feri_ref_instance *instance, const fer_poll *poll
     }
     return status;
 }
+
+/* ---- what few regions need in a run ---- */
+
+fer_status feri_ref_reset_outputs(feri_ref_instance *instance, const fer_run_args *args) {
+    const fer_subgraph *graph = instance->exec->graph;
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        const fer_value_view *value = graph->values[graph->outputs[i]];
+        feri_ref_tensor *tensor = &instance->tensors[graph->outputs[i]];
+        if ((value->flags & FER_VALUE_DATA_DEPENDENT) &&
+            !feri_kit_resolve_dims(
+                value, args->dim_values, args->dim_count, tensor->dims, &tensor->count)) {
+            return feri_ref_run_misfit(instance, "dim_values changed while dims_id did not");
+        }
+    }
+    return FER_OK;
+}
+
+void feri_ref_clear_padding(const feri_ref_instance *instance) {
+    const fer_subgraph *graph = instance->exec->graph;
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        const feri_ref_tensor *tensor = &instance->tensors[graph->outputs[i]];
+        if (feri_ref_bits(tensor->dtype) < 8 && tensor->bytes > 0) {
+            tensor->data[tensor->bytes - 1] = 0;
+        }
+    }
+}
+
+void feri_ref_report_dims(const feri_ref_instance *instance, const fer_run_args *args) {
+    const fer_subgraph *graph = instance->exec->graph;
+    for (uint32_t i = 0; i < graph->output_count; i++) {
+        const feri_ref_tensor *tensor = &instance->tensors[graph->outputs[i]];
+        if ((graph->values[graph->outputs[i]]->flags & FER_VALUE_DATA_DEPENDENT) &&
+            args->out_dims && tensor->rank > 0) {
+            memcpy(args->out_dims[i], tensor->dims, tensor->rank * sizeof(int64_t));
+        }
+    }
+}

@@ -14,6 +14,14 @@ static fer_status refuse_graph(const fer_host *host, const char *node, const cha
     return host->fail(host->self, FER_UNSUPPORTED, /*native_code=*/0, node, message);
 }
 
+/* The host orders nodes: only one that is at fault sees this. */
+static fer_status refuse_order(const fer_host *host, const char *node) {
+    return refuse_graph(host,
+                        node,
+                        "a value of the region is made after it is read, made twice or listed "
+                        "twice, or an output is made by no node");
+}
+
 static int reads_host_value(const fer_subgraph *graph, const fer_node_view *node) {
     for (uint32_t i = 0; i < node->input_count; i++) {
         if (node->inputs[i] != FER_NO_VALUE &&
@@ -41,7 +49,7 @@ static fer_status check_order(const fer_host *host, const fer_subgraph *graph, u
                 continue;
             }
             if (made[value] == MADE_NOT) {
-                return refuse_graph(host, node->name, "an input of the node is made after it");
+                return refuse_order(host, node->name);
             }
             if (made[value] == MADE_BY_NODE &&
                 (graph->values[value]->flags & FER_VALUE_DATA_DEPENDENT)) {
@@ -58,15 +66,14 @@ static fer_status check_order(const fer_host *host, const fer_subgraph *graph, u
                 continue;
             }
             if (made[value] != MADE_NOT) {
-                return refuse_graph(host, node->name, "an output of the node is made twice");
+                return refuse_order(host, node->name);
             }
             made[value] = MADE_BY_NODE;
         }
     }
     for (uint32_t i = 0; i < graph->output_count; i++) {
         if (made[graph->outputs[i]] != MADE_BY_NODE) {
-            return refuse_graph(
-                host, /*node=*/NULL, "an output of the region is listed twice or made by no node");
+            return refuse_order(host, /*node=*/NULL);
         }
         made[graph->outputs[i]] = MADE_OUTSIDE;
     }

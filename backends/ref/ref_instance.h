@@ -51,6 +51,12 @@ fer_status feri_ref_place(feri_ref_instance *instance,
                           uint32_t count,
                           const fer_mem *memories);
 fer_status feri_ref_place_workspace(feri_ref_instance *instance, const fer_mem *workspace);
+/* Kernels shrink the dims of data-dependent outputs; a new run starts at the upper bound again. */
+fer_status feri_ref_reset_outputs(feri_ref_instance *instance, const fer_run_args *args);
+/* Kernels write the bits of elements only; equal results shall be equal bytes. */
+void feri_ref_clear_padding(const feri_ref_instance *instance);
+/* The dims of data-dependent outputs, to the host. */
+void feri_ref_report_dims(const feri_ref_instance *instance, const fer_run_args *args);
 fer_status feri_ref_run_misfit(const feri_ref_instance *instance, const char *message);
 
 #endif

@@ -222,9 +222,7 @@ static fer_status run_split(feri_ref_call *call) {
     int64_t start = 0;
     for (uint32_t k = 0; k < parts; k++) {
         int64_t left = dim - start;
-        int64_t size = split         ? feri_ref_scalar_i64(call, split, k)
-                       : each < left ? each
-                                     : left;
+        int64_t size = split ? feri_ref_scalar_i64(call, split, k) : each < left ? each : left;
         if (size < 0 || size > left) {
             return feri_ref_unfit(call);
         }

@@ -20,7 +20,8 @@ enum { STRETCH, NOT_LARGER, NOT_SMALLER };
 #define SLACK 0.49
 
 static int policy_of(feri_ref_call *call) {
-    return feri_ref_name_index(call, "keep_aspect_ratio_policy", "stretch, not_larger, not_smaller");
+    return feri_ref_name_index(
+        call, "keep_aspect_ratio_policy", "stretch, not_larger, not_smaller");
 }
 
 static double support(const feri_ref_resize *p) { return p->mode == FERI_REF_CUBIC ? 2.0 : 1.0; }

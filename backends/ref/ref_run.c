@@ -3,10 +3,7 @@
  * Runs. The warm path (feri_ref_instance_run with the dims of the last run) sets addresses and
  * walks the steps; everything that follows from dims is ref_bind.c's. Called by ref_backend.c.
  */
-#include "kit/geometry.h"
 #include "ref/ref_instance.h"
-
-#include <string.h>
 
 fer_status feri_ref_place(feri_ref_instance *instance,
                           const uint32_t *values,
@@ -42,50 +39,13 @@ static fer_status set_addresses(feri_ref_instance *instance, const fer_run_args 
     return status;
 }
 
-/* Kernels shrink the dims of data-dependent outputs; a new run starts at the upper bound again. */
-static fer_status reset_outputs(feri_ref_instance *instance, const fer_run_args *args) {
-    const fer_subgraph *graph = instance->exec->graph;
-    for (uint32_t i = 0; i < graph->output_count; i++) {
-        const fer_value_view *value = graph->values[graph->outputs[i]];
-        feri_ref_tensor *tensor = &instance->tensors[graph->outputs[i]];
-        if ((value->flags & FER_VALUE_DATA_DEPENDENT) &&
-            !feri_kit_resolve_dims(
-                value, args->dim_values, args->dim_count, tensor->dims, &tensor->count)) {
-            return feri_ref_run_misfit(instance, "dim_values changed while dims_id did not");
-        }
-    }
-    return FER_OK;
-}
-
-/* Kernels write the bits of elements only; equal results shall be equal bytes. */
-static void clear_padding(const feri_ref_instance *instance) {
-    const fer_subgraph *graph = instance->exec->graph;
-    for (uint32_t i = 0; i < graph->output_count; i++) {
-        const feri_ref_tensor *tensor = &instance->tensors[graph->outputs[i]];
-        if (feri_ref_bits(tensor->dtype) < 8 && tensor->bytes > 0) {
-            tensor->data[tensor->bytes - 1] = 0;
-        }
-    }
-}
-
-static void report_dims(const feri_ref_instance *instance, const fer_run_args *args) {
-    const fer_subgraph *graph = instance->exec->graph;
-    for (uint32_t i = 0; i < graph->output_count; i++) {
-        const feri_ref_tensor *tensor = &instance->tensors[graph->outputs[i]];
-        if ((graph->values[graph->outputs[i]]->flags & FER_VALUE_DATA_DEPENDENT) &&
-            args->out_dims && tensor->rank > 0) {
-            memcpy(args->out_dims[i], tensor->dims, tensor->rank * sizeof(int64_t));
-        }
-    }
-}
-
 fer_status feri_ref_instance_run(feri_ref_instance *instance, const fer_run_args *args) {
     const feri_ref_exec *exec = instance->exec;
     fer_status status;
     if (instance->dims_id == args->dims_id && args->dims_id != 0) {
         status = set_addresses(instance, args);
         if (status == FER_OK && exec->data_dependent_count > 0) {
-            status = reset_outputs(instance, args);
+            status = feri_ref_reset_outputs(instance, args);
         }
         if (status == FER_OK && exec->rebind_count > 0) {
             status = feri_ref_bind_again(instance, args->poll);
@@ -97,7 +57,7 @@ fer_status feri_ref_instance_run(feri_ref_instance *instance, const fer_run_args
         return status;
     }
     if (exec->sub_byte_count > 0) {
-        clear_padding(instance);
+        feri_ref_clear_padding(instance);
     }
     uint64_t work = 0; /* since the last poll: carried from step to step */
     feri_ref_bound_step *end = instance->steps + exec->graph->node_count;
@@ -112,7 +72,7 @@ fer_status feri_ref_instance_run(feri_ref_instance *instance, const fer_run_args
         work = step->call.work_since_poll + 1;
     }
     if (exec->data_dependent_count > 0) {
-        report_dims(instance, args);
+        feri_ref_report_dims(instance, args);
     }
     if (args->out_signal) {
         *args->out_signal = NULL; /* done already */

@@ -61,8 +61,8 @@ static void read_attrs(feri_infer *call, named_dims *names) {
     dims[PEEPHOLES] = feri_infer_mul(call, size, feri_sym_number(3));
 }
 
-static void check_operand(
-    feri_infer *call, uint32_t index, const char *row, int32_t rank, named_dims *names) {
+static void
+check_operand(feri_infer *call, uint32_t index, const char *row, int32_t rank, named_dims *names) {
     if (!feri_infer_rank(call, index, rank, rank)) {
         return;
     }
@@ -77,8 +77,8 @@ static void check_operand(
     }
 }
 
-static void set_result(
-    feri_infer *call, uint32_t index, const char *row, int32_t rank, named_dims *names) {
+static void
+set_result(feri_infer *call, uint32_t index, const char *row, int32_t rank, named_dims *names) {
     feri_sym dims[4];
     for (int32_t i = 0; i < rank; i++) {
         dims[i] = *named(names, row[i]);

@@ -2,8 +2,8 @@
  *
  * The row's text as facts: arity, which operands are optional or decide shapes, attribute names and
  * kinds, dtypes. feri_op_check holds a node against its row before inference looks at it; the
- * importer, the builder and graph/verify go through it. The text is unpacked for each check and read
- * in place, nothing is cached: a check costs about a microsecond.
+ * importer, the builder and graph/verify go through it. The text is unpacked for each check and
+ * read in place, nothing is cached: a check costs about a microsecond.
  */
 #include "base/error.h"
 #include "op/infer.h"
@@ -117,7 +117,7 @@ static_assert(FER_DTYPE_COUNT == 26 + FER_KIND_TENSOR, "the bits of kinds follow
 
 static type_set class_of(word name) {
     static const struct {
-        char name[12];
+        char name[8]; /* without a NUL where it is as long */
         type_set set;
     } classes[] = {
         {"float",    FLOATS                               },
@@ -137,7 +137,7 @@ static type_set class_of(word name) {
     char text[16] = "";
     memcpy(text, name.text, name.length < sizeof(text) ? name.length : 0);
     for (size_t i = 0; i < sizeof(classes) / sizeof(classes[0]); i++) {
-        if (strcmp(classes[i].name, text) == 0) {
+        if (strncmp(classes[i].name, text, sizeof(classes[i].name)) == 0) {
             return classes[i].set;
         }
     }

@@ -66,11 +66,14 @@ const char *fer_dtype_name(fer_dtype dtype) {
 }
 
 fer_dtype fer_dtype_from_name(const char *name) {
-    fer_dtype dtype = name ? FER_DTYPE_COUNT - 1 : FER_DTYPE_NONE;
-    while (dtype > FER_DTYPE_NONE && strcmp(name, fer_dtype_name(dtype)) != 0) {
-        dtype--;
+    const char *at = names;
+    for (fer_dtype dtype = FER_DTYPE_NONE; name && dtype < FER_DTYPE_COUNT; dtype++) {
+        if (strcmp(name, at) == 0) {
+            return dtype;
+        }
+        at += strlen(at) + 1;
     }
-    return dtype;
+    return FER_DTYPE_NONE;
 }
 
 uint32_t fer_dtype_bits(fer_dtype dtype) {
