@@ -172,7 +172,7 @@ static void release_callbacks_may_call_back(void **state) {
                              call_back,
                              &me,
                              &x));
-        fer_run_options options = {.struct_size = sizeof(options), .deadline_ns = 10000000};
+        fer_run_options options = {.struct_size = sizeof(options), .deadline_ns = 150000000};
         FAILS(FER_DEADLINE, fer_program_run(me.program, &options, &x, 1, &y, 1));
         fer_tensor_release(x);
         assert_int_equal(me.calls, 0);
@@ -203,7 +203,7 @@ static void a_chip_that_never_answers_is_closed(void **state) {
     _Atomic int released = 0;
     memcpy(in, (float[]){-1, 2, -3, 4}, 16);
     fer_tensor *x = imported(context, in, &released), *y = NULL;
-    fer_run_options options = {.struct_size = sizeof(options), .deadline_ns = 10000000};
+    fer_run_options options = {.struct_size = sizeof(options), .deadline_ns = 150000000};
     FAILS(FER_DEADLINE, fer_program_run(program, &options, &x, 1, &y, 1));
     assert_null(y);
     fer_tensor_release(x);
