@@ -91,7 +91,7 @@ fer_status feri_bump_arrays(feri_bump *bump,
         memcpy(&count, (const char *)counts + row->count, sizeof count);
         void *array = feri_bump_array(bump, count, row->element_bytes);
         if (!array) {
-            return fer_error_last()->status;
+            return feri_error_status();
         }
         memcpy((char *)object + row->member, &array, sizeof array);
     }
@@ -152,7 +152,7 @@ fer_status feri_bump_grow(feri_bump *bump,
     grown = grown < needed ? needed : grown;
     void *array = feri_bump_alloc(bump, feri_mul_sat(grown, element_bytes));
     if (!array) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     void *old = NULL;
     memcpy(&old, array_pointer, sizeof old);

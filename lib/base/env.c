@@ -238,7 +238,7 @@ fer_status feri_grow(
     memcpy(&old, array_pointer, sizeof old);
     void *array = feri_alloc(env, feri_mul_sat(grown, element_bytes));
     if (!array) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     if (old) {
         memcpy(array, old, (uint64_t)*capacity * element_bytes);

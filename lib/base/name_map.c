@@ -74,7 +74,7 @@ static fer_status grow(feri_name_map *map) {
     }
     struct feri_name_slot *slots = feri_alloc(map->env, (uint64_t)count * sizeof *slots);
     if (!slots) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     for (uint32_t i = 0; i < map->slot_count; i++) {
         const struct feri_name_slot *old = &map->slots[i];

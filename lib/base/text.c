@@ -34,7 +34,7 @@ static int reserve(feri_text *text, uint64_t length) {
     capacity = capacity < needed ? needed : capacity;
     char *data = feri_alloc_aligned(text->env, capacity, 16, /*zeroed=*/0);
     if (!data) {
-        text->status = fer_error_last()->status;
+        text->status = feri_error_status();
         return 0;
     }
     if (text->length) {

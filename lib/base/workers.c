@@ -75,7 +75,7 @@ static int start_thread(pthread_t *thread, void *(*main)(void *), void *argument
 fer_status feri_workers_create(feri_env *env, uint32_t thread_count, feri_workers **out_workers) {
     feri_workers *workers = feri_alloc(env, sizeof *workers);
     if (!workers) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     workers->env = env;
     workers->thread_count = thread_count ? thread_count : feri_cpu_count();

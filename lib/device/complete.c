@@ -11,30 +11,42 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct a_backend {
+/* A backend, device or exec as the host has it. */
+typedef struct adapted {
     const feri_adapter *adapter;
     const fer_host *host;
-    void *handle;
-} a_backend;
-
-typedef struct a_device {
-    const feri_adapter *adapter;
-    const fer_host *host;
-    void *handle;
-} a_device;
-
-typedef struct a_exec {
-    void *handle;
-    pthread_mutex_t lock; /* for modules without instances: one run at a time */
-} a_exec;
+    void *handle;         /* the module's own object */
+    pthread_mutex_t lock; /* of an exec without instances: one run at a time */
+} adapted;
 
 /* ---- core ---- */
 
-/* A slot that answers OK has made something. */
-static fer_status made(const fer_host *host, fer_status status, const void *object) {
-    return status != FER_OK || object != NULL
-               ? status
-               : host->fail(host->self, FER_BACKEND, 0, NULL, "it answered OK and made nothing");
+static adapted *adapted_new(const feri_adapter *adapter, const fer_host *host) {
+    adapted *object = host->alloc(host->self, sizeof(*object), 16);
+    if (object != NULL) {
+        *object = (adapted){.adapter = adapter, .host = host};
+        pthread_mutex_init(&object->lock, NULL);
+    }
+    return object;
+}
+
+static void adapted_free(adapted *object) {
+    pthread_mutex_destroy(&object->lock);
+    object->host->free(object->host->self, object, sizeof(*object), 16);
+}
+
+/* What the module made, or why it did not: a slot that answers OK has made something. */
+static fer_status adapted_keep(adapted *object, fer_status status, void **out_object) {
+    if (status == FER_OK && object->handle == NULL) {
+        status = object->host->fail(
+            object->host->self, FER_BACKEND, 0, NULL, "it answered OK and made nothing");
+    }
+    if (status != FER_OK) {
+        adapted_free(object);
+        return status;
+    }
+    *out_object = object;
+    return FER_OK;
 }
 
 static fer_status core_create(void *self, const fer_create_args *args, void **out_backend) {
@@ -42,132 +54,93 @@ static fer_status core_create(void *self, const fer_create_args *args, void **ou
     if (args->struct_size < sizeof(*args)) {
         return FER_INVALID_ARGUMENT; /* there is no host to tell */
     }
-    const fer_host *host = args->host;
-    fer_create_args own;
-    int has_options = args->options != NULL && args->options[0] != 0;
     /* A wrapper around this one knows neither what this one wraps nor what its manifest says. */
-    if (adapter->inner != NULL || (!has_options && adapter->options[0] != 0)) {
-        own = (fer_create_args){.struct_size = sizeof(own),
-                                .host = host,
-                                .options = has_options ? args->options : adapter->options,
-                                .inner = adapter->inner != NULL ? adapter->inner : args->inner,
-                                .reference =
-                                    adapter->inner != NULL ? adapter->reference : args->reference};
-        args = &own;
+    fer_create_args own = *args;
+    own.struct_size = sizeof(own);
+    if (own.options == NULL || own.options[0] == 0) {
+        own.options = adapter->options;
     }
-    a_backend *backend = host->alloc(host->self, sizeof(*backend), 16);
-    if (backend == NULL) {
-        return FER_OUT_OF_MEMORY;
+    if (adapter->inner != NULL) {
+        own.inner = adapter->inner;
+        own.reference = adapter->reference;
     }
-    *backend = (a_backend){adapter, host, NULL};
-    fer_status status = adapter->core.create(adapter->original.self, args, &backend->handle);
-    status = made(host, status, backend->handle);
-    if (status != FER_OK) {
-        host->free(host->self, backend, sizeof(*backend), 16);
-        return status;
-    }
-    *out_backend = backend;
-    return FER_OK;
+    adapted *backend = adapted_new(adapter, own.host);
+    return backend == NULL
+               ? FER_OUT_OF_MEMORY
+               : adapted_keep(backend,
+                              adapter->core.create(adapter->original.self, &own, &backend->handle),
+                              out_backend);
 }
 
 static void core_destroy(void *object) {
-    a_backend *backend = object;
+    adapted *backend = object;
     backend->adapter->core.destroy(backend->handle);
-    backend->host->free(backend->host->self, backend, sizeof(*backend), 16);
+    adapted_free(backend);
 }
 
 static fer_status core_device_count(void *object, uint32_t *out_count) {
-    const a_backend *backend = object;
+    const adapted *backend = object;
     return backend->adapter->core.device_count(backend->handle, out_count);
 }
 
 static fer_status
 core_device_info(void *object, uint32_t index, fer_backend_device_info *out_info) {
-    const a_backend *backend = object;
+    const adapted *backend = object;
     return backend->adapter->core.device_info(backend->handle, index, out_info);
 }
 
 static fer_status core_device_open(void *object, uint32_t index, void **out_device) {
-    const a_backend *backend = object;
-    const fer_host *host = backend->host;
-    a_device *device = host->alloc(host->self, sizeof(*device), 16);
-    if (device == NULL) {
-        return FER_OUT_OF_MEMORY;
-    }
-    *device = (a_device){backend->adapter, host, NULL};
-    fer_status status = backend->adapter->core.device_open(backend->handle, index, &device->handle);
-    status = made(host, status, device->handle);
-    if (status != FER_OK) {
-        host->free(host->self, device, sizeof(*device), 16);
-        return status;
-    }
-    *out_device = device;
-    return FER_OK;
+    const adapted *backend = object;
+    const feri_adapter *adapter = backend->adapter;
+    adapted *device = adapted_new(adapter, backend->host);
+    return device == NULL
+               ? FER_OUT_OF_MEMORY
+               : adapted_keep(device,
+                              adapter->core.device_open(backend->handle, index, &device->handle),
+                              out_device);
 }
 
 static void core_device_close(void *object) {
-    a_device *device = object;
+    adapted *device = object;
     device->adapter->core.device_close(device->handle);
-    device->host->free(device->host->self, device, sizeof(*device), 16);
+    adapted_free(device);
 }
 
 static fer_status core_op_supported(void *object,
                                     const fer_subgraph *graph,
                                     uint32_t node,
                                     fer_support *out_support) {
-    const a_device *device = object;
+    const adapted *device = object;
     return device->adapter->core.op_supported(device->handle, graph, node, out_support);
 }
 
-/* What the module made, or why it did not, as an exec of ours. */
-static fer_status
-exec_wrap(const fer_host *host, a_exec *exec, fer_status status, void **out_exec) {
-    status = made(host, status, exec->handle);
-    if (status != FER_OK) {
-        host->free(host->self, exec, sizeof(*exec), 16);
-        return status;
-    }
-    pthread_mutex_init(&exec->lock, NULL);
-    *out_exec = exec;
-    return FER_OK;
-}
-
-static a_exec *exec_alloc(const fer_host *host) {
-    a_exec *exec = host->alloc(host->self, sizeof(*exec), 16);
-    if (exec != NULL) {
-        exec->handle = NULL;
-    }
-    return exec;
-}
-
 static fer_status core_compile(void *object, const fer_subgraph *graph, void **out_exec) {
-    const a_device *device = object;
-    a_exec *exec = exec_alloc(device->host);
-    if (exec == NULL) {
-        return FER_OUT_OF_MEMORY;
-    }
-    fer_status status = device->adapter->core.compile(device->handle, graph, &exec->handle);
-    return exec_wrap(device->host, exec, status, out_exec);
+    const adapted *device = object;
+    adapted *exec = adapted_new(device->adapter, device->host);
+    return exec == NULL
+               ? FER_OUT_OF_MEMORY
+               : adapted_keep(exec,
+                              exec->adapter->core.compile(device->handle, graph, &exec->handle),
+                              out_exec);
 }
 
 static void core_exec_destroy(void *object, void *object_exec) {
-    const a_device *device = object;
-    a_exec *exec = object_exec;
-    device->adapter->core.exec_destroy(device->handle, exec->handle);
-    pthread_mutex_destroy(&exec->lock);
-    device->host->free(device->host->self, exec, sizeof(*exec), 16);
+    const adapted *device = object;
+    adapted *exec = object_exec;
+    exec->adapter->core.exec_destroy(device->handle, exec->handle);
+    adapted_free(exec);
 }
 
 static fer_status
 core_workspace_bytes(void *object, void *exec, const int64_t *dim_values, uint64_t *out_bytes) {
-    const a_device *device = object;
+    const adapted *device = object;
     return device->adapter->core.workspace_bytes(
-        device->handle, ((a_exec *)exec)->handle, dim_values, out_bytes);
+        device->handle, ((adapted *)exec)->handle, dim_values, out_bytes);
 }
 
 static fer_status core_run(void *object, void *object_exec, const fer_run_args *args) {
-    const a_device *device = object;
-    a_exec *exec = object_exec;
+    const adapted *device = object;
+    adapted *exec = object_exec;
     pthread_mutex_lock(&exec->lock);
     fer_status status = device->adapter->core.run(device->handle, exec->handle, args);
     pthread_mutex_unlock(&exec->lock);
@@ -176,7 +149,7 @@ static fer_status core_run(void *object, void *object_exec, const fer_run_args *
 
 static fer_status
 core_op_claims(void *object, const fer_op_claim **out_claims, uint32_t *out_count) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->core.op_claims == NULL) {
         *out_claims = NULL;
         *out_count = 0;
@@ -189,24 +162,24 @@ core_op_claims(void *object, const fer_op_claim **out_claims, uint32_t *out_coun
 
 static fer_status
 instance_create(void *object, void *exec, const fer_instance_args *args, void **out_instance) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->instances.instance_create == NULL) {
         *out_instance = exec;
         return FER_OK;
     }
     return device->adapter->instances.instance_create(
-        device->handle, ((a_exec *)exec)->handle, args, out_instance);
+        device->handle, ((adapted *)exec)->handle, args, out_instance);
 }
 
 static void instance_destroy(void *object, void *instance) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->instances.instance_destroy != NULL) {
         device->adapter->instances.instance_destroy(device->handle, instance);
     }
 }
 
 static fer_status instance_run(void *object, void *instance, const fer_run_args *args) {
-    const a_device *device = object;
+    const adapted *device = object;
     return device->adapter->instances.run(device->handle, instance, args);
 }
 
@@ -214,7 +187,7 @@ static fer_status instance_run(void *object, void *instance, const fer_run_args 
 
 static fer_status
 mem_alloc(void *object, uint64_t bytes, uint64_t alignment, int32_t kind, fer_mem *out_mem) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->memory.alloc != NULL) {
         return device->adapter->memory.alloc(device->handle, bytes, alignment, kind, out_mem);
     }
@@ -233,7 +206,7 @@ mem_alloc(void *object, uint64_t bytes, uint64_t alignment, int32_t kind, fer_me
 }
 
 static void mem_free(void *object, const fer_mem *mem) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->memory.free != NULL) {
         device->adapter->memory.free(device->handle, mem);
         return;
@@ -246,7 +219,7 @@ static void mem_free(void *object, const fer_mem *mem) {
 
 static fer_status
 mem_copy(void *object, const fer_mem *destination, const fer_mem *source, uint64_t bytes) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->memory.copy != NULL) {
         return device->adapter->memory.copy(device->handle, destination, source, bytes);
     }
@@ -268,8 +241,8 @@ static fer_status copy_peer(void *object,
                             void *source_object,
                             const fer_mem *source,
                             uint64_t bytes) {
-    const a_device *device = object;
-    const a_device *from = source_object;
+    const adapted *device = object;
+    const adapted *from = source_object;
     if (device->adapter->memory.copy_peer == NULL || device->adapter != from->adapter) {
         return FER_UNSUPPORTED;
     }
@@ -278,7 +251,7 @@ static fer_status copy_peer(void *object,
 }
 
 static fer_status mem_map(void *object, const fer_mem *mem, void **out_host) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->memory.map == NULL || device->adapter->memory.unmap == NULL) {
         return FER_UNSUPPORTED;
     }
@@ -286,7 +259,7 @@ static fer_status mem_map(void *object, const fer_mem *mem, void **out_host) {
 }
 
 static fer_status mem_unmap(void *object, const fer_mem *mem, void *host) {
-    const a_device *device = object;
+    const adapted *device = object;
     return device->adapter->memory.unmap == NULL
                ? FER_UNSUPPORTED
                : device->adapter->memory.unmap(device->handle, mem, host);
@@ -295,7 +268,7 @@ static fer_status mem_unmap(void *object, const fer_mem *mem, void *host) {
 /* ---- async: by default everything is done when a call returns ---- */
 
 static fer_status stream_create(void *object, void **out_stream) {
-    const a_device *device = object;
+    const adapted *device = object;
     *out_stream = NULL;
     return device->adapter->async.stream_create == NULL
                ? FER_OK
@@ -303,7 +276,7 @@ static fer_status stream_create(void *object, void **out_stream) {
 }
 
 static void stream_destroy(void *object, void *stream) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->async.stream_destroy != NULL) {
         device->adapter->async.stream_destroy(device->handle, stream);
     }
@@ -317,7 +290,7 @@ static fer_status copy_async(void *object,
                              void *const *waits,
                              uint32_t wait_count,
                              void **out_event) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->async.copy_async == NULL) {
         *out_event = NULL;
         return mem_copy(object, destination, source, bytes);
@@ -328,21 +301,21 @@ static fer_status copy_async(void *object,
 
 /* A NULL event is done, whatever the module thinks of it. */
 static fer_status event_query(void *object, void *event) {
-    const a_device *device = object;
+    const adapted *device = object;
     return event == NULL || device->adapter->async.event_query == NULL
                ? FER_OK
                : device->adapter->async.event_query(device->handle, event);
 }
 
 static fer_status event_wait(void *object, void *event, uint64_t timeout_ns) {
-    const a_device *device = object;
+    const adapted *device = object;
     return event == NULL || device->adapter->async.event_wait == NULL
                ? FER_OK
                : device->adapter->async.event_wait(device->handle, event, timeout_ns);
 }
 
 static void event_destroy(void *object, void *event) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (event != NULL && device->adapter->async.event_destroy != NULL) {
         device->adapter->async.event_destroy(device->handle, event);
     }
@@ -353,7 +326,7 @@ static fer_status event_on_ready(void *object,
                                  void *event,
                                  void (*ready)(void *self, fer_status status),
                                  void *self) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (event != NULL && device->adapter->async.event_on_ready != NULL) {
         return device->adapter->async.event_on_ready(device->handle, event, ready, self);
     }
@@ -362,7 +335,7 @@ static fer_status event_on_ready(void *object,
 }
 
 static void stream_cancel(void *object, void *stream) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->async.cancel != NULL) {
         device->adapter->async.cancel(device->handle, stream);
     }
@@ -399,7 +372,7 @@ int feri_claims_refuse(const fer_op_claim *claims,
 }
 
 static fer_status compiler_claim(void *object, const fer_subgraph *graph, fer_support *supports) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->compiler.claim != NULL) {
         return device->adapter->compiler.claim(device->handle, graph, supports);
     }
@@ -416,54 +389,53 @@ static fer_status compiler_claim(void *object, const fer_subgraph *graph, fer_su
 
 static fer_status
 weight_layout(void *object, void *exec, uint32_t index, fer_weight_layout *out_layout) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->compiler.weight_layout == NULL ||
         device->adapter->compiler.weight_prepare == NULL) {
         return FER_OK; /* zeroed: row-major as in the model */
     }
     return device->adapter->compiler.weight_layout(
-        device->handle, ((a_exec *)exec)->handle, index, out_layout);
+        device->handle, ((adapted *)exec)->handle, index, out_layout);
 }
 
 static fer_status weight_prepare(
     void *object, void *exec, uint32_t index, const fer_mem *source, const fer_mem *destination) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->compiler.weight_prepare == NULL) {
         return FER_UNSUPPORTED;
     }
     return device->adapter->compiler.weight_prepare(
-        device->handle, ((a_exec *)exec)->handle, index, source, destination);
+        device->handle, ((adapted *)exec)->handle, index, source, destination);
 }
 
 static fer_status serialize(void *object,
                             void *exec,
                             int32_t (*write)(void *self, const void *data, size_t bytes),
                             void *self) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->compiler.serialize == NULL) {
         return FER_UNSUPPORTED;
     }
     return device->adapter->compiler.serialize(
-        device->handle, ((a_exec *)exec)->handle, write, self);
+        device->handle, ((adapted *)exec)->handle, write, self);
 }
 
 static fer_status deserialize(
     void *object, const fer_subgraph *graph, const void *data, size_t bytes, void **out_exec) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->compiler.deserialize == NULL) {
         return FER_UNSUPPORTED;
     }
-    a_exec *exec = exec_alloc(device->host);
-    if (exec == NULL) {
-        return FER_OUT_OF_MEMORY;
-    }
-    fer_status status =
-        device->adapter->compiler.deserialize(device->handle, graph, data, bytes, &exec->handle);
-    return exec_wrap(device->host, exec, status, out_exec);
+    adapted *exec = adapted_new(device->adapter, device->host);
+    return exec == NULL ? FER_OUT_OF_MEMORY
+                        : adapted_keep(exec,
+                                       device->adapter->compiler.deserialize(
+                                           device->handle, graph, data, bytes, &exec->handle),
+                                       out_exec);
 }
 
 static fer_status compatibility_key(void *object, char *out_text, size_t capacity) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->compiler.compatibility_key == NULL) {
         return FER_UNSUPPORTED;
     }
@@ -473,7 +445,7 @@ static fer_status compatibility_key(void *object, char *out_text, size_t capacit
 /* ---- interop and observe ---- */
 
 #define PASS_OR(table, slot, fallback, ...)                                                        \
-    const a_device *device = object;                                                               \
+    const adapted *device = object;                                                                \
     return device->adapter->table.slot == NULL                                                     \
                ? (fallback)                                                                        \
                : device->adapter->table.slot(device->handle, __VA_ARGS__)
@@ -511,7 +483,7 @@ static fer_status counters(void *object, fer_device_counters *out_counters) {
 }
 
 static fer_status device_clock(void *object, uint64_t *out_device_ns, uint64_t *out_host_ns) {
-    const a_device *device = object;
+    const adapted *device = object;
     if (device->adapter->observe.clock != NULL) {
         return device->adapter->observe.clock(device->handle, out_device_ns, out_host_ns);
     }
@@ -525,7 +497,7 @@ event_times(void *object, void *event, uint64_t *out_start_ns, uint64_t *out_end
 }
 
 static fer_status profile_begin(void *object) {
-    const a_device *device = object;
+    const adapted *device = object;
     return device->adapter->observe.profile_begin == NULL
                ? FER_OK
                : device->adapter->observe.profile_begin(device->handle);

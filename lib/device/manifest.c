@@ -110,7 +110,7 @@ static fer_status module_load(fer_context *context,
         module = feri_bump_printf(bump, "%s/../%s", folder, module);
     }
     if (module == NULL) {
-        return fer_error_last()->status;
+        return feri_error_status();
     }
     FER_TRY(feri_backend_open_library(context, module, parsed->values[OPTIONS]));
     feri_backend *loaded = context->backends[context->backend_count - 1];
@@ -134,7 +134,7 @@ manifest_load(fer_context *context, feri_bump *bump, const char *folder, const c
     manifest *parsed = FERI_BUMP_ARRAY(bump, manifest, 1);
     const char *path = feri_bump_printf(bump, "%s/%s", folder, file);
     fer_status status =
-        parsed != NULL && path != NULL ? manifest_read(path, parsed) : fer_error_last()->status;
+        parsed != NULL && path != NULL ? manifest_read(path, parsed) : feri_error_status();
     if (status == FER_OK) {
         status = module_load(context, bump, folder, path, parsed);
     }
