@@ -44,8 +44,7 @@ static fer_status scatter(const fer_tensor *values, const fer_tensor *indices, f
                (uint64_t)index_dims[0] == count;
     if (!fits || bits == 0) {
         return feri_fail(FER_INVALID_MODEL,
-                         "a sparse tensor has values, indices and dims that do not fit together, "
-                         "or strings");
+                         "its values, indices and dims do not fit together, or are strings");
     }
     if (is_flat) {
         rank = 1;
@@ -57,7 +56,7 @@ static fer_status scatter(const fer_tensor *values, const fer_tensor *indices, f
         int64_t at = position(fer_tensor_data((fer_tensor *)(uintptr_t)indices), e, rank, dims);
         if (at < 0) {
             return feri_fail(FER_INVALID_MODEL,
-                             "entry %llu of a sparse tensor has an index outside of its dims",
+                             "its entry %llu has an index outside of its dims",
                              (unsigned long long)e);
         }
         memcpy(out + (uint64_t)at * bytes, in + e * bytes, bytes);
@@ -95,9 +94,12 @@ fer_status feri_import_sparse(feri_source *source,
                                                                   : UINT32_MAX,
                                    dims,
                                    &dense);
-    }
-    if (status == FER_OK) {
-        status = scatter(values, indices, dense);
+        if (status == FER_OK) {
+            status = scatter(values, indices, dense);
+        }
+        if (status != FER_OK) {
+            feri_error_prefix("sparse tensor '%.*s'", FERI_SPAN_SHOWN(*out_name));
+        }
     }
     fer_tensor_release(values);
     fer_tensor_release(indices);

@@ -110,8 +110,7 @@ static fer_status wrong_length(const tensor_proto *proto,
                                const char *holder,
                                uint64_t given) {
     return feri_fail(FER_INVALID_MODEL,
-                     "tensor '%.*s': its shape and dtype %s need %llu %s but %s has %llu",
-                     SHOWN(proto->base.name),
+                     "its shape and dtype %s need %llu %s but %s has %llu",
                      fer_dtype_name((fer_dtype)proto->dtype),
                      (unsigned long long)needed,
                      what,
@@ -149,18 +148,16 @@ static fer_status from_external(feri_source *source,
     }
     if (!parse_decimal(&told[0], &offset) || !parse_decimal(&told[1], &length)) {
         return feri_fail(FER_INVALID_MODEL,
-                         "tensor '%.*s': offset or length of its external data is not a number",
-                         SHOWN(proto->base.name));
+                         "offset or length of its external data is not a number");
     }
     if (length != bytes) {
         return wrong_length(proto, "bytes", bytes, "its external data", length);
     }
     feri_buffer *file = NULL;
-    FER_TRY(feri_source_external(source, &told[2], &proto->base.name, &file));
+    FER_TRY(feri_source_external(source, &told[2], &file));
     if (offset > file->bytes || length > file->bytes - offset) {
         return feri_fail(FER_INVALID_MODEL,
-                         "tensor '%.*s': bytes %llu to %llu lie beyond the %llu bytes of '%.*s'",
-                         SHOWN(proto->base.name),
+                         "bytes %llu to %llu lie beyond the %llu bytes of '%.*s'",
                          (unsigned long long)offset,
                          (unsigned long long)feri_add_sat(offset, length),
                          (unsigned long long)file->bytes,
@@ -225,15 +222,12 @@ static fer_status
 tensor_contents(feri_source *source, const tensor_proto *proto, fer_tensor **out_tensor) {
     fer_dtype dtype = (fer_dtype)proto->dtype;
     if (dtype != proto->dtype || !feri_dtype_is_valid(dtype)) {
-        return feri_fail(FER_INVALID_MODEL,
-                         "tensor '%.*s': data_type %lld does not exist",
-                         SHOWN(proto->base.name),
-                         (long long)proto->dtype);
+        return feri_fail(
+            FER_INVALID_MODEL, "data_type %lld does not exist", (long long)proto->dtype);
     }
     if (proto->shape.count > FER_MAX_RANK) {
         return feri_fail(FER_LIMIT,
-                         "tensor '%.*s' has rank %llu; ranks end at %d",
-                         SHOWN(proto->base.name),
+                         "it has rank %llu; ranks end at %d",
                          (unsigned long long)proto->shape.count,
                          FER_MAX_RANK);
     }
@@ -264,7 +258,6 @@ fer_status feri_restate(fer_status status) {
     return status;
 }
 
-/* What is the caller's fault elsewhere is the file's. */
 static fer_status import_dense(feri_source *source,
                                const feri_span *message,
                                feri_span *out_name,
@@ -288,9 +281,14 @@ static fer_status import_dense(feri_source *source,
     FER_TRY(feri_message_read(&source->scratch, "tensor", message, table, &proto));
     feri_numbers_read(&proto.base, 1, FERI_VARINTS, 8, FER_MAX_RANK, proto.dims);
     *out_name = proto.base.name;
-    return tensor_contents(source, &proto, out_tensor);
+    fer_status status = tensor_contents(source, &proto, out_tensor);
+    if (status != FER_OK) {
+        feri_error_prefix("tensor '%.*s'", SHOWN(*out_name));
+    }
+    return status;
 }
 
+/* What is the caller's fault elsewhere is the file's. */
 fer_status feri_import_tensor(feri_source *source,
                               const feri_span *message,
                               int is_sparse,
@@ -298,9 +296,5 @@ fer_status feri_import_tensor(feri_source *source,
                               fer_tensor **out_tensor) {
     fer_status status =
         (is_sparse ? feri_import_sparse : import_dense)(source, message, out_name, out_tensor);
-    if (status == FER_INVALID_ARGUMENT) {
-        feri_error_prefix("tensor '%.*s'", SHOWN(*out_name));
-        return feri_restate(FER_INVALID_MODEL);
-    }
-    return status;
+    return status == FER_INVALID_ARGUMENT ? feri_restate(FER_INVALID_MODEL) : status;
 }

@@ -50,7 +50,8 @@ static const char *errno_text(int code) {
     return text;
 }
 
-static fer_status io_failed(const char *what, const char *path, int code) {
+static fer_status io_failed(const char *what, const char *path) {
+    int code = errno;
     return feri_fail(FER_IO, "cannot %s '%s': %s (errno %d)", what, path, errno_text(code), code);
 }
 
@@ -66,7 +67,7 @@ static fer_status read_all(int file, const char *path, feri_buffer *buffer) {
             continue;
         }
         if (got < 0) {
-            return io_failed("read", path, errno);
+            return io_failed("read", path);
         }
         if (got == 0) {
             return feri_fail(FER_IO,
@@ -87,7 +88,7 @@ static fer_status
 map_all(feri_source *source, int file, const char *path, uint64_t bytes, feri_buffer **out) {
     void *memory = mmap(NULL, (size_t)bytes, PROT_READ, MAP_PRIVATE, file, 0);
     if (memory == MAP_FAILED) {
-        return io_failed("map", path, errno);
+        return io_failed("map", path);
     }
     return feri_buffer_import(
         source->env, memory, bytes, /*is_read_only=*/1, unmap, (void *)(uintptr_t)bytes, out);
@@ -98,7 +99,7 @@ static fer_status
 take_contents(feri_source *source, int file, const char *path, feri_buffer **out_buffer) {
     struct stat info;
     if (fstat(file, &info) != 0) {
-        return io_failed("read", path, errno);
+        return io_failed("read", path);
     }
     if (!S_ISREG(info.st_mode)) {
         return feri_fail(FER_IO, "'%s' is not a regular file", path);
@@ -138,7 +139,7 @@ static int open_file(int folder, const char *path, int flags) {
 
 fer_status feri_source_open_folder(feri_source *source, const char *path) {
     source->folder = open(path, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
-    return source->folder >= 0 ? FER_OK : io_failed("open the folder", path, errno);
+    return source->folder >= 0 ? FER_OK : io_failed("open the folder", path);
 }
 
 static fer_status open_parent(feri_source *source, const char *path) {
@@ -156,7 +157,7 @@ fer_status feri_source_open(feri_source *source, const char *path, int maps) {
     source->is_mapped = maps;
     int file = open_file(AT_FDCWD, path, 0);
     if (file < 0) {
-        return io_failed("open", path, errno);
+        return io_failed("open", path);
     }
     fer_status status = take_contents(source, file, path, &source->model);
     (void)close(file);
@@ -165,11 +166,10 @@ fer_status feri_source_open(feri_source *source, const char *path, int maps) {
 
 /* ---- external data ---- */
 
-static fer_status refuse(const feri_span *location, const feri_span *tensor_name, const char *why) {
+static fer_status refuse(const feri_span *location, const char *why) {
     return feri_fail(FER_INVALID_MODEL,
-                     "tensor '%.*s' has its data in '%.*s': %s; external data must be regular "
-                     "files below the model's own folder",
-                     FERI_SPAN_SHOWN(*tensor_name),
+                     "its data is in '%.*s': %s; external data must be regular files below the "
+                     "model's own folder",
                      FERI_SPAN_SHOWN(*location),
                      why);
 }
@@ -201,10 +201,8 @@ static const char *open_below(feri_source *source, char *text, int *out_file) {
     return wrong;
 }
 
-static fer_status open_external(feri_source *source,
-                                const feri_span *location,
-                                const feri_span *tensor_name,
-                                feri_buffer **out_buffer) {
+static fer_status
+open_external(feri_source *source, const feri_span *location, feri_buffer **out_buffer) {
     int file = -1;
     struct stat info;
     char *text =
@@ -216,7 +214,7 @@ static fer_status open_external(feri_source *source,
     if (wrong == NULL && (fstat(file, &info) != 0 || !S_ISREG(info.st_mode))) {
         wrong = "it is not a regular file";
     }
-    fer_status status = wrong != NULL ? refuse(location, tensor_name, wrong)
+    fer_status status = wrong != NULL ? refuse(location, wrong)
                                       : take_contents(source, file, "external data", out_buffer);
     if (file >= 0) {
         (void)close(file);
@@ -224,18 +222,15 @@ static fer_status open_external(feri_source *source,
     return status;
 }
 
-fer_status feri_source_external(feri_source *source,
-                                const feri_span *location,
-                                const feri_span *tensor_name,
-                                feri_buffer **out_buffer) {
+fer_status
+feri_source_external(feri_source *source, const feri_span *location, feri_buffer **out_buffer) {
     uint32_t index = 0;
     const char *key = (const char *)location->data;
     if (location->length == 0 || memchr(location->data, 0, location->length) != NULL) {
-        return refuse(location, tensor_name, "the location is empty or has a NUL in it");
+        return refuse(location, "the location is empty or has a NUL in it");
     }
     if (source->folder < 0) {
-        return refuse(
-            location, tensor_name, "the model comes from memory and no base_folder was given");
+        return refuse(location, "the model comes from memory and no base_folder was given");
     }
     if (feri_name_map_get(&source->names, key, location->length, &index)) {
         *out_buffer = source->files[index];
@@ -247,7 +242,7 @@ fer_status feri_source_external(feri_source *source,
                       source->file_count + 1,
                       sizeof(feri_buffer *)));
     feri_buffer *buffer = NULL;
-    FER_TRY(open_external(source, location, tensor_name, &buffer));
+    FER_TRY(open_external(source, location, &buffer));
     source->files[source->file_count] = buffer;
     *out_buffer = buffer;
     return feri_name_map_set(&source->names, key, location->length, source->file_count++);

@@ -34,10 +34,8 @@ fer_status feri_source_open(feri_source *source, const char *path, int maps);
 fer_status feri_source_open_folder(feri_source *source, const char *path);
 
 /* The external file at location, opened once. Only regular files strictly below the folder, reached
- * through no link; INVALID_MODEL names the tensor otherwise. The buffer is borrowed. */
-fer_status feri_source_external(feri_source *source,
-                                const feri_span *location,
-                                const feri_span *tensor_name,
-                                feri_buffer **out_buffer);
+ * through no link; INVALID_MODEL otherwise. The buffer is borrowed. */
+fer_status
+feri_source_external(feri_source *source, const feri_span *location, feri_buffer **out_buffer);
 
 #endif
