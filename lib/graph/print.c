@@ -16,6 +16,7 @@
 /* Texts are flushed line by line, so that printing takes no memory that grows with the graph. */
 typedef struct printer {
     feri_text line;
+    const fer_graph *graph; /* that is printed now: a body, within its node */
     fer_text_fn write;
     void *self;
     int stopped;
@@ -29,45 +30,41 @@ static void end_line(printer *out) {
     out->line.length = 0;
 }
 
-static void print_dims(printer *out, const feri_terms *terms, const feri_fact *fact) {
-    if (fact->rank < 0) {
-        feri_text_add(&out->line, "[...]");
-        return;
+/* Between the entries of a list. */
+static void separate(printer *out, uint32_t index) {
+    if (index > 0) {
+        feri_text_add(&out->line, ", ");
     }
-    feri_text_add(&out->line, "[");
-    for (int32_t d = 0; d < fact->rank; d++) {
-        char text[128];
-        feri_sym_print(terms, fact->dims[d], text, sizeof(text));
-        feri_text_add(&out->line, "%s%s", d > 0 ? ", " : "", text);
-    }
-    feri_text_add(&out->line, "]");
-}
-
-static void print_type(printer *out, const feri_terms *terms, const feri_fact *fact) {
-    static const char *const kinds[] = {"", "", "seq ", "opt "};
-    int32_t kind = fact->kind >= 0 && fact->kind <= FER_KIND_OPTIONAL ? fact->kind : 0;
-    feri_text_add(&out->line,
-                  ": %s%s",
-                  kinds[kind],
-                  fact->dtype != FER_DTYPE_NONE ? fer_dtype_name(fact->dtype) : "?");
-    print_dims(out, terms, fact);
 }
 
 /* A value, with its type unless it is a use of what another line tells. */
-static void print_value(printer *out, const fer_graph *graph, fer_value_id id, int with_type) {
+static void print_value(printer *out, fer_value_id id, int with_type) {
+    static const char kinds[][5] = {"", "", "seq ", "opt "};
     if (id == FER_NO_VALUE) {
         feri_text_add(&out->line, "_");
         return;
     }
-    const feri_gvalue *value = &graph->values[id];
+    const feri_gvalue *value = &out->graph->values[id];
+    const feri_fact *fact = &value->fact;
     if (value->name[0] != '\0') {
         feri_text_add(&out->line, "%%%s", value->name);
     } else {
         feri_text_add(&out->line, "%%%u", id);
     }
-    if (with_type) {
-        print_type(out, graph->terms, &value->fact);
+    if (!with_type) {
+        return;
     }
+    feri_text_add(&out->line,
+                  ": %s%s[",
+                  kinds[fact->kind >= 0 && fact->kind <= FER_KIND_OPTIONAL ? fact->kind : 0],
+                  fact->dtype != FER_DTYPE_NONE ? fer_dtype_name(fact->dtype) : "?");
+    for (int32_t d = 0; d < fact->rank; d++) {
+        char text[128];
+        feri_sym_print(out->graph->terms, fact->dims[d], text, sizeof(text));
+        separate(out, (uint32_t)d);
+        feri_text_add(&out->line, "%s", text);
+    }
+    feri_text_add(&out->line, fact->rank < 0 ? "...]" : "]");
 }
 
 static void print_string(printer *out, const fer_string *string) {
@@ -87,7 +84,8 @@ static void print_string(printer *out, const fer_string *string) {
 static void print_tensor(printer *out, const fer_tensor *tensor) {
     feri_text_add(&out->line, "%s[", fer_dtype_name(tensor->dtype));
     for (uint32_t d = 0; d < tensor->rank; d++) {
-        feri_text_add(&out->line, "%s%lld", d > 0 ? ", " : "", (long long)tensor->dims[d]);
+        separate(out, d);
+        feri_text_add(&out->line, "%lld", (long long)tensor->dims[d]);
     }
     feri_text_add(&out->line, "]");
 }
@@ -118,9 +116,7 @@ static void print_attr(printer *out, const fer_attr *attr) {
     int is_list = entries != &attr->value;
     feri_text_add(&out->line, is_list ? "%s=[" : "%s=", attr->name);
     for (uint32_t i = 0; i < count && i < SHOWN_ELEMENTS; i++) {
-        if (i > 0) {
-            feri_text_add(&out->line, ", ");
-        }
+        separate(out, i);
         print_entry(out, attr, entries, i);
     }
     if (is_list) {
@@ -130,52 +126,60 @@ static void print_attr(printer *out, const fer_attr *attr) {
 
 static void print_graph(printer *out, const fer_graph *graph);
 
-static void indent(printer *out, const fer_graph *graph) {
-    for (uint32_t d = 0; d < graph->depth; d++) {
+static void indent(printer *out) {
+    for (uint32_t d = 0; d < out->graph->depth; d++) {
         feri_text_add(&out->line, "    ");
     }
 }
 
-static void print_node(printer *out, const fer_graph *graph, const feri_gnode *node) {
-    indent(out, graph);
-    for (uint32_t o = 0; o < node->output_count; o++) {
-        feri_text_add(&out->line, "%s", o > 0 ? ", " : "");
-        print_value(out, graph, node->outputs[o], /*with_type=*/1);
-    }
+static void print_node(printer *out, const feri_gnode *node) {
     const char *domain = feri_op_domain(node->op);
+    indent(out);
+    for (uint32_t o = 0; o < node->output_count; o++) {
+        separate(out, o);
+        print_value(out, node->outputs[o], /*with_type=*/1);
+    }
     feri_text_add(
         &out->line, " = %s%s%s(", domain, domain[0] != '\0' ? "." : "", feri_op_name(node->op));
     for (uint32_t i = 0; i < node->input_count; i++) {
-        feri_text_add(&out->line, i == 0 ? "" : i == node->formal_count ? "; " : ", ");
         fer_value_id id = node->inputs[i];
-        print_value(
-            out, graph, id, id != FER_NO_VALUE && graph->values[id].origin == FERI_ORIGIN_CONSTANT);
+        if (i > 0 && i == node->formal_count) {
+            feri_text_add(&out->line, "; ");
+        } else {
+            separate(out, i);
+        }
+        print_value(out,
+                    id,
+                    id != FER_NO_VALUE &&
+                        out->graph->values[id].origin == FERI_ORIGIN_CONSTANT);
     }
-    feri_text_add(&out->line, ")");
+    feri_text_add(&out->line, node->attr_count > 0 ? ") {" : ")");
     for (uint32_t a = 0; a < node->attr_count; a++) {
-        feri_text_add(&out->line, a == 0 ? " {" : ", ");
+        separate(out, a);
         print_attr(out, &node->attrs[a]);
     }
     feri_text_add(&out->line, "%s   \"%s\"", node->attr_count > 0 ? "}" : "", node->name);
     end_line(out);
     for (uint32_t b = 0; b < node->body_count && !out->stopped; b++) {
-        indent(out, graph);
+        indent(out);
         feri_text_add(&out->line, "  graph %u:", b);
         end_line(out);
         print_graph(out, node->bodies[b]);
     }
 }
 
-static void print_line(printer *out, const fer_graph *graph, const char *word, fer_value_id id) {
-    indent(out, graph);
+static void print_line(printer *out, const char *word, fer_value_id id) {
+    indent(out);
     feri_text_add(&out->line, "%s ", word);
-    print_value(out, graph, id, /*with_type=*/1);
+    print_value(out, id, /*with_type=*/1);
 }
 
 static void print_graph(printer *out, const fer_graph *graph) {
+    const fer_graph *around = out->graph;
     uint32_t formals = graph->input_count - graph->capture_count;
+    out->graph = graph;
     for (uint32_t i = 0; i < graph->input_count && !out->stopped; i++) {
-        print_line(out, graph, i < formals ? "input" : "capture", graph->inputs[i]);
+        print_line(out, i < formals ? "input" : "capture", graph->inputs[i]);
         end_line(out);
     }
     for (uint32_t v = 0; v < graph->value_count && !out->stopped; v++) {
@@ -183,25 +187,26 @@ static void print_graph(printer *out, const fer_graph *graph) {
         if (value->origin != FERI_ORIGIN_VARIABLE) {
             continue;
         }
-        print_line(out, graph, "variable", v);
+        print_line(out, "variable", v);
         if (value->assigned != FER_NO_VALUE) {
             feri_text_add(&out->line, " becomes ");
-            print_value(out, graph, value->assigned, /*with_type=*/0);
+            print_value(out, value->assigned, /*with_type=*/0);
         }
         end_line(out);
     }
     for (uint32_t n = 0; n < graph->node_count && !out->stopped; n++) {
         if (!graph->nodes[n]->is_dead) {
-            print_node(out, graph, graph->nodes[n]);
+            print_node(out, graph->nodes[n]);
         }
     }
     for (uint32_t o = 0; o < graph->output_count && !out->stopped; o++) {
-        print_line(out, graph, "output", graph->outputs[o]);
+        print_line(out, "output", graph->outputs[o]);
         if (strcmp(graph->output_names[o], graph->values[graph->outputs[o]].name) != 0) {
             feri_text_add(&out->line, " as %s", graph->output_names[o]);
         }
         end_line(out);
     }
+    out->graph = around;
 }
 
 fer_status fer_graph_print(const fer_graph *graph, fer_text_fn write, void *write_self) {
