@@ -93,24 +93,30 @@ fer_status fer_graph_add_input(fer_graph *graph,
     return note_name(graph, value, out_value);
 }
 
+static fer_status add_held(fer_graph *graph,
+                           const char *call,
+                           const char *name,
+                           fer_tensor *tensor,
+                           uint8_t origin,
+                           fer_value_id *out_value) {
+    fer_value_id value = 0;
+    FER_TRY(check_new(graph, call, name, tensor, out_value));
+    FER_TRY(feri_graph_new_held(graph, name, tensor, origin, &value));
+    return note_name(graph, value, out_value);
+}
+
 fer_status fer_graph_add_constant(fer_graph *graph,
                                   const char *name,
                                   fer_tensor *tensor,
                                   fer_value_id *out_value) {
-    fer_value_id value = 0;
-    FER_TRY(check_new(graph, __func__, name, tensor, out_value));
-    FER_TRY(feri_graph_new_constant(graph, name, tensor, &value));
-    return note_name(graph, value, out_value);
+    return add_held(graph, __func__, name, tensor, FERI_ORIGIN_CONSTANT, out_value);
 }
 
 fer_status fer_graph_add_variable(fer_graph *graph,
                                   const char *name,
                                   fer_tensor *initial,
                                   fer_value_id *out_value) {
-    fer_value_id value = 0;
-    FER_TRY(check_new(graph, __func__, name, initial, out_value));
-    FER_TRY(feri_graph_new_variable(graph, name, initial, &value));
-    return note_name(graph, value, out_value);
+    return add_held(graph, __func__, name, initial, FERI_ORIGIN_VARIABLE, out_value);
 }
 
 fer_status fer_graph_assign_variable(fer_graph *graph, fer_value_id variable, fer_value_id value) {

@@ -8,19 +8,14 @@
 
 #include <string.h>
 
-struct feri_graph_info {
-    fer_value_info *inputs;
-    fer_value_info *outputs;
-};
-
-static fer_status
-describe_fact(fer_graph *graph, const char *name, const feri_fact *fact, fer_value_info *info) {
-    info->struct_size = sizeof(*info);
-    info->kind = fact->kind != 0 ? fact->kind : FER_KIND_TENSOR;
-    info->name = name;
-    info->dtype = fact->dtype;
-    info->rank = fact->rank;
-    uint32_t rank = fact->rank > 0 ? (uint32_t)fact->rank : 0;
+/* What inference knows; where that is nothing, what the model declares. */
+static fer_status describe(fer_graph *graph,
+                           const char *name,
+                           const feri_fact *known,
+                           const feri_fact *declared,
+                           fer_value_info *info) {
+    const feri_fact *shape = known->rank >= 0 ? known : declared;
+    uint32_t rank = shape->rank > 0 ? (uint32_t)shape->rank : 0;
     int64_t *dims = FERI_BUMP_ARRAY(&graph->bump, int64_t, rank);
     const char **symbols = FERI_BUMP_ARRAY(&graph->bump, const char *, rank);
     if (dims == NULL || symbols == NULL) {
@@ -28,56 +23,41 @@ describe_fact(fer_graph *graph, const char *name, const feri_fact *fact, fer_val
     }
     for (uint32_t d = 0; d < rank; d++) {
         char text[256];
-        feri_sym_print(graph->terms, fact->dims[d], text, sizeof(text));
-        dims[d] = feri_sym_is_number(fact->dims[d]) ? fact->dims[d].number : -1;
+        feri_sym_print(graph->terms, shape->dims[d], text, sizeof(text));
+        dims[d] = feri_sym_is_number(shape->dims[d]) ? shape->dims[d].number : -1;
         symbols[d] = feri_bump_strndup(&graph->bump, text, strlen(text));
         if (symbols[d] == NULL) {
             return feri_error_status();
         }
     }
+    info->struct_size = sizeof(*info);
+    info->kind = known->kind != 0 ? known->kind : declared->kind;
+    info->kind = info->kind != 0 ? info->kind : FER_KIND_TENSOR;
+    info->name = name;
+    info->dtype = known->dtype != 0 ? known->dtype : declared->dtype;
+    info->rank = shape->rank;
     info->dims = dims;
     info->symbols = symbols;
     return FER_OK;
 }
 
-/* What inference knows; where that is nothing, what the model declares. */
-static feri_fact output_fact(const fer_graph *graph, uint32_t index) {
-    feri_fact fact = graph->values[graph->outputs[index]].fact;
-    if (graph->declared == NULL) {
-        return fact;
-    }
-    const feri_fact *declared = &graph->declared[index];
-    if (fact.kind == 0) {
-        fact.kind = declared->kind;
-    }
-    if (fact.dtype == 0) {
-        fact.dtype = declared->dtype;
-    }
-    if (fact.rank < 0) {
-        fact.rank = declared->rank;
-        fact.dims = declared->dims;
-    }
-    return fact;
-}
-
 fer_status feri_graph_describe(fer_graph *graph) {
-    feri_bump *bump = &graph->bump;
-    struct feri_graph_info *made = feri_bump_alloc(bump, sizeof(*made));
+    uint64_t count = (uint64_t)graph->input_count + graph->output_count;
+    fer_value_info *made = FERI_BUMP_ARRAY(&graph->bump, fer_value_info, count);
     if (made == NULL) {
-        return feri_error_status();
-    }
-    made->inputs = FERI_BUMP_ARRAY(bump, fer_value_info, graph->input_count);
-    made->outputs = FERI_BUMP_ARRAY(bump, fer_value_info, graph->output_count);
-    if (made->inputs == NULL || made->outputs == NULL) {
         return feri_error_status();
     }
     for (uint32_t i = 0; i < graph->input_count; i++) {
         const feri_gvalue *value = &graph->values[graph->inputs[i]];
-        FER_TRY(describe_fact(graph, value->name, &value->fact, &made->inputs[i]));
+        FER_TRY(describe(graph, value->name, &value->fact, &value->fact, &made[i]));
     }
     for (uint32_t o = 0; o < graph->output_count; o++) {
-        feri_fact fact = output_fact(graph, o);
-        FER_TRY(describe_fact(graph, graph->output_names[o], &fact, &made->outputs[o]));
+        const feri_fact *known = &graph->values[graph->outputs[o]].fact;
+        FER_TRY(describe(graph,
+                         graph->output_names[o],
+                         known,
+                         graph->declared != NULL ? &graph->declared[o] : known,
+                         &made[graph->input_count + o]));
     }
     graph->public_info = made;
     return FER_OK;
@@ -110,19 +90,17 @@ uint64_t fer_graph_op_count(const fer_graph *graph, uint32_t number) {
 
 static fer_status
 tell(const fer_graph *graph, int is_output, uint32_t index, fer_value_info *out_info) {
-    const char *which = is_output ? "output" : "input";
     uint32_t count = is_output ? fer_graph_output_count(graph) : fer_graph_input_count(graph);
     if (graph == NULL || out_info == NULL || index >= count || graph->public_info == NULL) {
         return feri_fail(FER_INVALID_ARGUMENT,
                          "fer_graph_%s: an argument is NULL, index %u is not below the count %u, "
                          "or the graph is not finished; call fer_graph_finish",
-                         which,
+                         is_output ? "output" : "input",
                          index,
                          count);
     }
-    const struct feri_graph_info *info = graph->public_info;
-    feri_struct_out(
-        out_info, (is_output ? info->outputs : info->inputs) + index, sizeof(*out_info));
+    index += is_output ? graph->input_count : 0;
+    feri_struct_out(out_info, &graph->public_info[index], sizeof(*out_info));
     return FER_OK;
 }
 

@@ -493,9 +493,7 @@ static void call(expander *ex, feri_word op, fer_value_id *outputs, uint32_t out
         }
         (void)taken(ex, ',');
     }
-    while (draft.input_count > 0 && inputs[draft.input_count - 1] == FER_NO_VALUE) {
-        draft.input_count--;
-    }
+    draft.input_count = feri_without_tail(inputs, draft.input_count);
     ex->nested--;
     append(ex, text_of(ex, op), &draft);
 }

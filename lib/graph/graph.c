@@ -193,11 +193,11 @@ fer_status feri_graph_hold(fer_graph *graph, fer_value_id id, fer_tensor *tensor
     return FER_OK;
 }
 
-static fer_status new_held(fer_graph *graph,
-                           const char *name,
-                           fer_tensor *tensor,
-                           uint8_t origin,
-                           fer_value_id *out_value) {
+fer_status feri_graph_new_held(fer_graph *graph,
+                               const char *name,
+                               fer_tensor *tensor,
+                               uint8_t origin,
+                               fer_value_id *out_value) {
     fer_value_id value = 0;
     FER_TRY(feri_graph_new_value(graph, name, FERI_ORIGIN_NONE, &value));
     fer_status status = feri_graph_hold(graph, value, tensor, origin);
@@ -210,14 +210,7 @@ fer_status feri_graph_new_constant(fer_graph *graph,
                                    const char *name,
                                    fer_tensor *tensor,
                                    fer_value_id *out_value) {
-    return new_held(graph, name, tensor, FERI_ORIGIN_CONSTANT, out_value);
-}
-
-fer_status feri_graph_new_variable(fer_graph *graph,
-                                   const char *name,
-                                   fer_tensor *initial,
-                                   fer_value_id *out_value) {
-    return new_held(graph, name, initial, FERI_ORIGIN_VARIABLE, out_value);
+    return feri_graph_new_held(graph, name, tensor, FERI_ORIGIN_CONSTANT, out_value);
 }
 
 fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_value_id value) {
@@ -242,6 +235,13 @@ fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_valu
 }
 
 /* ---- nodes ---- */
+
+uint32_t feri_without_tail(const fer_value_id *ids, uint32_t count) {
+    while (count > 0 && ids[count - 1] == FER_NO_VALUE) {
+        count--;
+    }
+    return count;
+}
 
 fer_status feri_graph_hold_tensor(fer_graph *graph, fer_tensor *tensor) {
     FER_TRY(feri_bump_grow(&graph->bump,

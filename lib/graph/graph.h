@@ -82,10 +82,11 @@ struct fer_graph {
     uint32_t source_count; /* source nodes numbered so far (root) */
     fer_tensor **held;     /* tensors of attributes */
     uint32_t held_count, held_capacity;
-    uint64_t total_nodes;                /* root: of itself and all bodies, against the limit */
-    fer_tensor *file;                    /* root: keeps the model's bytes alive, or NULL */
-    feri_name_map names;                 /* builder: names of values, keys in the bump */
-    struct feri_graph_info *public_info; /* root: what feri_graph_describe made, in its bump */
+    uint64_t total_nodes; /* root: of itself and all bodies, against the limit */
+    fer_tensor *file;     /* root: keeps the model's bytes alive, or NULL */
+    feri_name_map names;  /* builder: names of values, keys in the bump */
+    fer_value_info
+        *public_info; /* root: of inputs, then of outputs: what feri_graph_describe made */
 };
 
 /* LIMIT when depth is beyond max_nesting, or what a thread's stack bears; what: "graphs are". */
@@ -95,6 +96,8 @@ fer_status feri_check_nesting(const feri_env *env, uint32_t depth, const char *w
 fer_status feri_graph_create(feri_env *env, fer_graph *parent, fer_graph **out_graph);
 void feri_graph_destroy(fer_graph *graph); /* with all its bodies; root: drops the env */
 
+/* How many of count operands or results there are without those left out at the end. */
+uint32_t feri_without_tail(const fer_value_id *ids, uint32_t count);
 /* New values. name is copied ("" or NULL: unnamed). */
 fer_status
 feri_graph_new_value(fer_graph *graph, const char *name, uint8_t origin, fer_value_id *out_value);
@@ -116,11 +119,12 @@ fer_status feri_graph_new_capture(fer_graph *body,
                                   const char *name,
                                   uint32_t owner_input,
                                   fer_value_id *out_value);
-/* Retains initial, which gives dtype and shape. */
-fer_status feri_graph_new_variable(fer_graph *graph,
-                                   const char *name,
-                                   fer_tensor *initial,
-                                   fer_value_id *out_value);
+/* The same, or a variable, whose initial value tensor is. */
+fer_status feri_graph_new_held(fer_graph *graph,
+                               const char *name,
+                               fer_tensor *tensor,
+                               uint8_t origin,
+                               fer_value_id *out_value);
 /* Retains tensor, an attribute's, as long as the graph lives. */
 fer_status feri_graph_hold_tensor(fer_graph *graph, fer_tensor *tensor);
 /* value, whatever it was, holds tensor, which is retained and tells its fact: a constant or the

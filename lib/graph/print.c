@@ -148,10 +148,8 @@ static void print_node(printer *out, const feri_gnode *node) {
         } else {
             separate(out, i);
         }
-        print_value(out,
-                    id,
-                    id != FER_NO_VALUE &&
-                        out->graph->values[id].origin == FERI_ORIGIN_CONSTANT);
+        print_value(
+            out, id, id != FER_NO_VALUE && out->graph->values[id].origin == FERI_ORIGIN_CONSTANT);
     }
     feri_text_add(&out->line, node->attr_count > 0 ? ") {" : ")");
     for (uint32_t a = 0; a < node->attr_count; a++) {

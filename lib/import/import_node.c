@@ -45,10 +45,8 @@ fer_status feri_draft_add_attr(feri_importer *im, feri_draft *draft, const fer_a
 static fer_status fit_outputs(feri_importer *im, feri_draft *draft, const feri_op *op) {
     int32_t kind = feri_control_kind(op);
     if (kind == FERI_CONTROL_NONE || draft->node.body_count == 0) {
-        while (draft->node.output_count > 0 &&
-               draft->node.outputs[draft->node.output_count - 1] == FER_NO_VALUE) {
-            draft->node.output_count--;
-        }
+        draft->node.output_count =
+            feri_without_tail(draft->node.outputs, draft->node.output_count);
         return FER_OK;
     }
     uint32_t wanted = draft->node.bodies[0]->output_count;
@@ -197,10 +195,7 @@ static fer_status draft_output(feri_scope *scope, feri_draft *draft, const feri_
 /* Bodies count on their captures following the inputs, so these are final before bodies are read.
  */
 static fer_status settle_inputs(feri_scope *scope, feri_draft *draft) {
-    while (draft->node.input_count > 0 &&
-           draft->node.inputs[draft->node.input_count - 1] == FER_NO_VALUE) {
-        draft->node.input_count--;
-    }
+    draft->node.input_count = feri_without_tail(draft->node.inputs, draft->node.input_count);
     int is_loop = draft->domain[0] == '\0' && strcmp(draft->op, "Loop") == 0;
     while (is_loop && draft->node.input_count < 2) {
         FER_TRY(feri_draft_add_input(scope->im, draft, FER_NO_VALUE));

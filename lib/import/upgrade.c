@@ -30,9 +30,8 @@
 #define OP(name) FERI_OP_ROW(name, #name " ")
 /* One scale per group became one per channel. */
 #define PER_CHANNEL(i)                                                                             \
-    "21 GroupNormalization : #" i " v = Reshape(Expand(Reshape(i" i ", {i64: @num_groups 1}), "    \
-    "Concat({i64: @num_groups}, Div(Gather(Shape(i0), {i64: 1}), {i64: @num_groups}), axis=0)), "  \
-    "{i64: -1})\n"
+    "21 GroupNormalization : #" i " v = Reshape(Expand(Reshape(i" i ", {i64: -1 1}), "             \
+    "Concat({i64: 1}, Div(Shape(i0, start=1, end=2), {i64: @num_groups}), axis=0)), {i64: -1})\n"
 /* clang-format off */
 static const char steps[] =
     "2 " OP(GlobalLpPool) OP(LpPool) ": *l\n"

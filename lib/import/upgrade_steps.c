@@ -201,10 +201,7 @@ static void tidy_resize(feri_upgrade *up) {
             draft->node.inputs[i] = FER_NO_VALUE;
         }
     }
-    while (draft->node.input_count > 1 &&
-           draft->node.inputs[draft->node.input_count - 1] == FER_NO_VALUE) {
-        draft->node.input_count--;
-    }
+    draft->node.input_count = feri_without_tail(draft->node.inputs, draft->node.input_count);
 }
 
 fer_status feri_upgrade_step(feri_upgrade *up, char letter) {

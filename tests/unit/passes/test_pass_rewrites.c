@@ -42,7 +42,8 @@ static void next_values_of_variables_stay(void **state) {
     const int64_t dims[2] = {2, 3};
     assert_int_equal(fer_tensor_create((fer_context *)(void *)g->env, FER_F32, 2, dims, &initial),
                      FER_OK);
-    assert_int_equal(feri_graph_new_variable(g->graph, "v", initial, &variable), FER_OK);
+    assert_int_equal(feri_graph_new_held(g->graph, "v", initial, FERI_ORIGIN_VARIABLE, &variable),
+                     FER_OK);
     fer_tensor_release(initial);
     fer_value_id x = pass_input(g);
     g->graph->values[variable].assigned = pass_node1(g, "Identity", x);
