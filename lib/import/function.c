@@ -120,13 +120,11 @@ bind_inputs(feri_scope *scope, const feri_function *function, const feri_draft *
  */
 static fer_status
 copy_output(feri_scope *scope, const feri_draft *call, fer_value_id from, fer_value_id to) {
-    const feri_gnode node = {.name = call->node.name,
-                             .source = call->node.source,
-                             .inputs = &from,
-                             .input_count = 1,
-                             .formal_count = 1,
-                             .outputs = &to,
-                             .output_count = 1};
+    feri_gnode node = call->node;
+    node.inputs = &from;
+    node.input_count = node.formal_count = 1;
+    node.outputs = &to;
+    node.output_count = 1;
     return feri_expand_value(scope->graph, &node, "Identity", "o0 = Identity(i0)", &from);
 }
 

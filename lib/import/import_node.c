@@ -45,8 +45,7 @@ fer_status feri_draft_add_attr(feri_importer *im, feri_draft *draft, const fer_a
 static fer_status fit_outputs(feri_importer *im, feri_draft *draft, const feri_op *op) {
     int32_t kind = feri_control_kind(op);
     if (kind == FERI_CONTROL_NONE || draft->node.body_count == 0) {
-        draft->node.output_count =
-            feri_without_tail(draft->node.outputs, draft->node.output_count);
+        draft->node.output_count = feri_without_tail(draft->node.outputs, draft->node.output_count);
         return FER_OK;
     }
     uint32_t wanted = draft->node.bodies[0]->output_count;

@@ -148,31 +148,41 @@ void feri_up_set_input(feri_upgrade *up, uint32_t index, fer_value_id value) {
     }
 }
 
-int32_t feri_up_rank(const feri_upgrade *up, fer_value_id value) {
+int32_t feri_up_rank(const feri_upgrade *up, uint32_t index) {
+    fer_value_id value = feri_up_input(up, index);
     return value != FER_NO_VALUE ? up->graph->values[value].fact.rank : -1;
 }
 
 /* ---- new values and nodes ---- */
 
-static void
-evaluate(feri_upgrade *up, feri_gnode *node, const char *text, fer_value_id *out_value) {
+/* The value of a text in operands and the draft's attributes, which has these results. */
+static fer_value_id evaluate(feri_upgrade *up,
+                             const char *text,
+                             fer_value_id *inputs,
+                             uint32_t input_count,
+                             fer_value_id *outputs,
+                             uint32_t output_count) {
+    fer_value_id value = FER_NO_VALUE;
     if (up->status == FER_OK) {
-        node->formal_count = node->input_count;
-        up->status = feri_expand_value(up->graph, node, up->draft->op, text, out_value);
+        feri_gnode node = up->draft->node;
+        node.inputs = inputs;
+        node.input_count = node.formal_count = input_count;
+        node.outputs = outputs;
+        node.output_count = output_count;
+        up->status = feri_expand_value(up->graph, &node, up->draft->op, text, &value);
     }
+    return value;
 }
 
 fer_value_id feri_up_value(feri_upgrade *up, const char *text) {
     enum { NAMED = 3 }; /* texts name operands that a wrong model may leave out */
     feri_draft *draft = up->draft;
     uint32_t count = draft->node.input_count;
-    fer_value_id value = FER_NO_VALUE;
     if (count < NAMED) {
         feri_up_set_input(up, NAMED - 1, FER_NO_VALUE);
     }
-    feri_gnode node = draft->node;
-    node.output_count = 0;
-    evaluate(up, &node, text, &value);
+    fer_value_id value =
+        evaluate(up, text, draft->node.inputs, draft->node.input_count, /*outputs=*/NULL, 0);
     draft->node.input_count = count;
     return value;
 }
@@ -201,11 +211,9 @@ fer_status feri_up_refuse(const feri_upgrade *up, const char *what) {
 /* ---- the steps ---- */
 
 /* name>2 and name?2 */
-static void to_operand(feri_upgrade *up, const char *name, uint32_t index, int is_nothing_empty) {
-    const fer_attr *attr = feri_up_attr(up, name);
-    if (attr == NULL) {
-        return;
-    }
+static void
+to_operand(feri_upgrade *up, const fer_attr *attr, uint32_t index, int is_nothing_empty) {
+    const char *name = attr->name;
     const char *form = attr->type == FER_ATTR_FLOAT    ? "v = {@%s: i0}"
                        : attr->type == FER_ATTR_FLOATS ? "v = {f32: @%s}"
                                                        : "v = {i64: @%s}";
@@ -227,9 +235,7 @@ static void set_default(feri_upgrade *up, const char *name, const char *text) {
         attr.type = FER_ATTR_FLOAT;
         attr.value.f = (float)number.f;
     }
-    if (feri_up_attr(up, name) == NULL) {
-        feri_up_set(up, &attr);
-    }
+    feri_up_set(up, &attr);
 }
 
 /* word is "name", a mark and the rest, and is cut up. */
@@ -238,13 +244,15 @@ static void change_attr(feri_upgrade *up, char *name) {
     char mark = *rest;
     *rest++ = '\0';
     fer_attr *attr = feri_up_attr(up, name);
-    if (mark == '>' || mark == '?') {
-        to_operand(up, name, (uint32_t)(rest[0] - '0'), mark == '?');
-    } else if (mark == '|') {
-        set_default(up, name, rest);
-    } else if (mark == '~') {
-        if (attr != NULL) {
+    if (mark == '|') {
+        if (attr == NULL) {
+            set_default(up, name, rest);
+        }
+    } else if (mark != '=') {
+        if (attr != NULL && mark == '~') {
             attr->name = rest;
+        } else if (attr != NULL) {
+            to_operand(up, attr, (uint32_t)(rest[0] - '0'), mark == '?');
         }
     } else {
         char *text = strchr(rest, '=');
@@ -271,7 +279,7 @@ static void run_line(feri_upgrade *up, const char *at, size_t length) {
         } else if (word[0] == '!') {
             up->draft->op = word + 1;
         } else if (word[0] == '*') {
-            up->status = feri_upgrade_step(up, word[1]);
+            feri_upgrade_step(up, word[1]);
         } else if (word[0] == '#') {
             if (feri_up_input(up, 0) != FER_NO_VALUE) { /* else the check of operands tells */
                 feri_up_set_input(up, (uint32_t)(word[1] - '0'), feri_up_value(up, next));
@@ -324,12 +332,7 @@ fer_status feri_upgrade_and_append(feri_importer *im, fer_graph *graph, feri_dra
     FER_TRY(up.status);
     FER_TRY(feri_import_append(im, graph, draft));
     if (up.after != NULL) {
-        feri_gnode node = {.name = draft->node.name, .source = draft->node.source};
-        node.inputs = up.after_inputs;
-        node.input_count = 2;
-        node.outputs = &up.after_output;
-        node.output_count = 1;
-        evaluate(&up, &node, up.after, &up.after_inputs[0]);
+        (void)evaluate(&up, up.after, up.after_inputs, 2, &up.after_output, 1);
     }
     return up.status;
 }

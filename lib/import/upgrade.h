@@ -22,7 +22,7 @@ typedef struct feri_upgrade {
 } feri_upgrade;
 
 /* upgrade_steps.c: the steps that the text of upgrade.c names by a letter. */
-fer_status feri_upgrade_step(feri_upgrade *up, char letter);
+void feri_upgrade_step(feri_upgrade *up, char letter);
 /* upgrade_scan.c */
 fer_status feri_upgrade_scan_9(feri_upgrade *up);
 
@@ -43,8 +43,8 @@ int64_t feri_up_int(feri_upgrade *up, const char *name, int64_t absent);
 /* FER_NO_VALUE when there is none. */
 fer_value_id feri_up_input(const feri_upgrade *up, uint32_t index);
 void feri_up_set_input(feri_upgrade *up, uint32_t index, fer_value_id value);
-/* -1 unknown */
-int32_t feri_up_rank(const feri_upgrade *up, fer_value_id value);
+/* Of an operand; -1: unknown, or there is none. */
+int32_t feri_up_rank(const feri_upgrade *up, uint32_t index);
 
 /* ---- new values and nodes ---- */
 

@@ -15,7 +15,7 @@
 /* Operand 1 gets count dims of 1 behind its own; ranks says how many dims it has then (1-D i64),
  * where count is not known. */
 static void trail(feri_upgrade *up, int32_t count, const char *ranks) {
-    int32_t rank = feri_up_rank(up, feri_up_input(up, 1));
+    int32_t rank = feri_up_rank(up, 1);
     char text[160];
     if (count == 0) {
         return;
@@ -39,35 +39,36 @@ static void trail(feri_upgrade *up, int32_t count, const char *ranks) {
 }
 
 /* B lines up with A's dims from axis on: it gets rank(A) - axis - rank(B) dims behind. */
-static fer_status broadcast(feri_upgrade *up) {
+static void broadcast(feri_upgrade *up) {
     int is_aligned = feri_up_attr(up, "axis") != NULL && feri_up_int(up, "broadcast", 0) != 0;
     int64_t axis = feri_up_int(up, "axis", 0);
-    int32_t rank_a = feri_up_rank(up, feri_up_input(up, 0));
-    int32_t rank_b = feri_up_rank(up, feri_up_input(up, 1));
+    int32_t rank_a = feri_up_rank(up, 0);
+    int32_t rank_b = feri_up_rank(up, 1);
     if (is_aligned && feri_up_input(up, 0) != FER_NO_VALUE &&
         feri_up_input(up, 1) != FER_NO_VALUE && axis >= -FER_MAX_RANK && axis <= FER_MAX_RANK) {
         int32_t count = -1;
         if (rank_a >= 0 && rank_b >= 0) {
             count = (int32_t)(axis < 0 ? -axis : rank_a - axis) - rank_b;
             if (count < 0 || rank_b + count > FER_MAX_RANK) {
-                return feri_fail(FER_INVALID_MODEL,
-                                 "node '%s' (%s): axis does not fit the ranks of its operands",
-                                 up->draft->node.name,
-                                 up->draft->op);
+                up->status =
+                    feri_fail(FER_INVALID_MODEL,
+                              "node '%s' (%s): axis does not fit the ranks of its operands",
+                              up->draft->node.name,
+                              up->draft->op);
+                return;
             }
         }
         trail(up, count, axis < 0 ? "Neg({i64: @axis})" : "Sub(Shape(Shape(i0)), {i64: @axis})");
     }
     feri_up_drop(up, "broadcast");
     feri_up_drop(up, "axis");
-    return FER_OK;
 }
 
 /* The slope had one entry, or one per channel (axis 1). */
 static void prelu(feri_upgrade *up) {
     fer_value_id x = feri_up_input(up, 0);
-    int32_t rank = feri_up_rank(up, x);
-    int32_t slope_rank = feri_up_rank(up, feri_up_input(up, 1));
+    int32_t rank = feri_up_rank(up, 0);
+    int32_t slope_rank = feri_up_rank(up, 1);
     if (x == FER_NO_VALUE || feri_up_input(up, 1) == FER_NO_VALUE || slope_rank == 0 ||
         slope_rank > 1) {
         return;
@@ -83,32 +84,32 @@ static void prelu(feri_upgrade *up) {
 /* ---- element-wise, products, reductions ---- */
 
 /* "FLOAT" and so on, as TensorProto.DataType spells its names. */
-static fer_status cast(feri_upgrade *up) {
+static void cast(feri_upgrade *up) {
     static const char names[] = "FLOAT UINT8 INT8 UINT16 INT16 INT32 INT64 STRING BOOL FLOAT16 "
                                 "DOUBLE UINT32 UINT64 COMPLEX64 COMPLEX128 ";
     const fer_attr *attr = feri_up_attr(up, "to");
     if (attr == NULL || attr->type != FER_ATTR_STRING) {
-        return FER_OK;
+        return;
     }
     int64_t dtype = FER_F32;
     for (const char *name = names; *name != '\0'; name += strcspn(name, " ") + 1, dtype++) {
         size_t length = strcspn(name, " ");
         if (attr->value.s.length == length && memcmp(name, attr->value.s.data, length) == 0) {
             feri_up_set_int(up, "to", dtype);
-            return FER_OK;
+            return;
         }
     }
-    return feri_fail(FER_INVALID_MODEL,
-                     "node '%s': Cast to '%s', which is no element type",
-                     up->draft->node.name,
-                     attr->value.s.data);
+    up->status = feri_fail(FER_INVALID_MODEL,
+                           "node '%s': Cast to '%s', which is no element type",
+                           up->draft->node.name,
+                           attr->value.s.data);
 }
 
 /* Softmax and its like worked on the input made two-dimensional at axis (default 1). Where axis is
  * the last, nothing changes but the default. */
 static void softmax(feri_upgrade *up) {
     int64_t axis = feri_up_int(up, "axis", 1);
-    int32_t rank = feri_up_rank(up, feri_up_input(up, 0));
+    int32_t rank = feri_up_rank(up, 0);
     int is_last = axis == -1 || (rank >= 1 && axis == rank - 1);
     if (feri_up_input(up, 0) == FER_NO_VALUE || up->draft->node.output_count != 1) {
         return;
@@ -123,8 +124,10 @@ static void softmax(feri_upgrade *up) {
 
 /* ---- normalisation, dropout, pooling ---- */
 
-static fer_status spatial(feri_upgrade *up) {
-    return feri_up_int(up, "spatial", 1) != 0 ? FER_OK : feri_up_refuse(up, "with spatial=0");
+static void spatial(feri_upgrade *up) {
+    if (feri_up_int(up, "spatial", 1) == 0) {
+        up->status = feri_up_refuse(up, "with spatial=0");
+    }
 }
 
 /* The mask was of the data's dtype. */
@@ -136,30 +139,30 @@ static void dropout(feri_upgrade *up) {
     }
 }
 
-static fer_status group_norm(feri_upgrade *up) {
+static void group_norm(feri_upgrade *up) {
     int64_t groups = feri_up_int(up, "num_groups", 0);
     if (groups >= 1 && feri_up_input(up, 0) != FER_NO_VALUE &&
         feri_up_input(up, 1) != FER_NO_VALUE && feri_up_input(up, 2) != FER_NO_VALUE) {
-        return FER_OK;
+        return;
     }
-    return feri_fail(FER_INVALID_MODEL,
-                     "node '%s': GroupNormalization needs three operands and num_groups above 0 "
-                     "(%lld)",
-                     up->draft->node.name,
-                     (long long)groups);
+    up->status = feri_fail(FER_INVALID_MODEL,
+                           "node '%s': GroupNormalization needs three operands and num_groups "
+                           "above 0 (%lld)",
+                           up->draft->node.name,
+                           (long long)groups);
 }
 
-static fer_status lp_pool(feri_upgrade *up) {
+static void lp_pool(feri_upgrade *up) {
     const fer_attr *attr = feri_up_attr(up, "p");
     if (attr == NULL || attr->type != FER_ATTR_FLOAT) {
-        return FER_OK;
+        return;
     }
     float p = attr->value.f;
     if (!(p >= 1.0f && p < 1e6f) || p != (float)(int32_t)p) {
-        return feri_up_refuse(up, "with a p that is no whole number");
+        up->status = feri_up_refuse(up, "with a p that is no whole number");
+    } else {
+        feri_up_set_int(up, "p", (int32_t)p);
     }
-    feri_up_set_int(up, "p", (int32_t)p);
-    return FER_OK;
 }
 
 /* ---- resampling ---- */
@@ -204,19 +207,18 @@ static void tidy_resize(feri_upgrade *up) {
     draft->node.input_count = feri_without_tail(draft->node.inputs, draft->node.input_count);
 }
 
-fer_status feri_upgrade_step(feri_upgrade *up, char letter) {
+void feri_upgrade_step(feri_upgrade *up, char letter) {
     feri_draft *draft = up->draft;
-    fer_status status = FER_OK;
     if (letter == 'b') {
-        status = broadcast(up);
+        broadcast(up);
     } else if (letter == 'c' && FERI_HAS_OP(Cast)) {
-        status = cast(up);
+        cast(up);
     } else if (letter == 'd' && FERI_HAS_OP(Dropout)) {
         dropout(up);
     } else if (letter == 'g' && FERI_HAS_OP(GroupNormalization)) {
-        status = group_norm(up);
+        group_norm(up);
     } else if (letter == 'l' && (FERI_HAS_OP(LpPool) || FERI_HAS_OP(GlobalLpPool))) {
-        status = lp_pool(up);
+        lp_pool(up);
     } else if (letter == 'n' && feri_up_input(up, 1) == FER_NO_VALUE &&
                draft->node.output_count > 0) {
         feri_up_set_int(up, "num_outputs", draft->node.output_count);
@@ -225,9 +227,9 @@ fer_status feri_upgrade_step(feri_upgrade *up, char letter) {
     } else if (letter == 'r' && FERI_HAS_OP(Resize)) {
         resize(up);
     } else if (letter == 's' && FERI_HAS_OP(BatchNormalization)) {
-        status = spatial(up);
+        spatial(up);
     } else if (letter == 'S' && FERI_HAS_OP(Scan)) {
-        status = feri_upgrade_scan_9(up);
+        up->status = feri_upgrade_scan_9(up);
     } else if (letter == 't' && FERI_HAS_OP(Resize)) {
         tidy_resize(up);
     } else if (letter == 'x') {
@@ -238,5 +240,4 @@ fer_status feri_upgrade_step(feri_upgrade *up, char letter) {
     } else if (letter == '2' && draft->node.input_count > 2) {
         draft->node.input_count = 2;
     }
-    return status != FER_OK ? status : up->status;
 }
