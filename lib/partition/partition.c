@@ -249,53 +249,48 @@ static fer_status shares_check(placing *p) {
 /* ---- regions ---- */
 
 typedef struct sort_key {
-    uint32_t depth;
-    int32_t device;
+    uint64_t place; /* depth, and in the low half device + 1: what a region's nodes share */
     uint32_t node;
     uint32_t alone; /* nodes that must be regions of their own */
 } sort_key;
 
-static int by_depth(const void *a, const void *b) {
+static int by_place(const void *a, const void *b) {
     const sort_key *x = a, *y = b;
-    if (x->depth != y->depth) {
-        return x->depth < y->depth ? -1 : 1;
-    }
-    if (x->device != y->device) {
-        return x->device < y->device ? -1 : 1;
+    if (x->place != y->place) {
+        return x->place < y->place ? -1 : 1;
     }
     return x->node < y->node ? -1 : x->node > y->node;
 }
 
-/* What is known of a value that a node made. */
-typedef struct made_value {
-    uint32_t depth; /* of its node */
-    int32_t place;  /* its device + 2, 0 for what no node makes */
-} made_value;
+static int device_is_per_op(const placing *p, int32_t device) {
+    return (p->policy->devices[device]->backend->module.flags & FER_MODULE_PER_OP) != 0;
+}
 
-static fer_status depths_fill(placing *p, sort_key *keys) {
+static fer_status places_fill(placing *p, sort_key *keys) {
     const fer_graph *graph = p->graph;
-    made_value *made = FERI_BUMP_ARRAY(p->bump, made_value, graph->value_count);
-    if (made == NULL) {
+    /* Per value: the key of the node that makes it. */
+    const sort_key **made_by = FERI_BUMP_ARRAY(p->bump, const sort_key *, graph->value_count);
+    if (made_by == NULL) {
         return feri_error_status();
     }
     for (uint32_t i = 0; i < graph->node_count; i++) {
         const feri_gnode *node = graph->nodes[i];
         int32_t device = p->partition->nodes[i].device;
-        int per_op = device != FERI_ON_HOST &&
-                     (p->policy->devices[device]->backend->module.flags & FER_MODULE_PER_OP) != 0;
-        int alone = device == FERI_ON_HOST || per_op;
-        uint32_t depth = 0;
+        uint32_t alone = device == FERI_ON_HOST || device_is_per_op(p, device);
+        uint32_t low = (uint32_t)(device + 1);
+        uint64_t depth = 0;
         for (uint32_t k = 0; k < node->input_count; k++) {
             fer_value_id id = node->inputs[k];
-            if (id != FER_NO_VALUE && made[id].place != 0) {
-                uint32_t at = made[id].depth + (made[id].place != device + 2 || alone);
+            if (id != FER_NO_VALUE && made_by[id] != NULL) {
+                uint64_t place = made_by[id]->place;
+                uint64_t at = (place >> 32) + ((uint32_t)place != low || alone);
                 depth = at > depth ? at : depth;
             }
         }
-        keys[i] = (sort_key){depth, device, i, (uint32_t)alone};
+        keys[i] = (sort_key){depth << 32 | low, i, alone};
         for (uint32_t k = 0; k < node->output_count; k++) {
             if (node->outputs[k] != FER_NO_VALUE) {
-                made[node->outputs[k]] = (made_value){depth, device + 2};
+                made_by[node->outputs[k]] = &keys[i];
             }
         }
     }
@@ -310,15 +305,14 @@ static fer_status regions_grow(placing *p) {
     if (keys == NULL || order == NULL || regions == NULL) {
         return feri_error_status();
     }
-    FER_TRY(depths_fill(p, keys));
-    qsort(keys, count, sizeof(*keys), by_depth);
+    FER_TRY(places_fill(p, keys));
+    qsort(keys, count, sizeof(*keys), by_place);
     uint32_t region_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         order[i] = keys[i].node;
-        int starts = i == 0 || keys[i].depth != keys[i - 1].depth ||
-                     keys[i].device != keys[i - 1].device || keys[i].alone;
-        if (starts) {
-            regions[region_count++] = (feri_region){keys[i].device, keys[i].depth, &order[i], 0};
+        if (i == 0 || keys[i].place != keys[i - 1].place || keys[i].alone) {
+            int32_t device = p->partition->nodes[order[i]].device;
+            regions[region_count++] = (feri_region){device, 0, &order[i]};
         }
         regions[region_count - 1].node_count++;
     }

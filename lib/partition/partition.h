@@ -24,9 +24,8 @@ typedef struct feri_policy {
 
 typedef struct feri_region {
     int32_t device; /* index into policy, or FERI_ON_HOST: then one node */
-    uint32_t depth;
-    uint32_t *nodes; /* indices into the graph */
     uint32_t node_count;
+    uint32_t *nodes; /* indices into the graph */
 } feri_region;
 
 /* Where a node went and why. */
