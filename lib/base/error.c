@@ -7,7 +7,6 @@
 
 #include "base/later.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -73,14 +72,12 @@ static void copy_text(char *destination, size_t capacity, const char *source) {
     *destination = 0;
 }
 
-fer_status feri_fail_at(const char *file, uint32_t line_status, const char *format, ...) {
+fer_status
+feri_fail_list(const char *file, uint32_t line_status, const char *format, va_list arguments) {
     fer_status status = (fer_status)(line_status & 0xff);
     /* Formatted aside first: an argument may point into the record itself. */
     char message[sizeof last.error.message];
-    va_list arguments;
-    va_start(arguments, format);
     (void)vsnprintf(message, sizeof message, format, arguments);
-    va_end(arguments);
     const char *slash = strrchr(file, '/');
     last.error.struct_size = sizeof last.error;
     last.error.status = status == FER_OK ? FER_INTERNAL : status;
@@ -92,6 +89,14 @@ fer_status feri_fail_at(const char *file, uint32_t line_status, const char *form
     last.error.node[0] = 0;
     copy_text(last.error.message, sizeof last.error.message, message);
     return last.error.status;
+}
+
+fer_status feri_fail_at(const char *file, uint32_t line_status, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fer_status status = feri_fail_list(file, line_status, format, arguments);
+    va_end(arguments);
+    return status;
 }
 
 fer_status feri_error_set_status(fer_status status) { return last.error.status = status; }

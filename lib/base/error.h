@@ -9,18 +9,24 @@
 
 #include "ferrule/ferrule.h"
 
+#include <stdarg.h>
+
 /* Records message and place as the thread's last error and returns status (never FER_OK).
  * Truncates, never allocates. Clears node and backend; add them afterwards. */
 fer_status feri_fail_at(const char *file, uint32_t line_status, const char *format, ...)
     __attribute__((format(printf, 3, 4), cold));
+/* The same from a function that itself takes a sentence and its arguments. */
+fer_status
+feri_fail_list(const char *file, uint32_t line_status, const char *format, va_list arguments)
+    __attribute__((format(printf, 3, 0), cold));
 #ifdef __FILE_NAME__
 #define FERI_FILE __FILE_NAME__
 #else
 #define FERI_FILE __FILE__
 #endif
 /* Line and status travel in one number: hundreds of calls are an instruction shorter. */
-#define feri_fail(status, ...)                                                                     \
-    feri_fail_at(FERI_FILE, (uint32_t)__LINE__ << 8 | (uint8_t)(status), __VA_ARGS__)
+#define FERI_LINE(status) ((uint32_t)__LINE__ << 8 | (uint8_t)(status))
+#define feri_fail(status, ...) feri_fail_at(FERI_FILE, FERI_LINE(status), __VA_ARGS__)
 
 /* The last error is one of this status after all, which is returned. */
 fer_status feri_error_set_status(fer_status status);

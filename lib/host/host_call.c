@@ -8,18 +8,16 @@
 #include "host/pieces.h"
 #include "tensor/dtype.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 fer_status feri_host_fail(const feri_host_call *call, fer_status status, const char *format, ...) {
-    char text[600];
+    const feri_gnode *node = call->node;
     va_list list;
     va_start(list, format);
-    vsnprintf(text, sizeof text, format, list);
+    (void)feri_fail_list(FERI_FILE, FERI_LINE(status), format, list);
     va_end(list);
-    (void)feri_fail(status, "%s '%s': %s", feri_op_name(call->node->op), call->node->name, text);
-    feri_error_set_node(call->node->name);
+    feri_error_prefix("%s '%s'", feri_op_name(node->op), node->name);
+    feri_error_set_node(node->name);
     return status;
 }
 

@@ -6,22 +6,15 @@
 
 #include "tensor/dtype.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 fer_status feri_infer_fail(feri_infer *call, const char *format, ...) {
     if (call->status == FER_OK) {
-        char message[640];
         va_list arguments;
         va_start(arguments, format);
-        vsnprintf(message, sizeof(message), format, arguments);
+        call->status = feri_fail_list(FERI_FILE, FERI_LINE(FER_INVALID_MODEL), format, arguments);
         va_end(arguments);
-        call->status = feri_fail(FER_INVALID_MODEL,
-                                 "%s '%s': %s",
-                                 feri_op_name(call->op),
-                                 call->node ? call->node : "",
-                                 message);
+        feri_error_prefix("%s '%s'", feri_op_name(call->op), call->node ? call->node : "");
         feri_error_set_node(call->node);
     }
     return call->status;
