@@ -389,6 +389,8 @@ static const case_row rows[] = {
     {"Attention", NULL, "2x5x24 1x1x24 1x17x48", PACKED(4,4) " " PACKED(4,2) " " PACKED(6,1) ",is_causal=1 " PACKED(3,3) ",keys=9,vsize=5 " PACKED(4,2) ",with=attn_mask,mask=bhqk,keys=7 "
      PACKED(4,2) ",with=past_key:past_value,outs=3,is_causal=1 " PACKED(2,1) ",with=attn_mask:past_key:past_value,outs=4,U=bool,softcap=4 " PACKED(4,4) ",with=nonpad_kv_seqlen,keys=8 " PACKED(8,2) ",scale=0.5,outs=4",
      "ints uniform", fill_attention, attention_oracle, ROW_ZEROS, NULL, NULL},
+    {"Attention", "f32|f16", "2x4x5x8", "with=attn_mask,mask=bhqk,U=i32 with=attn_mask,mask=bhqk,U=i64,is_causal=1 with=attn_mask,mask=bhqk,U=u8 with=attn_mask,mask=bhqk,U=i8,softcap=2 with=attn_mask,mask=bhqk,U=i16 with=attn_mask,mask=bhqk,U=u16 "
+     "with=attn_mask,mask=bhqk,U=u32 with=attn_mask,mask=bhqk,U=u64 with=attn_mask,mask=bhqk,U=f64", "ints", fill_attention, attention_oracle, ROW_ZEROS, NULL, NULL},
     {"Attention", "f16|f32", "2x4x5x8", "T2=f32 T2=f64,is_causal=1 T2=f16,with=past_key:past_value,outs=3", "uniform", fill_attention, attention_oracle, ROW_ZEROS, NULL, NULL},
     {"ai.onnx.preview.FlexAttention", NULL, "2x4x5x16 1x1x1x1 1x6x13x7", "- scale=0.25 keys=7 keys=9,vsize=3 kvheads=2 kvheads=1,keys=3 score=Tanh score=Neg,kvheads=2 prob=Abs score=Abs,prob=Neg,keys=7 prob=Tanh,scale=2",
      "ints uniform", fill_flex, flex_oracle, ROW_ZEROS, NULL, flex_build},

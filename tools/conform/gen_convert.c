@@ -373,6 +373,8 @@ static const case_row rows[] = {
     {"Cast", "float|int", "scalar odd prime empty", "to=str", "ints uniform wide special bits extreme", fill_spell, NULL, 0, judge_spell, NULL},
     {"Cast", "f32|f64|f16|bf16|i32|i64|u8", "odd prime", POWERS, "ints wide huge denormal special", fill_power, power_oracle, ROW_EXACT, NULL, NULL},
     {"Cast", "f8e8m0", "odd prime", "to=f32 to=f64 to=bf16 to=f16", "bits", fill_anything, from_power_oracle, ROW_EXACT | ROW_ZEROS, NULL, NULL},
+    {"CastLike", "f32|f64|f16|bf16|i32", "odd", "T2=f8e8m0 T2=f8e8m0,round_mode=nearest T2=f8e8m0,round_mode=down,saturate=0", "ints wide huge denormal special", fill_power, power_oracle, ROW_EXACT, NULL, NULL},
+    {"CastLike", "f8e8m0", "odd", "T2=f32 T2=f64 T2=bf16 T2=f16", "bits", fill_anything, from_power_oracle, ROW_EXACT | ROW_ZEROS, NULL, NULL},
     {"CastLike", "str", "scalar odd", "T2=f32 T2=i64 T2=u8", "numbers signed reals", fill_read, read_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
     {"Constant", "float|int|complex|bool|float8|sub", "scalar odd one empty high", "-", "ints", fill_constant, constant_oracle, ROW_ZEROS, NULL, constant_build},
     {"Constant", "f8e8m0", "scalar odd one empty high", "-", "ints", fill_constant, constant_oracle, ROW_ZEROS, NULL, constant_build},

@@ -423,6 +423,7 @@ static const case_row rows[] = {
     {"OneHot", NULL, "scalar one odd prime",
      "depth=4,T2=i64 depth=4,axis=0,T2=i64 depth=5,axis=1,T3=i64,T2=i64 depth=3:,axis=-2,T3=f16,T2=i32 depth=4,T3=str,T2=i64 depth=4,T3=bool,T2=f32",
      "ints", fill_one_hot, one_hot_oracle, ROW_MOVEMENT, NULL, NULL},
+    {"OneHot", "i64|f32", "one odd", "depth=4,T3=c64,T2=i64 depth=4,axis=0,T3=c128,T2=i64", "ints", fill_one_hot, one_hot_oracle, ROW_MOVEMENT, NULL, NULL},
     MOVE("Compress", "one odd prime high", "- axis=0 axis=1 axis=-1,short=1 short=1", fill_compress, compress_oracle),
     {"NonZero", NUMERIC "|bool|complex|str", "empty one odd prime high", "-", "ints", NULL, non_zero_oracle, ROW_ZEROS, NULL, NULL},
     MOVE("TensorScatter", "3x5x7 2x3x4x5", "- with=write_indices axis=1,with=write_indices with=write_indices,mode=circular", fill_tensor_scatter, tensor_scatter_oracle),

@@ -335,12 +335,17 @@ static const case_row rows[] = {
     {"QuantizeLinear", "f32|f16|bf16", "odd prime 2x3x4x5 image big", FORMS, "ints uniform", fill_linear, quantize_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
     {"QuantizeLinear", "i32", "odd prime 2x3x4x5", "T2=f32 T2=f32,T3=i8,with=y_zero_point T2=f32,T3=u8,with=y_zero_point,form=axis T2=f32,T3=i16,with=y_zero_point,form=block,block_size=7,axis=-1", "ints",
      fill_linear, quantize_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
+    {"QuantizeLinear", "f32|f16|bf16", "odd 2x3x4x5", "T3=f8e4m3fnuz,with=y_zero_point T3=f8e5m2fnuz,with=y_zero_point T3=f8e4m3fnuz,with=y_zero_point,form=axis T2=f8e8m0,T3=i8,with=y_zero_point T2=f8e8m0,T3=f8e4m3fn,with=y_zero_point "
+     "T2=f8e8m0,T3=f4e2m1,with=y_zero_point,form=block,block_size=5,axis=-1 T2=f8e8m0", "ints uniform", fill_linear, quantize_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
+    {"DequantizeLinear", "float8|sub|i8|u8|i32", "odd 2x3x4x5", "T2=f8e8m0,T3=f32,output_dtype=f32 T2=f8e8m0,T3=f16,output_dtype=f16,with=x_zero_point T2=f8e8m0,T3=bf16,output_dtype=bf16,form=axis T2=f32,T3=f16,output_dtype=f16 T2=f16,T3=f32,output_dtype=f32", "ints bits", fill_linear,
+     dequantize_oracle, ROW_ZEROS, NULL, NULL},
     {"DequantizeLinear", "float8|sub|i8|i16|u8|u16|i32", "odd prime 2x3x4x5 image",
      "- with=x_zero_point with=x_zero_point,form=axis form=axis,axis=0 with=x_zero_point,form=axis,axis=-1 T2=f16,T3=f16,with=x_zero_point T2=bf16,T3=bf16 "
      "with=x_zero_point,form=block,block_size=2,axis=2 form=block,block_size=7,axis=-1", "ints bits", fill_linear, dequantize_oracle, ROW_ZEROS, NULL, NULL},
     {"DynamicQuantizeLinear", NULL, "one odd prime wide tall big", "-", "ints uniform wide", NULL, dynamic_oracle, ROW_ZEROS, NULL, NULL},
     {"QLinearMatMul", "i8|u8", "prime odd 2x3x4x5 1x1", "- T2=i8,T3=u8 T2=u8,T3=i8 N=1", "ints bits", fill_qlinear, qlinear_oracle, ROW_ZEROS, NULL, NULL},
     {"QLinearMatMul", "float8", "prime odd 1x1", "TS=f32 TS=f16 TS=f32,N=1", "ints", fill_qlinear, qlinear_oracle, ROW_ZEROS, NULL, NULL},
+    {"QLinearMatMul", "i8|u8|float8", "prime odd", "TS=bf16 TS=f16,N=2", "ints", fill_qlinear, qlinear_oracle, ROW_ZEROS, NULL, NULL},
     {"QLinearConv", "i8|u8", "image line row", "- with=B T2=i8,T3=u8,strides=2:2 T2=u8,group=2,M=2 form=axis,pads=1:0:1:1,with=B k=1", "ints bits", fill_qlinear, qlinear_oracle,
      ROW_ZEROS, NULL, NULL},
 };

@@ -227,6 +227,7 @@ static int mel_oracle(const trial *self, const nd *in, nd *out) {
     "dft_length=9,onesided=1,inverse=1 dft_length=8,onesided=1,inverse=1 axis=-3,dft_length=4 axis=0,onesided=1 dft_length=1,T2=i32 axis=1,onesided=1,inverse=1"
 #define WINDOWS "size=10 size=1 size=2 size=17 size=16 size=10,periodic=0 size=17,periodic=0 size=2,periodic=0 size=0 size=1000 size=8,output_datatype=f64 " \
     "size=9,output_datatype=f16,periodic=0 size=12,output_datatype=bf16 size=16,output_datatype=i32 size=10,periodic=0,output_datatype=u8 size=11,output_datatype=i64"
+#define OTHERS "size=10,output_datatype=f32 size=13,output_datatype=i8 size=13,output_datatype=i16 size=13,output_datatype=u16 size=13,output_datatype=u32 size=13,output_datatype=u64"
 static const case_row rows[] = {
     {"DFT", NULL, "2x10x1 3x8x2 1x7x1 1x13x2 2x3x16x1 3x5x2x2 4x1x1 1x64x2", DFTS, "ints uniform wide", fill_dft, dft_oracle, ROW_ZEROS, NULL, NULL},
     {"DFT", "f32|f64|f16", "1x251x1 1x512x2 2x100x1", "- onesided=1 inverse=1 axis=0", "uniform", fill_dft, dft_oracle, ROW_ZEROS, NULL, NULL},
@@ -239,6 +240,13 @@ static const case_row rows[] = {
     {"HannWindow", NULL, "scalar", WINDOWS, "ints", fill_scalars, window_oracle, ROW_ZEROS, NULL, NULL},
     {"HammingWindow", NULL, "scalar", WINDOWS, "ints", fill_scalars, window_oracle, ROW_ZEROS, NULL, NULL},
     {"BlackmanWindow", NULL, "scalar", WINDOWS, "ints", fill_scalars, window_oracle, ROW_ZEROS, NULL, NULL},
+    {"HannWindow", NULL, "scalar", OTHERS, "ints", fill_scalars, window_oracle, ROW_ZEROS, NULL, NULL},
+    {"HammingWindow", NULL, "scalar", OTHERS, "ints", fill_scalars, window_oracle, ROW_ZEROS, NULL, NULL},
+    {"BlackmanWindow", NULL, "scalar", OTHERS, "ints", fill_scalars, window_oracle, ROW_ZEROS, NULL, NULL},
+    {"MelWeightMatrix", NULL, "scalar",
+     "num_mel_bins=6,dft_length=32,sample_rate=8000,lower_edge_hertz=30,upper_edge_hertz=3000,output_datatype=bf16 num_mel_bins=6,dft_length=32,sample_rate=8000,lower_edge_hertz=30,upper_edge_hertz=3000,output_datatype=u8 "
+     "num_mel_bins=6,dft_length=32,sample_rate=8000,lower_edge_hertz=30,upper_edge_hertz=3000,output_datatype=i8 num_mel_bins=6,dft_length=32,sample_rate=8000,lower_edge_hertz=30,upper_edge_hertz=3000,output_datatype=i64 "
+     "num_mel_bins=6,dft_length=32,sample_rate=8000,lower_edge_hertz=30,upper_edge_hertz=3000,T2=f16 num_mel_bins=6,dft_length=32,sample_rate=8000,lower_edge_hertz=30,upper_edge_hertz=3000,T2=bf16", "ints", fill_scalars, mel_oracle, ROW_ZEROS, NULL, NULL},
     {"MelWeightMatrix", NULL, "scalar",
      "num_mel_bins=8,dft_length=16,sample_rate=8192,lower_edge_hertz=0,upper_edge_hertz=4096 num_mel_bins=20,dft_length=512,sample_rate=16000,lower_edge_hertz=20,upper_edge_hertz=7600 "
      "num_mel_bins=5,dft_length=64,sample_rate=8000,lower_edge_hertz=100,upper_edge_hertz=3900,output_datatype=f64 "
