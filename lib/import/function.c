@@ -181,11 +181,10 @@ feri_inline_function(feri_scope *scope, const feri_node_view *node, const feri_d
     feri_importer *im = scope->im;
     feri_function *function = node->function;
     FER_TRY(check_call(im, function, call));
-    FER_TRY(feri_importer_enter(im, "a function call is"));
     feri_frame frame = {.function = function, .caller = scope, .call = node, .draft = call};
     feri_scope inside;
     feri_name_map results;
-    feri_scope_init(&inside, im, /*outer=*/NULL, scope->graph);
+    FER_TRY(feri_scope_init(&inside, im, /*outer=*/NULL, scope->graph));
     feri_name_map_init(&results, im->env);
     inside.opsets = &function->opsets;
     inside.frame = &frame;
@@ -195,6 +194,5 @@ feri_inline_function(feri_scope *scope, const feri_node_view *node, const feri_d
     function->is_active = 0;
     feri_name_map_finish(&results);
     feri_scope_finish(&inside);
-    feri_importer_leave(im);
     return status;
 }

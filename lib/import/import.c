@@ -99,7 +99,7 @@ static fer_status read_model(feri_importer *im, const feri_span *message, model_
 
 static fer_status import_main_graph(feri_importer *im, const feri_span *message) {
     feri_scope scope;
-    feri_scope_init(&scope, im, /*outer=*/NULL, im->root);
+    FER_TRY(feri_scope_init(&scope, im, /*outer=*/NULL, im->root));
     scope.opsets = &im->opsets;
     fer_status status = feri_import_graph(&scope, message);
     feri_scope_finish(&scope);
@@ -126,11 +126,8 @@ static fer_status import_model(feri_importer *im, const feri_span *message) {
 
 /* The whole file as a tensor, so that the graph holds it. */
 static fer_status hold_file(feri_source *source, fer_graph *graph) {
-    if (source->model == NULL || source->model->bytes > INT64_MAX) {
-        return FER_OK;
-    }
     int64_t dim = (int64_t)source->model->bytes;
-    if (source->model->bytes > source->env->limits.max_tensor_bytes) {
+    if (dim < 0 || source->model->bytes > source->env->limits.max_tensor_bytes) {
         return FER_OK; /* its tensors hold it all the same */
     }
     return feri_tensor_on_buffer(source->model, 0, FER_U8, 1, &dim, &graph->file);
@@ -184,38 +181,6 @@ fer_status fer_graph_import_file(fer_context *context,
     return status;
 }
 
-static fer_status take_memory(feri_source *source,
-                              const void *data,
-                              uint64_t bytes,
-                              fer_release_fn release,
-                              void *release_self) {
-    void *memory = (void *)(uintptr_t)data;
-    if (bytes > source->env->limits.max_model_bytes) {
-        if (release != NULL) {
-            release(release_self, memory);
-        }
-        return feri_fail(FER_LIMIT,
-                         "the model has %llu bytes, more than max_model_bytes allows (%llu)",
-                         (unsigned long long)bytes,
-                         (unsigned long long)source->env->limits.max_model_bytes);
-    }
-    source->total_bytes = bytes;
-    if (release != NULL) {
-        return feri_buffer_import(source->env,
-                                  memory,
-                                  bytes,
-                                  /*is_read_only=*/1,
-                                  release,
-                                  release_self,
-                                  &source->model);
-    }
-    FER_TRY(feri_buffer_create(source->env, bytes, &source->model));
-    if (bytes > 0) {
-        memcpy(source->model->host, data, bytes);
-    }
-    return FER_OK;
-}
-
 fer_status fer_graph_import_memory(fer_context *context,
                                    const void *data,
                                    uint64_t bytes,
@@ -223,23 +188,38 @@ fer_status fer_graph_import_memory(fer_context *context,
                                    fer_release_fn release,
                                    void *release_self,
                                    fer_graph **out_graph) {
+    feri_env *env = feri_env_of(context);
+    void *memory = (void *)(uintptr_t)data;
     fer_import_options full;
-    fer_status status = FER_OK;
+    fer_status status;
     if (context == NULL || (data == NULL && bytes > 0) || out_graph == NULL) {
         status = feri_fail(FER_INVALID_ARGUMENT, "fer_graph_import_memory: an argument is NULL");
-    }
-    if (status == FER_OK) {
+    } else if (bytes > env->limits.max_model_bytes) {
+        status = feri_fail(FER_LIMIT,
+                           "the model has %llu bytes, more than max_model_bytes allows (%llu)",
+                           (unsigned long long)bytes,
+                           (unsigned long long)env->limits.max_model_bytes);
+    } else {
         status = feri_struct_in(&full, sizeof(full), options, "fer_import_options");
     }
     if (status != FER_OK) {
         if (release != NULL) {
-            release(release_self, (void *)(uintptr_t)data);
+            release(release_self, memory);
         }
         return status;
     }
     feri_source source;
-    feri_source_init(&source, feri_env_of(context));
-    status = take_memory(&source, data, bytes, release, release_self);
+    feri_source_init(&source, env);
+    source.total_bytes = bytes;
+    if (release != NULL) {
+        status = feri_buffer_import(
+            env, memory, bytes, /*is_read_only=*/1, release, release_self, &source.model);
+    } else {
+        status = feri_buffer_create(env, bytes, &source.model);
+        if (status == FER_OK && bytes > 0) {
+            memcpy(source.model->host, data, bytes);
+        }
+    }
     if (status == FER_OK && full.base_folder != NULL) {
         status = feri_source_open_folder(&source, full.base_folder);
     }

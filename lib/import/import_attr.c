@@ -200,19 +200,6 @@ static fer_status read_type(feri_importer *im, const attr_proto *proto, fer_attr
 /* ---- bodies ---- */
 
 static fer_status
-fill_body(feri_scope *around, feri_draft *draft, fer_graph *body, const feri_span *text) {
-    feri_scope scope;
-    feri_importer *im = around->im;
-    FER_TRY(feri_importer_enter(im, "a subgraph is"));
-    feri_scope_init(&scope, im, around, body);
-    scope.owner = draft;
-    fer_status status = feri_import_graph(&scope, text);
-    feri_scope_finish(&scope);
-    feri_importer_leave(im);
-    return status;
-}
-
-static fer_status
 read_body(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_attr *attr) {
     fer_graph *body = NULL;
     FER_TRY(feri_bump_grow(scope->im->scratch,
@@ -223,7 +210,12 @@ read_body(feri_scope *scope, feri_draft *draft, const attr_proto *proto, fer_att
     FER_TRY(feri_graph_create(scope->im->env, scope->graph, &body));
     draft->node.bodies[draft->node.body_count] = body;
     attr->value.graph = draft->node.body_count++;
-    return fill_body(scope, draft, body, &proto->bytes);
+    feri_scope inside;
+    FER_TRY(feri_scope_init(&inside, scope->im, scope, body));
+    inside.owner = draft;
+    fer_status status = feri_import_graph(&inside, &proto->bytes);
+    feri_scope_finish(&inside);
+    return status;
 }
 
 /* ---- the whole ---- */

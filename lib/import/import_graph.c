@@ -11,7 +11,10 @@
 
 #include <string.h>
 
-void feri_scope_init(feri_scope *scope, feri_importer *im, feri_scope *outer, fer_graph *graph) {
+fer_status
+feri_scope_init(feri_scope *scope, feri_importer *im, feri_scope *outer, fer_graph *graph) {
+    FER_TRY(feri_check_nesting(im->env, im->nesting, "subgraphs and calls of functions are"));
+    im->nesting++;
     memset(scope, 0, sizeof(*scope));
     scope->im = im;
     scope->outer = outer;
@@ -21,17 +24,13 @@ void feri_scope_init(feri_scope *scope, feri_importer *im, feri_scope *outer, fe
         scope->opsets = outer->opsets;
         scope->frame = outer->frame;
     }
-}
-
-void feri_scope_finish(feri_scope *scope) { feri_name_map_finish(&scope->names); }
-
-fer_status feri_importer_enter(feri_importer *im, const char *what) {
-    FER_TRY(feri_check_nesting(im->env, im->nesting + 1, what));
-    im->nesting++;
     return FER_OK;
 }
 
-void feri_importer_leave(feri_importer *im) { im->nesting--; }
+void feri_scope_finish(feri_scope *scope) {
+    feri_name_map_finish(&scope->names);
+    scope->im->nesting--;
+}
 
 const char *feri_importer_text(feri_importer *im, const feri_span *span) {
     return feri_bump_strndup(im->scratch, (const char *)span->data, span->length);

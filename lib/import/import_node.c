@@ -59,10 +59,10 @@ static fer_status fit_outputs(feri_importer *im, feri_draft *draft, const feri_o
 /* Facts are inferred as nodes come; a node before its producer has to be inferred again. */
 static void note_order(feri_importer *im, const fer_graph *graph, const feri_gnode *node) {
     for (uint32_t i = 0; i < node->input_count; i++) {
-        const feri_gvalue *value =
-            node->inputs[i] != FER_NO_VALUE ? &graph->values[node->inputs[i]] : NULL;
-        im->is_unordered |=
-            value != NULL && value->origin == FERI_ORIGIN_NODE && value->producer == UINT32_MAX;
+        if (node->inputs[i] != FER_NO_VALUE) {
+            const feri_gvalue *value = &graph->values[node->inputs[i]];
+            im->is_unordered |= value->origin == FERI_ORIGIN_NODE && value->producer == UINT32_MAX;
+        }
     }
 }
 

@@ -68,7 +68,7 @@ typedef struct feri_importer {
     feri_function *functions;
     uint32_t function_count;
     feri_name_map function_names; /* "domain\0name\0overload" */
-    uint32_t nesting;             /* bodies and function calls around what is read now */
+    uint32_t nesting;             /* scopes around what is read now */
     int is_unordered;             /* a node came before one it needs */
     uint64_t call_count;          /* inlined so far, against limits.max_nodes */
 } feri_importer;
@@ -110,7 +110,9 @@ struct feri_draft {
 
 /* ---- import_graph.c ---- */
 
-void feri_scope_init(feri_scope *scope, feri_importer *im, feri_scope *outer, fer_graph *graph);
+/* LIMIT when too deep in scopes; else feri_scope_finish has to follow. */
+fer_status
+feri_scope_init(feri_scope *scope, feri_importer *im, feri_scope *outer, fer_graph *graph);
 void feri_scope_finish(feri_scope *scope);
 /* The value a name stands for, captured from around if need be. "" is FER_NO_VALUE. The importer's
  * status tells whether it failed. */
@@ -124,9 +126,6 @@ fer_status feri_scope_constant(feri_scope *scope, const feri_span *name, fer_ten
 const char *feri_importer_text(feri_importer *im, const feri_span *span);
 /* Fills scope->graph from a GraphProto. */
 fer_status feri_import_graph(feri_scope *scope, const feri_span *message);
-/* One deeper, LIMIT when too deep; feri_importer_leave undoes it. */
-fer_status feri_importer_enter(feri_importer *im, const char *what);
-void feri_importer_leave(feri_importer *im);
 
 /* ---- import_type.c ---- */
 
