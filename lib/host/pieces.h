@@ -48,8 +48,8 @@ fer_status feri_join_pieces(feri_host_call *call,
                             int is_new_axis,
                             fer_tensor **out_tensor);
 
-/* Equal tensors, one per trip, that become one tensor with a new axis. Numbers are copied into one
- * growing tensor, strings are kept. */
+/* Equal tensors, one per trip, that become one tensor with a new axis. Numbers are copied into
+ * memory that grows, strings are kept. */
 typedef struct feri_stack {
     uint64_t count, capacity;
     uint64_t slice_bytes;

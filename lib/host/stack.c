@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What Loop and Scan share: states that go from trip to trip, and outputs collected one slice a
- * trip. A stack grows by doubling, so that a loop of unknown length costs no tensor per trip; one
- * of known length is written once.
+ * trip. A stack is memory that grows by doubling, so that a loop of unknown length costs no tensor
+ * per trip; one of known length is written once and becomes the result as it is.
  */
 #include "host/pieces.h"
 
@@ -21,15 +21,22 @@ static fer_status stacked_dims(const feri_host_call *call,
     return FER_OK;
 }
 
-/* Room for another slice. expected: how many there will be, 0 when unknown. */
-static fer_status reserve(feri_env *env, feri_stack *stack, uint64_t expected) {
+/* Room for another slice, within the limits of a tensor. expected: how many there will be, 0 when
+ * unknown. */
+static fer_status reserve(feri_host_call *call, feri_stack *stack, uint64_t expected) {
+    const fer_tensor *first = stack->first;
     if (stack->count < stack->capacity) {
         return FER_OK;
     }
     uint64_t wanted = stack->capacity ? feri_mul_sat(stack->capacity, 2) : expected;
     wanted = wanted ? wanted : 4;
+    int64_t dims[FER_MAX_RANK + 1];
+    uint32_t axis = 0;
+    uint64_t count = 0, bytes = 0;
+    FER_TRY(stacked_dims(call, first, wanted, 0, &axis, dims));
+    FER_TRY(feri_shape_check(call->env, first->dtype, first->rank + 1, dims, &count, &bytes));
     feri_buffer *grown = NULL;
-    FER_TRY(feri_buffer_create(env, feri_mul_sat(wanted, stack->slice_bytes), &grown));
+    FER_TRY(feri_buffer_create(call->env, feri_mul_sat(wanted, stack->slice_bytes), &grown));
     if (stack->data) {
         memcpy(grown->host, stack->data->host, stack->count * stack->slice_bytes);
     }
@@ -61,7 +68,7 @@ stack_push(feri_host_call *call, feri_stack *stack, const fer_value *value, uint
                               "first one",
                               (unsigned long long)stack->count);
     }
-    FER_TRY(reserve(call->env, stack, expected));
+    FER_TRY(reserve(call, stack, expected));
     if (are_strings) {
         held_strings(stack)[stack->count] = fer_tensor_retain(tensor);
     } else {

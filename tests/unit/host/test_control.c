@@ -77,6 +77,17 @@ static void loop_ends_by_condition(void **state) {
     assert_null(f->outputs[2]);
 }
 
+/* What is stacked is held against the limit of a tensor while it grows: room for eight numbers is
+ * more than 63 bytes, though five of them would do. */
+static void loop_outgrows_a_tensor(void **state) {
+    fixture *f = *state;
+    uint64_t before = f->call.env->limits.max_tensor_bytes;
+    set_growing(f, NULL);
+    f->call.env->limits.max_tensor_bytes = 63;
+    assert_int_equal(fixture_run(f, "Loop", 3), FER_LIMIT);
+    f->call.env->limits.max_tensor_bytes = before;
+}
+
 static void loop_of_no_trips(void **state) {
     fixture *f = *state;
     feri_sym dims[2] = {
@@ -296,6 +307,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         TEST(loop_ends_by_trips),
         TEST(loop_ends_by_condition),
+        TEST(loop_outgrows_a_tensor),
         TEST(loop_of_no_trips),
         TEST(loop_without_end),
         TEST(loop_with_uneven_slices),
