@@ -7,15 +7,19 @@
 
 #include "base/error.h"
 
+/* Of both arrays. */
+static uint64_t bytes_of(const feri_swap *swap) {
+    return (uint64_t)swap->value_count * (sizeof *swap->to + sizeof *swap->pinned);
+}
+
 fer_status feri_swap_begin(feri_swap *swap, fer_graph *graph) {
     feri_graph_reindex(graph);
     *swap = (feri_swap){.graph = graph, .value_count = graph->value_count};
-    swap->to = feri_alloc(graph->env, (uint64_t)swap->value_count * sizeof *swap->to);
-    swap->pinned = feri_alloc(graph->env, swap->value_count);
-    if (!swap->to || !swap->pinned) {
-        feri_swap_cancel(swap);
+    swap->to = feri_alloc(graph->env, bytes_of(swap));
+    if (!swap->to) {
         return feri_error_status();
     }
+    swap->pinned = (uint8_t *)(swap->to + swap->value_count);
     for (uint32_t v = 0; v < swap->value_count; v++) {
         const feri_gvalue *value = &graph->values[v];
         swap->to[v] = v;
@@ -42,20 +46,12 @@ void feri_swap_put(feri_swap *swap, fer_value_id from, fer_value_id to) {
     swap->changes++;
 }
 
-void feri_swap_cancel(feri_swap *swap) {
-    feri_env *env = swap->graph->env;
-    feri_free(env, swap->to, (uint64_t)swap->value_count * sizeof *swap->to);
-    feri_free(env, swap->pinned, swap->value_count);
-    swap->to = NULL;
-    swap->pinned = NULL;
-}
-
 void feri_swap_finish(feri_swap *swap) {
     if (swap->changes) {
         feri_graph_replace_many(swap->graph, swap->to);
         feri_graph_compact(swap->graph);
     }
-    feri_swap_cancel(swap);
+    feri_free(swap->graph->env, swap->to, bytes_of(swap));
 }
 
 feri_fact *feri_node_fact(const fer_graph *graph, const feri_gnode *node, uint32_t index) {
@@ -66,13 +62,12 @@ feri_fact *feri_node_fact(const fer_graph *graph, const feri_gnode *node, uint32
 }
 
 fer_tensor *feri_node_constant(const fer_graph *graph, const feri_gnode *node, uint32_t index) {
-    if (index >= node->input_count || node->inputs[index] == FER_NO_VALUE) {
+    if (!feri_node_fact(graph, node, index)) {
         return NULL;
     }
     const feri_gvalue *value = &graph->values[node->inputs[index]];
-    if (value->origin != FERI_ORIGIN_CONSTANT || !value->constant ||
-        !fer_tensor_data(value->constant)) {
-        return NULL;
-    }
-    return value->constant;
+    return value->origin == FERI_ORIGIN_CONSTANT && value->constant &&
+                   fer_tensor_data(value->constant)
+               ? value->constant
+               : NULL;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The edit that several passes make, one value taking over from another, and what they ask. Used inside lib/passes only.
+ * The edit that several passes make, one value taking over from another, and what they ask. Used
+ * inside lib/passes only.
  */
 #ifndef FERI_PASSES_EDIT_H
 #define FERI_PASSES_EDIT_H
@@ -11,7 +12,7 @@
 typedef struct feri_swap {
     fer_graph *graph;
     fer_value_id *to; /* value_count; always resolved: to[to[v]] == to[v] */
-    uint8_t *pinned;  /* value_count; outputs, and what variables become: seen from outside */
+    uint8_t *pinned;  /* behind to: outputs, and what variables become: seen from outside */
     uint32_t value_count;
     uint32_t changes; /* values replaced */
 } feri_swap;
@@ -24,8 +25,6 @@ int feri_swap_may(const feri_swap *swap, fer_value_id from, fer_value_id to);
 void feri_swap_put(feri_swap *swap, fer_value_id from, fer_value_id to);
 /* Applies, drops dead nodes and frees. */
 void feri_swap_finish(feri_swap *swap);
-/* Frees without applying. */
-void feri_swap_cancel(feri_swap *swap);
 
 /* The fact of input index of a node, NULL when it is left out. */
 feri_fact *feri_node_fact(const fer_graph *graph, const feri_gnode *node, uint32_t index);

@@ -58,12 +58,6 @@ static int norm_is_plain(pair *p) {
             return 0;
         }
     }
-    for (uint32_t i = 1; i < 5; i++) {
-        p->stats[i] = feri_node_constant(graph, norm, i);
-        if (!is_float(p->stats[i])) {
-            return 0;
-        }
-    }
     return 1;
 }
 
@@ -108,11 +102,12 @@ static int shape_weight(pair *p) {
     return 1;
 }
 
-/* Statistics and bias, if there is one, have one number a channel: for the bias one row, [N] or
- * [1, N]; every other shape of Gemm's C is left alone. */
+/* Statistics, which are constant, and bias, if there is one, have one number a channel: for the
+ * bias one row, [N] or [1, N]; every other shape of Gemm's C is left alone. */
 static int counts_fit(pair *p) {
     for (uint32_t i = 1; i < 5; i++) {
-        if (p->stats[i]->element_count != p->channels) {
+        p->stats[i] = feri_node_constant(p->graph, p->norm, i);
+        if (!is_float(p->stats[i]) || p->stats[i]->element_count != p->channels) {
             return 0;
         }
     }

@@ -9,8 +9,6 @@
 #include "passes/edit.h"
 #include "passes/pass.h"
 
-#include <string.h>
-
 /* The permutation of a Transpose, reversed dims when it has none; 0 when it cannot be known. */
 static uint32_t permutation(const fer_graph *graph, const feri_gnode *node, int64_t *perm) {
     const fer_attr *attr = feri_attr_find(node->attrs, node->attr_count, "perm");
@@ -30,17 +28,22 @@ static uint32_t permutation(const fer_graph *graph, const feri_gnode *node, int6
     return rank;
 }
 
-/* perm is Transpose's one attribute. */
-static fer_status
-set_permutation(fer_graph *graph, feri_gnode *node, const int64_t *perm, uint32_t rank) {
-    fer_attr *attr = FERI_BUMP_ARRAY(&graph->bump, fer_attr, 1);
-    int64_t *ints = FERI_BUMP_ARRAY(&graph->bump, int64_t, rank);
-    if (!attr || !ints) {
+/* perm is Transpose's one attribute: the one of first, then that of node. */
+static fer_status compose(
+    fer_graph *graph, feri_gnode *node, const int64_t *first, const int64_t *then, uint32_t rank) {
+    struct {
+        fer_attr attr;
+        int64_t perm[FER_MAX_RANK];
+    } *made = feri_bump_alloc(&graph->bump, sizeof *made);
+    if (!made) {
         return feri_error_status();
     }
-    memcpy(ints, perm, rank * sizeof *ints);
-    *attr = (fer_attr){.name = "perm", .type = FER_ATTR_INTS, .count = rank, .value.ints = ints};
-    node->attrs = attr;
+    for (uint32_t i = 0; i < rank; i++) {
+        made->perm[i] = first[then[i]];
+    }
+    made->attr =
+        (fer_attr){.name = "perm", .type = FER_ATTR_INTS, .count = rank, .value.ints = made->perm};
+    node->attrs = &made->attr;
     node->attr_count = 1;
     return FER_OK;
 }
@@ -66,10 +69,7 @@ fer_status feri_pass_merge_transpose(fer_graph *graph, feri_pass_env *env, uint3
         if (!rank || permutation(graph, node, outer) != rank) {
             continue;
         }
-        for (uint32_t i = 0; i < rank; i++) {
-            outer[i] = inner[outer[i]];
-        }
-        FER_TRY(set_permutation(graph, node, outer, rank));
+        FER_TRY(compose(graph, node, inner, outer, rank));
         node->inputs[0] = first->inputs[0];
         ++*out_changes;
     }
