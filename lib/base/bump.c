@@ -107,21 +107,25 @@ char *feri_bump_strndup(feri_bump *bump, const char *text, uint64_t length) {
 }
 
 char *feri_bump_printf(feri_bump *bump, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(NULL, 0, format, arguments);
-    va_end(arguments);
-    if (length < 0) {
-        (void)feri_fail(FER_INTERNAL, "a text could not be formatted");
-        return NULL;
-    }
-    char *text = feri_bump_alloc(bump, (uint64_t)length + 1);
-    if (text) {
+    char *text = NULL;
+    int length = 0;
+    for (;;) { /* once to measure, once to print */
+        va_list arguments;
         va_start(arguments, format);
-        (void)vsnprintf(text, (size_t)length + 1, format, arguments);
+        length = vsnprintf(text, text ? (size_t)length + 1 : 0, format, arguments);
         va_end(arguments);
+        if (length < 0) {
+            (void)feri_fail(FER_INTERNAL, "a text could not be formatted");
+            return NULL;
+        }
+        if (text) {
+            return text;
+        }
+        text = feri_bump_alloc(bump, (uint64_t)length + 1);
+        if (!text) {
+            return NULL;
+        }
     }
-    return text;
 }
 
 fer_status

@@ -64,19 +64,17 @@ static uint32_t cap_by_v2(uint32_t count) {
     }
 }
 
+/* The number that a file holds; 0 when it has none, as "-1". */
+static uint64_t number_in(const char *path) {
+    char text[64];
+    const char *cursor = text;
+    return feri_read_small(path, text, sizeof text) > 0 ? read_number(&cursor) : 0;
+}
+
 static uint32_t cap_by_v1(uint32_t count) {
-    char quota_text[64];
-    char period_text[64];
-    const char *quota = quota_text;
-    const char *period = period_text;
-    if (feri_read_small("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", quota_text, sizeof quota_text) <=
-            0 ||
-        feri_read_small("/sys/fs/cgroup/cpu/cpu.cfs_period_us", period_text, sizeof period_text) <=
-            0) {
-        return count;
-    }
-    uint64_t quota_us = read_number(&quota); /* "-1": none */
-    return cap(count, quota_us, read_number(&period));
+    return cap(count,
+               number_in("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
+               number_in("/sys/fs/cgroup/cpu/cpu.cfs_period_us"));
 }
 
 uint32_t feri_cpu_count(void) {

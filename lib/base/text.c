@@ -58,29 +58,23 @@ void feri_text_add_bytes(feri_text *text, const char *bytes, uint64_t length) {
 }
 
 void feri_text_add(feri_text *text, const char *format, ...) {
-    if (!reserve(text, 0)) {
-        return;
-    }
-    uint64_t room = text->capacity - text->length;
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(text->data + text->length, room, format, arguments);
-    va_end(arguments);
-    if (length >= 0 && (uint64_t)length >= room) {
-        text->data[text->length] = 0;
-        if (!reserve(text, (uint64_t)length)) {
+    uint64_t needed = 0; /* not known before the first try */
+    while (reserve(text, needed)) {
+        uint64_t room = text->capacity - text->length;
+        va_list arguments;
+        va_start(arguments, format);
+        int length = vsnprintf(text->data + text->length, room, format, arguments);
+        va_end(arguments);
+        needed = (uint64_t)length;
+        if (length >= 0 && needed < room) {
+            text->length += needed;
             return;
         }
-        va_start(arguments, format);
-        length = vsnprintf(text->data + text->length, (size_t)length + 1, format, arguments);
-        va_end(arguments);
-    }
-    if (length < 0) {
         text->data[text->length] = 0;
-        text->status = feri_fail(FER_INTERNAL, "a text could not be formatted");
-        return;
+        if (length < 0) {
+            text->status = feri_fail(FER_INTERNAL, "a text could not be formatted");
+        }
     }
-    text->length += (uint64_t)length;
 }
 
 void feri_text_add_number(feri_text *text, double value, int significant) {
