@@ -146,7 +146,7 @@ fer_status feri_graph_append_output(fer_graph *graph, const char *name, fer_valu
 
 /* Rewriting. Every use (nodes' inputs, graph outputs, assignments of variables) of v becomes to[v];
  * one walk over the graph; chains (to[to[v]]) are followed and shortened. to has value_count
- * entries, to[v] == v where nothing changes. */
+ * entries, to[v] == v where nothing changes. Compact or reindex afterwards. */
 void feri_graph_replace_many(fer_graph *graph, fer_value_id *to);
 /* Drops dead nodes (and their bodies) and recomputes producer and use_count. */
 void feri_graph_compact(fer_graph *graph);

@@ -29,11 +29,7 @@ void feri_graph_replace_many(fer_graph *graph, fer_value_id *to) {
         }
     }
     for (uint32_t o = 0; o < graph->output_count; o++) {
-        graph->values[graph->outputs[o]].is_output = 0;
         graph->outputs[o] = follow(to, graph->outputs[o]);
-    }
-    for (uint32_t o = 0; o < graph->output_count; o++) {
-        graph->values[graph->outputs[o]].is_output = 1;
     }
     for (uint32_t v = 0; v < graph->value_count; v++) {
         if (graph->values[v].origin == FERI_ORIGIN_VARIABLE) {
@@ -147,27 +143,8 @@ static fer_status place(sort_walk *walk, uint32_t first) {
     return FER_OK;
 }
 
-static int is_sorted(const fer_graph *graph) {
-    for (uint32_t n = 0; n < graph->node_count; n++) {
-        const feri_gnode *node = graph->nodes[n];
-        for (uint32_t i = 0; i < node->input_count; i++) {
-            if (node->inputs[i] == FER_NO_VALUE) {
-                continue;
-            }
-            uint32_t producer = graph->values[node->inputs[i]].producer;
-            if (producer != UINT32_MAX && producer >= n) {
-                return 0;
-            }
-        }
-    }
-    return 1;
-}
-
 fer_status feri_graph_sort(fer_graph *graph) {
     feri_graph_compact(graph);
-    if (is_sorted(graph)) {
-        return FER_OK;
-    }
     uint64_t count = graph->node_count;
     uint64_t bytes = count * (sizeof(feri_gnode *) + 2 * sizeof(uint32_t) + 1);
     uint8_t *scratch = feri_alloc(graph->env, bytes);

@@ -94,15 +94,28 @@ map_all(feri_source *source, int file, const char *path, uint64_t bytes, feri_bu
         source->env, memory, bytes, /*is_read_only=*/1, unmap, (void *)(uintptr_t)bytes, out);
 }
 
-/* The contents of an open file as a buffer; the file stays open. */
-static fer_status
-take_contents(feri_source *source, int file, const char *path, feri_buffer **out_buffer) {
+static fer_status refuse(const feri_span *location, const char *why) {
+    return feri_fail(FER_INVALID_MODEL,
+                     "its data is in '%.*s': %s; external data must be regular files below the "
+                     "model's own folder",
+                     FERI_SPAN_SHOWN(*location),
+                     why);
+}
+
+/* The contents of an open file as a buffer; the file stays open. location: of external data, NULL
+ * for the model itself. */
+static fer_status take_contents(feri_source *source,
+                                int file,
+                                const char *path,
+                                const feri_span *location,
+                                feri_buffer **out_buffer) {
     struct stat info;
     if (fstat(file, &info) != 0) {
         return io_failed("read", path);
     }
     if (!S_ISREG(info.st_mode)) {
-        return feri_fail(FER_IO, "'%s' is not a regular file", path);
+        return location != NULL ? refuse(location, "it is not a regular file")
+                                : feri_fail(FER_IO, "'%s' is not a regular file", path);
     }
     uint64_t bytes = (uint64_t)info.st_size;
     uint64_t limit = source->env->limits.max_model_bytes;
@@ -159,20 +172,12 @@ fer_status feri_source_open(feri_source *source, const char *path, int maps) {
     if (file < 0) {
         return io_failed("open", path);
     }
-    fer_status status = take_contents(source, file, path, &source->model);
+    fer_status status = take_contents(source, file, path, /*location=*/NULL, &source->model);
     (void)close(file);
     return status == FER_OK ? open_parent(source, path) : status;
 }
 
 /* ---- external data ---- */
-
-static fer_status refuse(const feri_span *location, const char *why) {
-    return feri_fail(FER_INVALID_MODEL,
-                     "its data is in '%.*s': %s; external data must be regular files below the "
-                     "model's own folder",
-                     FERI_SPAN_SHOWN(*location),
-                     why);
-}
 
 /* Opens location below folder, a component at a time, and tells what was wrong: NULL when nothing
  * was. text is location with a NUL, and is cut up. */
@@ -204,18 +209,15 @@ static const char *open_below(feri_source *source, char *text, int *out_file) {
 static fer_status
 open_external(feri_source *source, const feri_span *location, feri_buffer **out_buffer) {
     int file = -1;
-    struct stat info;
     char *text =
         feri_bump_strndup(&source->scratch, (const char *)location->data, location->length);
     if (text == NULL) {
         return feri_error_status();
     }
     const char *wrong = open_below(source, text, &file);
-    if (wrong == NULL && (fstat(file, &info) != 0 || !S_ISREG(info.st_mode))) {
-        wrong = "it is not a regular file";
-    }
-    fer_status status = wrong != NULL ? refuse(location, wrong)
-                                      : take_contents(source, file, "external data", out_buffer);
+    fer_status status = wrong != NULL
+                            ? refuse(location, wrong)
+                            : take_contents(source, file, "external data", location, out_buffer);
     if (file >= 0) {
         (void)close(file);
     }
