@@ -265,7 +265,7 @@ static fer_mem slot_mem(const feri_run_state *state, const feri_binding *binding
     if (slot->at == FERI_AT_ARENA) {
         mem = arena_mem(state, slot->space, binding->slot_offsets[index], mem.bytes);
     } else if (slot->at == FERI_AT_SHAPE) {
-        mem.host = binding->shape_data + binding->shape_offsets[slot->index];
+        mem.host = binding->shapes[index];
     } else if (slot->at == FERI_AT_CONST) {
         const fer_tensor *constant = state->plan->graph->values[slot->value].constant;
         mem.bytes = constant->bytes;

@@ -170,32 +170,34 @@ static fer_status dims_fill(feri_binding *binding) {
 
 /* ---- shape values ---- */
 
+static fer_status shape_store(feri_binding *binding, const feri_fact *fact, void *data) {
+    int is_float = feri_dtype_class(fact->dtype) == FERI_CLASS_FLOAT;
+    for (uint32_t i = 0; i < fact->element_count; i++) {
+        if (is_float) {
+            double number = feri_sym_as_f64(fact->elements[i]);
+            feri_store_run_f64(fact->dtype, data, i, 1, &number, /*saturate=*/0);
+        } else {
+            int64_t number = 0;
+            FER_TRY(dim_number(binding, fact->elements[i], &number));
+            feri_store_run_i64(fact->dtype, data, i, 1, &number);
+        }
+    }
+    return FER_OK;
+}
+
 static fer_status shapes_fill(feri_binding *binding) {
     const feri_plan *plan = binding->plan;
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < plan->shape_count; i++) {
-        const feri_fact *fact = &plan->graph->values[plan->shapes[i]].fact;
-        binding->shape_offsets[i] = bytes;
-        bytes += (feri_dtype_bytes(fact->dtype, fact->element_count) + 15) & ~UINT64_C(15);
-    }
-    binding->shape_data = feri_bump_alloc(&binding->bump, bytes);
-    if (binding->shape_data == NULL) {
-        return feri_error_status();
-    }
-    for (uint32_t i = 0; i < plan->shape_count; i++) {
-        const feri_fact *fact = &plan->graph->values[plan->shapes[i]].fact;
-        uint8_t *data = binding->shape_data + binding->shape_offsets[i];
-        int is_float = feri_dtype_class(fact->dtype) == FERI_CLASS_FLOAT;
-        for (uint32_t k = 0; k < fact->element_count; k++) {
-            if (is_float) {
-                double number = feri_sym_as_f64(fact->elements[k]);
-                feri_store_run_f64(fact->dtype, data, k, 1, &number, /*saturate=*/0);
-            } else {
-                int64_t number = 0;
-                FER_TRY(dim_number(binding, fact->elements[k], &number));
-                feri_store_run_i64(fact->dtype, data, k, 1, &number);
-            }
+    for (uint32_t i = 0; i < plan->slot_count; i++) {
+        const feri_fact *fact = &plan->graph->values[plan->slots[i].value].fact;
+        if (plan->slots[i].at != FERI_AT_SHAPE) {
+            continue;
         }
+        binding->shapes[i] =
+            feri_bump_alloc(&binding->bump, feri_dtype_bytes(fact->dtype, fact->element_count));
+        if (binding->shapes[i] == NULL) {
+            return feri_error_status();
+        }
+        FER_TRY(shape_store(binding, fact, binding->shapes[i]));
     }
     return FER_OK;
 }
@@ -287,9 +289,9 @@ static const feri_array_row arrays[] = {
     ROW(slot_bytes, part_count),
     ROW(slot_offsets, part_count),
     ROW(slot_dims, slot_count),
+    ROW(shapes, slot_count),
     ROW(arena_bytes, space_count),
     ROW(step_dims, step_count),
-    ROW(shape_offsets, shape_count),
 };
 #undef ROW
 

@@ -57,52 +57,42 @@ static fer_status step_append(planning *p, const feri_step *step) {
     return FER_OK;
 }
 
-/* Host-space slots of values that no step makes. */
+/* The slot, in host space, of a value that no step makes. */
 static fer_status origin_slot(planning *p, fer_value_id value, uint32_t *out_slot) {
-    feri_plan *plan = p->plan;
-    const feri_gvalue *facts = &plan->graph->values[value];
-    uint8_t at = facts->origin == FERI_ORIGIN_CONSTANT ? FERI_AT_CONST
-                 : facts->origin == FERI_ORIGIN_SHAPE  ? FERI_AT_SHAPE
-                                                       : FERI_AT_INPUT;
+    uint8_t origin = p->plan->graph->values[value].origin;
+    uint8_t at = origin == FERI_ORIGIN_CONSTANT ? FERI_AT_CONST
+                 : origin == FERI_ORIGIN_SHAPE  ? FERI_AT_SHAPE
+                                                : FERI_AT_INPUT;
     FER_TRY(slot_new(p, value, 0, at, out_slot));
-    feri_slot *slot = &plan->slots[*out_slot];
-    slot->first = 0;
-    if (at == FERI_AT_SHAPE) {
-        FER_TRY(feri_bump_grow(&plan->bump,
-                               &plan->shapes,
-                               &plan->shape_capacity,
-                               plan->shape_count + 1,
-                               sizeof(fer_value_id)));
-        slot->index = plan->shape_count;
-        plan->shapes[plan->shape_count++] = value;
-    }
+    p->plan->slots[*out_slot].first = 0;
     return FER_OK;
 }
 
 static fer_status
 slot_in(planning *p, fer_value_id value, uint32_t space, int by_step, uint32_t *out_slot) {
     feri_plan *plan = p->plan;
-    const uint32_t *known = &p->slot_of[(uint64_t)value * plan->space_count];
+    const uint32_t *known = &p->slot_of[(uint64_t)value * plan->space_count]; /* slot + 1 */
     if (known[space] == 0) {
-        uint32_t source = FERI_NO_SLOT;
-        for (uint32_t s = 0; s < plan->space_count && source == FERI_NO_SLOT; s++) {
-            source = known[s] != 0 ? known[s] - 1 : FERI_NO_SLOT;
+        uint32_t from = 0, source = 0;
+        while (from < plan->space_count && known[from] == 0) {
+            from++;
         }
-        if (source == FERI_NO_SLOT) {
+        if (from == plan->space_count) {
             FER_TRY(origin_slot(p, value, &source));
+            from = 0;
         }
-        if (plan->slots[source].space != space) {
+        if (from != space) {
             feri_step copy = {
                 .kind = FERI_STEP_COPY, .space = space, .input_count = 1, .output_count = 1};
             FER_TRY(slots_make(p, &copy));
             FER_TRY(slot_new(p, value, space, FERI_AT_ARENA, copy.outputs));
+            source = copy.inputs[0] = known[from] - 1;
             plan->slots[source].last = plan->step_count;
             plan->slots[copy.outputs[0]].is_late = plan->slots[source].is_late;
-            copy.inputs[0] = source;
             FER_TRY(step_append(p, &copy));
         }
     }
-    *out_slot = p->slot_of[(uint64_t)value * plan->space_count + space] - 1;
+    *out_slot = known[space] - 1;
     feri_slot *slot = &plan->slots[*out_slot];
     slot->last = plan->step_count > slot->last ? plan->step_count : slot->last;
     slot->is_read_by_step |= by_step != 0;

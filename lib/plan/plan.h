@@ -18,7 +18,7 @@ enum {
     FERI_AT_INPUT,  /* the caller's tensor; index: graph input */
     FERI_AT_OUTPUT, /* the caller's or a new tensor; index: graph output */
     FERI_AT_CONST,  /* the graph's constant, host space */
-    FERI_AT_SHAPE,  /* the binding's shape data; index: into shapes */
+    FERI_AT_SHAPE,  /* its contents are the binding's */
     FERI_AT_VALUE   /* a fer_value that a host step made */
 };
 
@@ -72,8 +72,6 @@ typedef struct feri_plan {
     uint32_t slot_count, slot_capacity;
     feri_view_dim *dims; /* the binding gives their numbers */
     uint32_t dim_count, dim_capacity;
-    fer_value_id *shapes;
-    uint32_t shape_count, shape_capacity;
     uint32_t *input_slots;  /* per graph input: its host slot, FERI_NO_SLOT when unused */
     uint32_t *output_slots; /* per graph output: space 0 slot it comes from */
     uint8_t has_exports;    /* some output is copied from its slot after the steps */
@@ -105,8 +103,7 @@ typedef struct feri_binding {
     uint64_t *work_bytes;
     int64_t **step_dims;                /* per RUN step: dim_values for its exec */
     int64_t (*slot_dims)[FER_MAX_RANK]; /* per slot; late ones: upper bound */
-    uint8_t *shape_data;
-    uint64_t *shape_offsets;
+    void **shapes;                      /* per slot: the contents of a shape value */
     feri_bump bump;
     uint64_t dims_id;
     uint64_t total_bytes; /* of the binding itself */
