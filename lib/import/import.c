@@ -32,21 +32,15 @@ static fer_status check_opset(feri_opset *opset) {
             newest = *known;
         }
     }
-    if (opset->version < 1) {
-        return feri_fail(FER_INVALID_MODEL,
-                         "the opset_import of domain '%.*s' is below 1 (%lld)",
-                         FERI_SPAN_SHOWN(*domain),
-                         (long long)opset->version);
+    if (opset->version >= 1 && opset->version <= newest) {
+        return FER_OK;
     }
-    if (opset->version > newest) {
-        return feri_fail(FER_UNSUPPORTED,
-                         "the model uses opset %lld of domain '%.*s'; this library knows up to "
-                         "opset %lld",
-                         (long long)opset->version,
-                         FERI_SPAN_SHOWN(*domain),
-                         (long long)newest);
-    }
-    return FER_OK;
+    return feri_fail(opset->version < 1 ? FER_INVALID_MODEL : FER_UNSUPPORTED,
+                     "the model uses opset %lld of domain '%.*s'; opsets begin at 1, and this "
+                     "library knows up to opset %lld",
+                     (long long)opset->version,
+                     FERI_SPAN_SHOWN(*domain),
+                     (long long)newest);
 }
 
 fer_status

@@ -220,21 +220,12 @@ static fer_status from_strings(feri_source *source,
 
 static fer_status
 tensor_contents(feri_source *source, const tensor_proto *proto, fer_tensor **out_tensor) {
-    fer_dtype dtype = (fer_dtype)proto->dtype;
-    if (dtype != proto->dtype || !feri_dtype_is_valid(dtype)) {
-        return feri_fail(
-            FER_INVALID_MODEL, "data_type %lld does not exist", (long long)proto->dtype);
-    }
-    if (proto->shape.count > FER_MAX_RANK) {
-        return feri_fail(FER_LIMIT,
-                         "it has rank %llu; ranks end at %d",
-                         (unsigned long long)proto->shape.count,
-                         FER_MAX_RANK);
-    }
+    /* what fits no dtype or rank is refused with the others */
+    fer_dtype dtype = proto->dtype == (fer_dtype)proto->dtype ? (fer_dtype)proto->dtype : -1;
+    uint32_t rank = proto->shape.count < UINT32_MAX ? (uint32_t)proto->shape.count : UINT32_MAX;
     uint64_t count = 0;
     uint64_t bytes = 0;
-    FER_TRY(feri_shape_check(
-        source->env, dtype, (uint32_t)proto->shape.count, proto->dims, &count, &bytes));
+    FER_TRY(feri_shape_check(source->env, dtype, rank, proto->dims, &count, &bytes));
     if (dtype == FER_STRING) {
         return from_strings(source, proto, count, out_tensor);
     }

@@ -78,32 +78,43 @@ static int permutes_nothing(fer_graph *graph, const feri_gnode *node) {
     return 1;
 }
 
-/* What proves that a node of an op passes its input on. */
-enum { ALWAYS, DTYPE, SHAPE, ONE_INPUT, ONE_OUTPUT, NO_DROP, NO_TURN, NO_CUT, NO_PADS, NO_BOUNDS };
+/* What has to be so, that a node of an op passes its input on. */
+enum {
+    ALWAYS = 0,
+    DTYPE = 1,
+    SHAPE = 2,
+    ONE_INPUT = 4,
+    ONE_OUTPUT = 8,
+    NO_DROP = 16,
+    NO_TURN = 32,
+    FORWARD = 64, /* with SHAPE: a whole dim in this order can only be cut with step 1 from 0 */
+    NO_PADS = 128,
+    NO_BOUNDS = 256
+};
 static const struct {
     uint16_t op;
-    uint16_t proof;
+    uint16_t needs;
 } proofs[] = {
-    {FER_OP_Identity,  ALWAYS    },
-    {FER_OP_Dropout,   NO_DROP   },
-    {FER_OP_Cast,      DTYPE     },
-    {FER_OP_CastLike,  DTYPE     },
-    {FER_OP_Transpose, NO_TURN   },
-    {FER_OP_Reshape,   SHAPE     },
-    {FER_OP_Squeeze,   SHAPE     },
-    {FER_OP_Unsqueeze, SHAPE     },
-    {FER_OP_Flatten,   SHAPE     },
-    {FER_OP_Expand,    SHAPE     },
-    {FER_OP_Tile,      SHAPE     },
-    {FER_OP_Slice,     NO_CUT    },
-    {FER_OP_Pad,       NO_PADS   },
-    {FER_OP_Concat,    ONE_INPUT },
-    {FER_OP_Sum,       ONE_INPUT },
-    {FER_OP_Max,       ONE_INPUT },
-    {FER_OP_Min,       ONE_INPUT },
-    {FER_OP_Mean,      ONE_INPUT },
-    {FER_OP_Split,     ONE_OUTPUT},
-    {FER_OP_Clip,      NO_BOUNDS },
+    {FER_OP_Identity,  ALWAYS            },
+    {FER_OP_Dropout,   NO_DROP           },
+    {FER_OP_Cast,      DTYPE             },
+    {FER_OP_CastLike,  DTYPE             },
+    {FER_OP_Transpose, NO_TURN           },
+    {FER_OP_Reshape,   SHAPE             },
+    {FER_OP_Squeeze,   SHAPE             },
+    {FER_OP_Unsqueeze, SHAPE             },
+    {FER_OP_Flatten,   SHAPE             },
+    {FER_OP_Expand,    SHAPE             },
+    {FER_OP_Tile,      SHAPE             },
+    {FER_OP_Slice,     SHAPE | FORWARD   },
+    {FER_OP_Pad,       NO_PADS           },
+    {FER_OP_Concat,    ONE_INPUT         },
+    {FER_OP_Sum,       ONE_INPUT         },
+    {FER_OP_Max,       ONE_INPUT         },
+    {FER_OP_Min,       ONE_INPUT         },
+    {FER_OP_Mean,      ONE_INPUT         },
+    {FER_OP_Split,     SHAPE | ONE_OUTPUT},
+    {FER_OP_Clip,      NO_BOUNDS         },
 };
 
 static int passes_on(fer_graph *graph, const feri_gnode *node) {
@@ -114,29 +125,19 @@ static int passes_on(fer_graph *graph, const feri_gnode *node) {
     if (row == sizeof proofs / sizeof proofs[0]) {
         return 0;
     }
-    switch (proofs[row].proof) {
-    case ALWAYS:
-        return 1;
-    case DTYPE:
-        return same_dtype(graph, node);
-    case SHAPE:
-        return same_shape(graph, node);
-    case ONE_INPUT:
-        return node->input_count == 1;
-    case ONE_OUTPUT:
-        return node->output_count == 1 && same_shape(graph, node);
-    case NO_DROP:
-        return drops_nothing(graph, node);
-    case NO_TURN:
-        return permutes_nothing(graph, node);
-    case NO_CUT: /* a whole dim in forward order can only be cut with step 1 from 0 */
-        return same_shape(graph, node) &&
-               elements_are(graph, node, 4, 0, /*is_positive=*/1, /*absent=*/1);
-    case NO_PADS:
-        return elements_are(graph, node, 1, 0, /*is_positive=*/0, /*absent=*/0);
-    default:
-        return !feri_node_fact(graph, node, 1) && !feri_node_fact(graph, node, 2);
-    }
+    uint32_t needs = proofs[row].needs;
+    return (!(needs & DTYPE) || same_dtype(graph, node)) &&
+           (!(needs & SHAPE) || same_shape(graph, node)) &&
+           (!(needs & ONE_INPUT) || node->input_count == 1) &&
+           (!(needs & ONE_OUTPUT) || node->output_count == 1) &&
+           (!(needs & NO_DROP) || drops_nothing(graph, node)) &&
+           (!(needs & NO_TURN) || permutes_nothing(graph, node)) &&
+           (!(needs & FORWARD) ||
+            elements_are(graph, node, 4, 0, /*is_positive=*/1, /*absent=*/1)) &&
+           (!(needs & NO_PADS) ||
+            elements_are(graph, node, 1, 0, /*is_positive=*/0, /*absent=*/0)) &&
+           (!(needs & NO_BOUNDS) ||
+            (!feri_node_fact(graph, node, 1) && !feri_node_fact(graph, node, 2)));
 }
 
 fer_status feri_pass_remove_identity(fer_graph *graph, feri_pass_env *env, uint32_t *out_changes) {
