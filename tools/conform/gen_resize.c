@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Resize in every mode: nearest with its four roundings, linear and cubic, by the coordinate
- * transformations, with what lies outside excluded or not; antialiasing is left to the other
- * oracles. Separable, so one axis after the other.
+ * transformations (roi=... for tf_crop_and_resize), with what lies outside excluded or not, filters
+ * stretched against aliasing. Separable, so one axis after the other.
  */
 #include "generators.h"
 
 #include <math.h>
 #include <string.h>
+
+/* Where the region of an axis begins and ends, in shares of its length; 0 without one. */
+static int
+roi_of(const trial *self, uint32_t axis, uint32_t rank, double *out_first, double *out_last) {
+    double list[2 * FER_MAX_RANK];
+    if (arg_list(self, "roi", list, 2 * FER_MAX_RANK) != 2 * rank) {
+        return 0;
+    }
+    *out_first = (double)(float)list[axis];
+    *out_last = (double)(float)list[rank + axis];
+    return 1;
+}
 
 /* Output sizes and scales per axis, from the operand scales or sizes. */
 static int
@@ -18,6 +30,8 @@ resize_sizes(const trial *self, uint32_t rank, const int64_t *dims, int64_t *out
     uint32_t sized = arg_ints(self, "sizes", sizes, FER_MAX_RANK),
              named = arg_ints(self, "axes", axes, FER_MAX_RANK);
     uint32_t count = scales + sized;
+    double first, last, most = 0, least = INFINITY;
+    const char *policy = arg_text(self, "keep_aspect_ratio_policy");
     if ((scales > 0) == (sized > 0) || count != (named > 0 ? named : rank)) {
         return 0;
     }
@@ -32,11 +46,23 @@ resize_sizes(const trial *self, uint32_t rank, const int64_t *dims, int64_t *out
         }
         scale[axis] = scales > 0 ? (double)(float)list[i] : (double)sizes[i] / (double)dims[axis];
         out[axis] = scales > 0 ? (int64_t)floor((double)dims[axis] * scale[axis]) : sizes[i];
+        if (roi_of(self, (uint32_t)axis, rank, &first, &last)) {
+            out[axis] = scales > 0
+                            ? (int64_t)floor((double)dims[axis] * (last - first) * scale[axis])
+                            : out[axis];
+        }
         if (out[axis] < 1) {
             return 0;
         }
+        most = fmax(most, scale[axis]);
+        least = fmin(least, scale[axis]);
     }
-    return 1;
+    for (uint32_t i = 0; policy != NULL && strcmp(policy, "stretch") != 0 && i < count; i++) {
+        int64_t axis = named > 0 ? axis_of(axes[i], rank) : i; /* one scale for all */
+        scale[axis] = strcmp(policy, "not_larger") == 0 ? least : most;
+        out[axis] = (int64_t)floor(scale[axis] * (double)dims[axis] + 0.5);
+    }
+    return policy == NULL || sized > 0;
 }
 static int fill_resize(trial *self) {
     int64_t out[FER_MAX_RANK];
@@ -92,22 +118,29 @@ static double cubic_weight(double a, double x) {
                    : 0;
 }
 
-/* Weights of the taps around x: first is the leftmost. */
-static int taps_of(const trial *self, double x, int64_t size, int64_t *first, double *weights) {
+enum { TAPS = 32 };
+
+/* Weights of the taps around x: first is the leftmost. Against aliasing the filter is as much wider
+ * as the image becomes smaller. */
+static int
+taps_of(const trial *self, double x, int64_t size, double scale, int64_t *first, double *weights) {
     const char *mode = arg_text(self, "mode");
-    int count = mode != NULL && mode[0] == 'c' ? 4 : 2;
-    double base = floor(x), sum = 0;
-    *first = (int64_t)base - (count == 4 ? 1 : 0);
+    int is_cubic = mode != NULL && mode[0] == 'c', is_wide = arg_int(self, "antialias", 0) != 0,
+        half = is_cubic ? 2 : 1;
+    double base = floor(x), sum = 0, shrink = is_wide ? fmin(scale, 1) : 1;
+    half = (int)ceil(half / shrink);
+    int count = 2 * half < TAPS ? 2 * half : TAPS;
+    *first = (int64_t)base - half + 1;
     for (int i = 0; i < count; i++) {
-        double distance = x - (double)(*first + i);
-        weights[i] = count == 4 ? cubic_weight(arg_real(self, "cubic_coeff_a", -0.75), distance)
-                                : 1 - fabs(distance);
+        double distance = (x - (double)(*first + i)) * shrink;
+        weights[i] = is_cubic ? cubic_weight(arg_real(self, "cubic_coeff_a", -0.75), distance)
+                              : fmax(0, 1 - fabs(distance));
         if (arg_int(self, "exclude_outside", 0) != 0 && (*first + i < 0 || *first + i >= size)) {
             weights[i] = 0;
         }
         sum += weights[i];
     }
-    for (int i = 0; i < count && arg_int(self, "exclude_outside", 0) != 0; i++) {
+    for (int i = 0; i < count && (is_wide || arg_int(self, "exclude_outside", 0) != 0); i++) {
         weights[i] /= sum;
     }
     return count;
@@ -128,15 +161,24 @@ resize_axis(const trial *self, const nd *in, uint32_t axis, int64_t size, double
     nd_slack(self, out);
     for (uint64_t i = 0; i < out->count; i++, (void)index_next(in->rank, dims, index)) {
         int64_t at[FER_MAX_RANK], first, length = in->dims[axis];
-        double weights[4],
+        double weights[TAPS], begin, end,
             x = coordinate(self, (double)index[axis], scale, (double)length, (double)size);
+        if (roi_of(self, axis, in->rank, &begin, &end)) {
+            x = size > 1 ? (begin + (double)index[axis] * (end - begin) / (double)(size - 1)) *
+                               (double)(length - 1)
+                         : 0.5 * (begin + end) * (double)(length - 1);
+            if (x < 0 || x > (double)(length - 1)) {
+                out->v[i] = (long double)(float)arg_real(self, "extrapolation_value", 0);
+                continue;
+            }
+        }
         memcpy(at, index, sizeof at);
         if (mode == NULL || mode[0] == 'n') {
             at[axis] = within(nearest(self, x), length);
             out->v[i] = in->v[index_flat(in->rank, in->dims, at)];
             continue;
         }
-        int count = taps_of(self, x, length, &first, weights);
+        int count = taps_of(self, x, length, scale, &first, weights);
         for (int k = 0; k < count; k++) {
             at[axis] = within(first + k, length);
             for (uint64_t part = 0; part < parts; part++) {
@@ -154,8 +196,7 @@ resize_axis(const trial *self, const nd *in, uint32_t axis, int64_t size, double
 static int resize_oracle(const trial *self, const nd *in, nd *out) {
     int64_t sizes[FER_MAX_RANK];
     double scale[FER_MAX_RANK];
-    if (arg_int(self, "antialias", 0) != 0 || arg_text(self, "keep_aspect_ratio_policy") != NULL ||
-        !resize_sizes(self, in->rank, in->dims, sizes, scale)) {
+    if (!resize_sizes(self, in->rank, in->dims, sizes, scale)) {
         return 0;
     }
     nd step = *in;
@@ -176,6 +217,9 @@ static int resize_oracle(const trial *self, const nd *in, nd *out) {
     "mode=" mode ",scales=1:1:1.5:2,coordinate_transformation_mode=asymmetric mode=" mode ",sizes=2:4:3:1,coordinate_transformation_mode=pytorch_half_pixel " \
     "mode=" mode ",scales=1:1:1.5:0.7,coordinate_transformation_mode=half_pixel_symmetric mode=" mode ",sizes=9:3,axes=2:3 mode=" mode ",scales=2:1.5,axes=-1:-2 "
 
+#define CROPS(mode) \
+    "mode=" mode ",sizes=2:4:5:4,coordinate_transformation_mode=tf_crop_and_resize,roi=0:0:0.2:0.25:1:1:0.8:0.75 mode=" mode ",sizes=2:4:6:7,coordinate_transformation_mode=tf_crop_and_resize,roi=0:0:-0.3:0.4:1:1:0.9:1.5,extrapolation_value=3.5 "
+
 static const case_row nearest_rows[] = {
     {"Resize", NULL, "image row", MODES("nearest")
      "mode=nearest,scales=1:1:2:2,nearest_mode=floor mode=nearest,scales=1:1:0.6:1.7,nearest_mode=ceil mode=nearest,sizes=2:4:5:9,nearest_mode=round_prefer_ceil "
@@ -188,7 +232,11 @@ static const case_row nearest_rows[] = {
     {"Resize", "complex", "image", "mode=linear,scales=1:1:2:1.5 mode=linear,sizes=2:4:5:9,coordinate_transformation_mode=align_corners mode=cubic,scales=1:1:2:2,coordinate_transformation_mode=asymmetric", "uniform",
      fill_resize, resize_oracle, ROW_ZEROS, NULL, NULL},
     {"Resize", "f16|f32|bf16", "image", "mode=linear,scales=1:1:0.5:0.6,antialias=1 mode=cubic,scales=1:1:0.5:0.6,antialias=1 mode=linear,sizes=2:4:3:2,antialias=1",
-     "uniform", fill_resize, NULL, ROW_ZEROS, NULL, NULL},
+     "uniform", fill_resize, resize_oracle, ROW_ZEROS, NULL, NULL},
+    {"Resize", "f32|f64", "image", "mode=linear,sizes=2:4:3:9,antialias=1 mode=cubic,sizes=2:4:3:2,antialias=1 mode=cubic,sizes=3:2,axes=2:3,antialias=1,exclude_outside=1 mode=linear,scales=1:1:0.25:0.5,antialias=1,exclude_outside=1 "
+     "mode=linear,sizes=9:7,axes=2:3,keep_aspect_ratio_policy=not_larger mode=linear,sizes=9:7,axes=2:3,keep_aspect_ratio_policy=not_smaller mode=cubic,sizes=3:9,axes=2:3,keep_aspect_ratio_policy=not_larger "
+     "mode=linear,sizes=9:7,axes=2:3,keep_aspect_ratio_policy=stretch " CROPS("linear") CROPS("cubic"), "uniform", fill_resize, resize_oracle, ROW_ZEROS, NULL, NULL},
+    {"Resize", "f32|f64|u8|i32", "image", "mode=nearest,sizes=9:7,axes=2:3,keep_aspect_ratio_policy=not_larger mode=nearest,sizes=3:9,axes=2:3,keep_aspect_ratio_policy=not_smaller", "bits", fill_resize, resize_oracle, ROW_MOVEMENT, NULL, NULL},
 };
 /* clang-format on */
 
