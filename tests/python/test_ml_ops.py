@@ -129,6 +129,17 @@ def test_strings_beyond_ml():
              "ngram_indexes": [0, 1, 2, 3], "pool_strings": ["a", "b", "a", "b", "b", "c"], "weights": [0.5, 1.0, 2.0, 3.0]})
 
 
+def test_strings_fold_where_blocks_lie_apart():
+    """Nobody else folds strings. Where blocks may overlap it would take a sum, which strings have not."""
+    words = np.array([[list("ae"), list("bf"), list("cg"), list("dh")]], object)
+    shapes = [np.array([2, 4], np.int64), np.array([2, 2], np.int64)]
+    model = model_of("Col2Im", "", [words, *shapes], {"strides": [2, 2]}, (1,), opset=18)
+    assert ferrule.load(model, device="ref")(words, *shapes)[0].tolist() == [[[list("abef"), list("cdgh")]]]
+    model = model_of("Col2Im", "", [words, *shapes], {}, (1,), opset=18)
+    with pytest.raises(ferrule.Error, match="strings have no sum"):
+        ferrule.load(model, device="ref")(words, *shapes)
+
+
 def test_a_nan_is_a_key_like_others():
     """ONNX Runtime finds no NaN; the schema of LabelEncoder 4 says that NaN keys match."""
     inputs = [np.array([1, 2, NAN], np.float32)]
