@@ -57,15 +57,13 @@ static fer_status read_shape(feri_importer *im, const feri_span *message, feri_f
     static const uint8_t table[] =
         FERI_TABLE(shape_view, FERI_ROW(shape_view, 1, FERI_SPANS, dims));
     shape_view shape;
-    feri_sym dims[FER_MAX_RANK];
     FER_TRY(feri_message_read(im->scratch, "shape", message, table, &shape));
-    if (shape.dims.count > FER_MAX_RANK) {
-        return feri_fail(FER_LIMIT, "a shape has a rank above %d", FER_MAX_RANK);
+    int32_t rank = shape.dims.count < INT32_MAX ? (int32_t)shape.dims.count : INT32_MAX;
+    FER_TRY(feri_fact_set_dims(fact, &im->root->bump, rank, /*dims=*/NULL));
+    for (int32_t d = 0; d < rank; d++) {
+        FER_TRY(read_dim(im, &shape.dims.list[d], &fact->dims[d]));
     }
-    for (uint32_t d = 0; d < shape.dims.count; d++) {
-        FER_TRY(read_dim(im, &shape.dims.list[d], &dims[d]));
-    }
-    return feri_fact_set_dims(fact, &im->root->bump, (int32_t)shape.dims.count, dims);
+    return FER_OK;
 }
 
 static fer_status
