@@ -38,15 +38,17 @@ static fer_status input_check(const fer_graph *graph, uint32_t index, const feri
                          fer_dtype_name(fact->dtype),
                          fer_dtype_name(arg->tensor->dtype));
     }
-    if (fact->rank >= 0 && (int32_t)arg->tensor->rank != fact->rank &&
-        fact->kind == FER_KIND_TENSOR) {
+    if (fact->kind != FER_KIND_TENSOR || fact->rank < 0) {
+        return FER_OK;
+    }
+    if ((int32_t)arg->tensor->rank != fact->rank) {
         return feri_fail(FER_INVALID_INPUT,
                          "input '%s' must have rank %d, not %u",
                          name,
                          fact->rank,
                          arg->tensor->rank);
     }
-    for (int32_t i = 0; i < fact->rank && fact->kind == FER_KIND_TENSOR; i++) {
+    for (int32_t i = 0; i < fact->rank; i++) {
         if (feri_sym_is_number(fact->dims[i]) && arg->tensor->dims[i] != fact->dims[i].number) {
             return feri_fail(FER_INVALID_INPUT,
                              "dim %d of input '%s' must be %lld, not %lld",
