@@ -145,6 +145,9 @@ static fer_status place(sort_walk *walk, uint32_t first) {
 
 fer_status feri_graph_sort(fer_graph *graph) {
     feri_graph_compact(graph);
+    if (graph->node_count == 0) {
+        return FER_OK;
+    }
     uint64_t count = graph->node_count;
     uint64_t bytes = count * (sizeof(feri_gnode *) + 2 * sizeof(uint32_t) + 1);
     uint8_t *scratch = feri_alloc(graph->env, bytes);
