@@ -70,7 +70,7 @@ MUTANTS = [
     ("lib/op/expand_contrib_attention.c", "And(sees0, Greater(columns,", "And(sees0, GreaterOrEqual(columns,", "*.GroupQueryAttention"),
     ("lib/host/sequence.c", "*out = position < 0 ? count - (0 - (uint64_t)position) : (uint64_t)position;",
      "*out = position < 0 ? count - 1 - (0 - (uint64_t)position) : (uint64_t)position;", "Sequence*"),
-    ("lib/host/scan.c", "(is_reversed ? s->length - 1 - trip : trip)", "(is_reversed ? s->length - trip : trip)", "Scan"),
+    ("lib/host/scan.c", "(is_reversed ? s->length - 1 - r->trips : r->trips)", "(is_reversed ? s->length - r->trips : r->trips)", "Scan"),
 ]
 
 
