@@ -111,6 +111,6 @@ static const fer_host services = {
 };
 
 void feri_host_services_init(feri_backend *backend) {
-    backend->host = services;
+    memcpy(&backend->host, &services, sizeof(services));
     backend->host.self = backend;
 }
