@@ -4,36 +4,19 @@
 
 A row and its texts lie in one object, so that a row tells where its texts are in 16 bits, and equal texts exist once.
 What the library never reads of them is left out: blanks, and the defaults of attributes. The columns of a row are one
-text, a line each; the expansions of lib/op/expand_plain.def are texts too. In both a byte from 128 on stands for two
-bytes of a list of pairs (byte pair encoding: the most frequent pair becomes a byte, again and again). LIST: only these
-ops and what they need (tools/select_ops.py).
+text with a NUL between them; the expansions of lib/op/expand_plain.def are texts too. LIST: only these ops and what
+they need (tools/select_ops.py).
 """
 import re
 import sys
-from collections import Counter
 from pathlib import Path
 
 import select_ops
 
-ROW_BYTES = 12    # of feri_op; op_table.c asserts it
-TEXT_BYTES = 512  # FERI_OP_TEXT_BYTES
-MOST_PAIRS = 128
+ROW_BYTES = 12  # of feri_op; op_table.c asserts it
 LITERAL = r'"((?:[^"\\]|\\.)*)"'
 ROW = re.compile(rf"^FER_OP\((\d+), (\w+), {LITERAL}, {LITERAL}, (\d+), {LITERAL}, {LITERAL},\s*{LITERAL},\s*{LITERAL},"
                  r"\s*(\w+), (\w+), (\w+), ([\w| ]+)\)$", re.M)
-
-
-def shorten(texts):
-    """{text: the same with bytes for pairs}, and the pairs, of which a later one may hold an earlier one's byte."""
-    joined, pairs = "\0".join(sorted(texts)), []
-    while len(pairs) < MOST_PAIRS:
-        counts = Counter(a + b for a, b in zip(joined, joined[1:]) if a != "\0" != b)
-        pair, count = max(counts.items(), key=lambda item: (item[1], item[0]), default=("", 0))
-        if count < 3:  # two would not pay for the pair
-            break
-        joined = joined.replace(pair, chr(128 + len(pairs)))
-        pairs.append(pair)
-    return dict(zip(sorted(texts), joined.split("\0"))), pairs
 
 
 def pack(texts):
@@ -51,7 +34,7 @@ def columns_of(row):
     """The columns that the library reads: inputs, outputs, types, attributes."""
     lines = [re.sub("(?<=[,;]) ", "", line) for line in row[5:8]]
     lines.append(",".join(attr.split("=")[0] for attr in row[8].split(", ")))
-    return "\n".join(lines)
+    return "\0".join(lines)
 
 
 def literal(text):
@@ -70,11 +53,7 @@ def main():
     columns = [columns_of(row) for row in rows]
     named = {row[11] for row in rows} - {"none"}
     bodies = {name: text for name, text in select_ops.read_plain(root).items() if name in named}
-    texts = {*columns, *bodies.values()}
-    if (longest := max(texts, key=len)) and len(longest) >= TEXT_BYTES:
-        sys.exit(f"pack_ops.py: a text is too long for FERI_OP_TEXT_BYTES: {longest}")
-    short, pairs = shorten(texts)
-    packed, places = pack([*short.values(), *(row[3] for row in rows)])
+    packed, places = pack([*columns, *bodies.values(), *(row[3] for row in rows)])
     rules = ["none", *sorted({row[10] for row in rows} - {"none"})]
     functions = ["none", *sorted(named - set(bodies))]
     expansions = [*functions, *bodies]
@@ -83,16 +62,15 @@ def main():
            *(f"    feri_infer_{name}," for name in rules), "};",
            f"#define FUNCTION_COUNT {len(functions)}u", "static const feri_expand_fn functions[FUNCTION_COUNT] = {",
            *(f"    feri_expand_{name}," for name in functions), "};", "static const uint16_t plain_at[] = {",
-           *(f"    {places[short[text]]}, /* {name} */" for name, text in bodies.items()), "    0};", "#define ROWS \\"]
+           *(f"    {places[text]}, /* {name} */" for name, text in bodies.items()), "    0};", "#define ROWS \\"]
     for i, (row, text) in enumerate(zip(rows, columns)):
         base = (len(rows) - i) * ROW_BYTES
-        name_at, text_at = base + places[row[3]], base + places[short[text]]
+        name_at, text_at = base + places[row[3]], base + places[text]
         if max(name_at, text_at) > 0xFFFF:
             sys.exit(f"pack_ops.py: the texts of {row[3]} are out of reach of 16 bits")
         out.append(f"    {{{name_at}, {text_at}, {row[0]}, {rules.index(row[10])}, "
                    f"{expansions.index(row[11])}, {row[4]}, FERI_FAMILY_{row[9]}, {row[12]}}}, \\")
-    out += ["", "#define TEXTS \\", literal(packed), "#define PAIRS \\"]
-    out += [f"    {{{ord(pair[0])}, {ord(pair[1])}}}, \\" for pair in pairs] + [""]
+    out += ["", "#define TEXTS \\", literal(packed)]
     output.write_text("\n".join(out) + "\n\n")
     depfile.write_text(f"{output}: " + " ".join(map(str, inputs)) + "\n")
 

@@ -623,10 +623,9 @@ static fer_status expand(fer_graph *graph,
 }
 
 fer_status feri_expand_text(fer_graph *graph, const feri_gnode *node, const char *body) {
-    feri_op_columns columns;
-    feri_op_read(node->op, &columns);
-    const feri_expand_row row = {
-        feri_op_name(node->op), columns.line[FERI_LINE_INPUTS], columns.line[FERI_LINE_OUTPUTS]};
+    const feri_expand_row row = {feri_op_name(node->op),
+                                 feri_op_text(node->op, FERI_COLUMN_INPUTS),
+                                 feri_op_text(node->op, FERI_COLUMN_OUTPUTS)};
     return expand(graph, node, &row, body, NULL);
 }
 

@@ -69,7 +69,7 @@ typedef fer_status (*feri_expand_fn)(feri_infer *call, feri_text *out_body);
  */
 struct feri_op {
     uint16_t name_at;
-    uint16_t columns_at; /* see feri_op_read */
+    uint16_t columns_at; /* see feri_op_text */
     uint16_t number;     /* FER_OP_... */
     uint8_t rule;        /* of inference; 0: not yet */
     uint8_t expansion;   /* 0: none */
@@ -109,14 +109,14 @@ enum {
 /* A domain is a range of numbers. */
 const char *feri_op_domain(const feri_op *op);
 static inline const char *feri_op_name(const feri_op *op) { return (const char *)op + op->name_at; }
-/* The row's columns as text, without blanks and the defaults of attributes. */
-enum { FERI_LINE_INPUTS, FERI_LINE_OUTPUTS, FERI_LINE_TYPES, FERI_LINE_ATTRS, FERI_LINE_COUNT };
-#define FERI_OP_TEXT_BYTES 512
-typedef struct feri_op_columns {
-    const char *line[FERI_LINE_COUNT]; /* into text */
-    char text[FERI_OP_TEXT_BYTES];
-} feri_op_columns;
-void feri_op_read(const feri_op *op, feri_op_columns *out);
+/* A column of the row as text, without blanks and the defaults of attributes. */
+typedef enum feri_op_column {
+    FERI_COLUMN_INPUTS,
+    FERI_COLUMN_OUTPUTS,
+    FERI_COLUMN_TYPES,
+    FERI_COLUMN_ATTRS
+} feri_op_column;
+const char *feri_op_text(const feri_op *op, feri_op_column column);
 feri_infer_fn feri_op_rule(const feri_op *op); /* NULL: not yet */
 /* Writes the op's expansion, which it must have. */
 fer_status feri_op_expand(feri_infer *call, feri_text *out_body);

@@ -18,13 +18,11 @@
 
 static const struct op_table {
     feri_op rows[ROW_COUNT];
-    uint8_t texts[TEXT_BYTES];
+    char texts[TEXT_BYTES];
 } table = {{ROWS}, {TEXTS}};
 
 static_assert(sizeof(feri_op) == 12 && offsetof(struct op_table, texts) == ROW_COUNT * 12,
               "tools/pack_ops.py counts the bytes from a row to its texts");
-
-static const uint8_t pairs[][2] = {PAIRS};
 
 static const struct {
     uint32_t first; /* number */
@@ -47,30 +45,12 @@ const char *feri_op_domain(const feri_op *op) {
 
 feri_infer_fn feri_op_rule(const feri_op *op) { return rules[op->rule]; }
 
-/* A byte from 128 on stands for the two of its pair. */
-static char *unpack_byte(char *out, uint8_t byte) {
-    if (byte < 128) {
-        *out = (char)byte;
-        return out + 1;
+const char *feri_op_text(const feri_op *op, feri_op_column column) {
+    const char *text = (const char *)op + op->columns_at;
+    for (uint32_t i = 0; i < column; i++) {
+        text += strlen(text) + 1;
     }
-    out = unpack_byte(out, pairs[byte - 128][0]);
-    return unpack_byte(out, pairs[byte - 128][1]);
-}
-
-static void unpack(char *out, const uint8_t *packed) {
-    do {
-        out = unpack_byte(out, *packed);
-    } while (*packed++);
-}
-
-void feri_op_read(const feri_op *op, feri_op_columns *out) {
-    char *at = out->text;
-    unpack(at, (const uint8_t *)op + op->columns_at);
-    for (uint32_t i = 0; i < FERI_LINE_COUNT; i++) {
-        out->line[i] = at;
-        at += strcspn(at, "\n");
-        *at++ = '\0';
-    }
+    return text;
 }
 
 fer_status feri_op_expand(feri_infer *call, feri_text *out_body) {
@@ -78,9 +58,7 @@ fer_status feri_op_expand(feri_infer *call, feri_text *out_body) {
     if (expansion < FUNCTION_COUNT) {
         FER_TRY(functions[expansion](call, out_body));
     } else {
-        char text[FERI_OP_TEXT_BYTES];
-        unpack(text, table.texts + plain_at[expansion - FUNCTION_COUNT]);
-        feri_text_add(out_body, "%s", text);
+        feri_text_add(out_body, "%s", table.texts + plain_at[expansion - FUNCTION_COUNT]);
     }
     return out_body->status;
 }

@@ -52,9 +52,7 @@ static const char *next_operand(const char *text, operand *out) {
 
 /* The operand at index (the variadic one for all that follow it); 0 when there is none. */
 static int find_operand(const feri_op *op, uint32_t index, operand *out) {
-    feri_op_columns columns;
-    feri_op_read(op, &columns);
-    const char *text = columns.line[FERI_LINE_INPUTS];
+    const char *text = feri_op_text(op, FERI_COLUMN_INPUTS);
     for (uint32_t i = 0; (text = next_operand(text, out)) != NULL; i++) {
         if (i == index || out->stars) {
             return 1; /* with the marks; name and type are gone */
@@ -76,16 +74,14 @@ static uint32_t arity(const char *line, int wants_most) {
     return count;
 }
 
-static uint32_t arity_of(const feri_op *op, uint32_t line, int wants_most) {
-    feri_op_columns columns;
-    feri_op_read(op, &columns);
-    return arity(columns.line[line], wants_most);
+static uint32_t arity_of(const feri_op *op, feri_op_column column, int wants_most) {
+    return arity(feri_op_text(op, column), wants_most);
 }
 
-uint32_t feri_op_min_inputs(const feri_op *op) { return arity_of(op, FERI_LINE_INPUTS, 0); }
-uint32_t feri_op_max_inputs(const feri_op *op) { return arity_of(op, FERI_LINE_INPUTS, 1); }
-uint32_t feri_op_min_outputs(const feri_op *op) { return arity_of(op, FERI_LINE_OUTPUTS, 0); }
-uint32_t feri_op_max_outputs(const feri_op *op) { return arity_of(op, FERI_LINE_OUTPUTS, 1); }
+uint32_t feri_op_min_inputs(const feri_op *op) { return arity_of(op, FERI_COLUMN_INPUTS, 0); }
+uint32_t feri_op_max_inputs(const feri_op *op) { return arity_of(op, FERI_COLUMN_INPUTS, 1); }
+uint32_t feri_op_min_outputs(const feri_op *op) { return arity_of(op, FERI_COLUMN_OUTPUTS, 0); }
+uint32_t feri_op_max_outputs(const feri_op *op) { return arity_of(op, FERI_COLUMN_OUTPUTS, 1); }
 
 int feri_op_input_is_optional(const feri_op *op, uint32_t index) {
     operand at;
@@ -199,7 +195,6 @@ typedef struct check {
     word classes;
     type_set set;
     binding bound[MAX_BINDINGS];
-    feri_op_columns columns;
 } check;
 
 /* NULL where none is, as for operands of several types. */
@@ -290,11 +285,11 @@ static void set_output(check *c, uint32_t index) {
 }
 
 /* Every operand, or every result, against its column. */
-static void check_column(check *c, uint32_t line) {
+static void check_column(check *c, feri_op_column column) {
     feri_infer *call = c->call;
-    int is_in = line == FERI_LINE_INPUTS;
+    int is_in = column == FERI_COLUMN_INPUTS;
     uint32_t count = is_in ? call->in_count : call->out_count;
-    const char *text = c->columns.line[line];
+    const char *text = feri_op_text(call->op, column);
     uint32_t least = arity(text, 0);
     uint32_t most = arity(text, 1);
     if (count < least || count > most) {
@@ -310,7 +305,7 @@ static void check_column(check *c, uint32_t line) {
     for (uint32_t i = 0; i < count && call->status == FER_OK; i++) {
         if (!c->at.stars) {
             text = next_operand(text, &c->at);
-            c->classes = class_list(c->columns.line[FERI_LINE_TYPES], c->at.type);
+            c->classes = class_list(feri_op_text(call->op, FERI_COLUMN_TYPES), c->at.type);
             c->set = allowed(c->classes);
         }
         (is_in ? check_input : set_output)(c, i);
@@ -388,13 +383,13 @@ fer_status feri_op_check(feri_infer *call) {
     check c;
     c.call = call;
     c.bound_count = 0;
-    feri_op_read(call->op, &c.columns);
+    const char *attrs = feri_op_text(call->op, FERI_COLUMN_ATTRS);
     call->status = FER_OK;
-    check_given_attrs(call, c.columns.line[FERI_LINE_ATTRS]);
+    check_given_attrs(call, attrs);
     FER_TRY(call->status); /* else names may be absent */
-    check_required_attrs(call, c.columns.line[FERI_LINE_ATTRS]);
-    check_column(&c, FERI_LINE_INPUTS);
-    check_column(&c, FERI_LINE_OUTPUTS);
+    check_required_attrs(call, attrs);
+    check_column(&c, FERI_COLUMN_INPUTS);
+    check_column(&c, FERI_COLUMN_OUTPUTS);
     return call->status;
 }
 

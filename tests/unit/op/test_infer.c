@@ -366,9 +366,7 @@ static void test_every_row(void **state) {
     static const int64_t wild[] = {INT64_MIN, -1, 0, 2, 99, INT64_MAX};
     for (uint32_t row = 0; row < feri_op_table_count(); row++) {
         const feri_op *op = feri_op_at(row);
-        feri_op_columns columns;
-        feri_op_read(op, &columns);
-        const char *attrs = columns.line[FERI_LINE_ATTRS];
+        const char *attrs = feri_op_text(op, FERI_COLUMN_ATTRS);
         for (uint32_t shape = 0; shape < 8; shape++) {
             for (uint32_t value = 0; value < 6; value++) {
                 kit_op(kit, "Add");
