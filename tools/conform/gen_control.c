@@ -55,28 +55,40 @@ static void one_value(trial *self, uint32_t index, double value) {
     self->inputs[index].list[0] = value;
 }
 
+/* Dtypes without arithmetic: bodies pass on what they are given, and do not compute. */
+static int is_kept(const trial *self) { return (self->row->flags & ROW_MOVEMENT) != 0; }
+
+static void keep_from(trial *self, uint32_t first) {
+    for (uint32_t i = first; i < self->input_count; i++) {
+        self->inputs[i].is_moved = is_kept(self);
+    }
+}
+
 /* Sums and products of small whole numbers: exact in every dtype but the narrowest floats, which
  * wrap nowhere here. */
 static void settle(const trial *self, nd *out) {
     out->dtype = self->dtype;
-    for (uint64_t i = 0; i < out->count && dtype_is_integer(self->dtype); i++) {
+    for (uint64_t i = 0; i < out->count && dtype_is_integer(self->dtype) && !is_kept(self); i++) {
         out->v[i] = wrap_to(self->dtype, (wide_int)out->v[i]);
     }
 }
 
-/* ---- If: then x + y, else x * y (deep=1: within another If); x and y are captured ---- */
+/* ---- If: then x + y, else x * y (deep=1: within another If); x and y are captured. Kept: then x,
+ * else y ---- */
 
 static int fill_if(trial *self) {
     operand(self, 0, "cond", FER_BOOL, arg_int(self, "one", 0) ? 1 : 0, (int64_t[]){1});
     one_value(self, 0, arg_is(self, "cond", "1", "1"));
     operand(self, 1, "x", self->dtype, self->rank, self->dims);
     operand(self, 2, "y", self->dtype, self->rank, self->dims);
+    keep_from(self, 1);
     self->output_count = arg_int(self, "outs", 1) > 1 ? 2 : 1;
     return 1;
 }
 
-static void add_branch(message *graph, const trial *self, const char *op) {
-    onnx_add_node(graph, "", op, "x y", "r", NULL);
+static void add_branch(message *graph, const trial *self, const char *op, const char *kept) {
+    onnx_add_node(
+        graph, "", is_kept(self) ? "Identity" : op, is_kept(self) ? kept : "x y", "r", NULL);
     add_tensor(graph, GRAPH_OUTPUT, "r", self->dtype);
     if (self->output_count > 1) {
         onnx_add_node(graph, "", "Identity", "x", "s", NULL);
@@ -91,8 +103,8 @@ static fer_status make_if(const trial *self,
                           uint32_t *out_count) {
     message graph = {.of = self}, branches[2] = {{.of = self}, {.of = self}}, attrs = {.of = self};
     fer_status status = feed(self, &graph, out_inputs, out_count);
-    add_branch(&branches[0], self, "Add");
-    add_branch(&branches[1], self, "Mul");
+    add_branch(&branches[0], self, "Add", "x");
+    add_branch(&branches[1], self, "Mul", "y");
     for (int64_t i = 0; i < arg_int(self, "deep", 0); i++) { /* the same choice again, inside */
         message inner = {.of = self}, outer = {.of = self};
         onnx_attr_graph(&inner, "then_branch", &branches[0]);
@@ -118,7 +130,9 @@ static int if_oracle(const trial *self, const nd *in, nd *out) {
     int is_sum = in[0].v[0] != 0;
     nd_like(self, &out[0], &in[1]);
     for (uint64_t i = 0; i < out->count; i++) {
-        out->v[i] = is_sum ? in[1].v[i] + in[2].v[i] : in[1].v[i] * in[2].v[i];
+        out->v[i] = is_kept(self) ? in[is_sum ? 1 : 2].v[i]
+                    : is_sum      ? in[1].v[i] + in[2].v[i]
+                                  : in[1].v[i] * in[2].v[i];
     }
     settle(self, &out[0]);
     if (self->output_count > 1) {
@@ -128,7 +142,7 @@ static int if_oracle(const trial *self, const nd *in, nd *out) {
 }
 
 /* ---- Loop: s += x (captured), scans s; trips=N or none, stop=K ends after K rounds by the
- * condition, cond=0 begins with false ---- */
+ * condition, cond=0 begins with false. Kept: s = x, scans what s was ---- */
 
 static int64_t rounds_of(const trial *self) {
     int64_t rounds = arg_int(self, "trips", -1), stop = arg_int(self, "stop", -1);
@@ -143,6 +157,7 @@ static int fill_loop(trial *self) {
     one_value(self, 1, arg_is(self, "cond", "1", "1"));
     operand(self, 2, "s0", self->dtype, self->rank, self->dims);
     operand(self, 3, "x", self->dtype, self->rank, self->dims);
+    keep_from(self, 2);
     self->output_count = 2;
     return rounds_of(self) >= 0;
 }
@@ -164,8 +179,9 @@ static fer_status make_loop(const trial *self,
     } else {
         onnx_add_node(&body, "", "Identity", "go", "goes", NULL);
     }
-    onnx_add_node(&body, "", "Add", "s x", "t", NULL);
-    onnx_add_node(&body, "", "Identity", "t", "seen", NULL);
+    onnx_add_node(
+        &body, "", is_kept(self) ? "Identity" : "Add", is_kept(self) ? "x" : "s x", "t", NULL);
+    onnx_add_node(&body, "", "Identity", is_kept(self) ? "s" : "t", "seen", NULL);
     add_tensor(&body, GRAPH_OUTPUT, "goes", FER_BOOL);
     add_tensor(&body, GRAPH_OUTPUT, "t", self->dtype);
     add_tensor(&body, GRAPH_OUTPUT, "seen", self->dtype);
@@ -191,8 +207,9 @@ static int loop_oracle(const trial *self, const nd *in, nd *out) {
     for (uint64_t i = 0; i < in[2].count; i++) {
         out->v[i] = in[2].v[i];
         for (int64_t k = 0; k < dims[0]; k++) {
-            out->v[i] += in[3].v[i];
-            out[1].v[(uint64_t)k * in[2].count + i] = out->v[i];
+            long double before = out->v[i];
+            out->v[i] = is_kept(self) ? in[3].v[i] : before + in[3].v[i];
+            out[1].v[(uint64_t)k * in[2].count + i] = is_kept(self) ? before : out->v[i];
         }
     }
     settle(self, &out[0]);
@@ -201,7 +218,7 @@ static int loop_oracle(const trial *self, const nd *in, nd *out) {
 }
 
 /* ---- Scan: state s += x (a slice), scans s + c (captured); in=, out= axes, back=, rear=
- * directions ---- */
+ * directions. Kept: s = x, scans what s was ---- */
 
 static int fill_scan(trial *self) {
     int64_t axis = self->rank > 0 ? axis_of(arg_int(self, "in", 0), self->rank) : -1,
@@ -213,7 +230,10 @@ static int fill_scan(trial *self) {
     memcpy(slice + axis, self->dims + axis + 1, (self->rank - (size_t)axis - 1) * sizeof *slice);
     operand(self, 0, "s0", self->dtype, self->rank - 1, slice);
     operand(self, 1, "x", self->dtype, self->rank, self->dims);
-    operand(self, 2, "c", self->dtype, self->rank - 1, slice);
+    if (!is_kept(self)) {
+        operand(self, 2, "c", self->dtype, self->rank - 1, slice);
+    }
+    keep_from(self, 0);
     self->output_count = 2;
     return 1;
 }
@@ -233,8 +253,10 @@ static fer_status make_scan(const trial *self,
     };
     add_tensor(&body, GRAPH_INPUT, "s", self->dtype);
     add_tensor(&body, GRAPH_INPUT, "e", self->dtype);
-    onnx_add_node(&body, "", "Add", "s e", "t", NULL);
-    onnx_add_node(&body, "", "Add", "t c", "u", NULL);
+    onnx_add_node(
+        &body, "", is_kept(self) ? "Identity" : "Add", is_kept(self) ? "e" : "s e", "t", NULL);
+    onnx_add_node(
+        &body, "", is_kept(self) ? "Identity" : "Add", is_kept(self) ? "s" : "t c", "u", NULL);
     add_tensor(&body, GRAPH_OUTPUT, "t", self->dtype);
     add_tensor(&body, GRAPH_OUTPUT, "u", self->dtype);
     onnx_attr_graph(&attrs, "body", &body);
@@ -272,8 +294,11 @@ static int scan_oracle(const trial *self, const nd *in, nd *out) {
         for (int64_t t = 0; t < steps; t++) {
             int64_t read = arg_int(self, "back", 0) ? steps - 1 - t : t,
                     write = arg_int(self, "rear", 0) ? steps - 1 - t : t;
-            out->v[k] += in[1].v[along(self->rank, self->dims, from, read, k)];
-            out[1].v[along(self->rank, dims, to, write, k)] = out->v[k] + in[2].v[k];
+            long double before = out->v[k],
+                        x = in[1].v[along(self->rank, self->dims, from, read, k)];
+            out->v[k] = is_kept(self) ? x : before + x;
+            out[1].v[along(self->rank, dims, to, write, k)] =
+                is_kept(self) ? before : out->v[k] + in[2].v[k];
         }
     }
     settle(self, &out[0]);
@@ -409,10 +434,14 @@ static int cast_map_oracle(const trial *self, const nd *in, nd *out) {
 /* clang-format off */
 #define SHAPES "scalar odd prime vector one empty high"
 #define NUMBERS "f32|f64|f16|int"
+#define OTHERS "bf16|bool|complex|float8|f8e8m0|sub|str"
 static const case_row rows[] = {
     {"If", NUMBERS, SHAPES, "cond=1 cond=0 cond=1,one=1 cond=0,outs=2 cond=1,outs=2 cond=1,deep=1 cond=0,deep=2,outs=2", "ints", fill_if, if_oracle, ROW_ZEROS, NULL, NULL, make_if},
     {"Loop", NUMBERS, SHAPES, "trips=3 trips=1 trips=0 trips=5,stop=2 trips=2,stop=5 stop=3 stop=1 trips=4,cond=1 trips=4,cond=0 trips=3,one=1 trips=9,stop=9,cond=1", "ints", fill_loop, loop_oracle, ROW_ZEROS, NULL, NULL, make_loop},
     {"Scan", NUMBERS, "odd prime vector one high 4x3 3x0x5", "- in=1 in=-1 back=1 rear=1 out=1 out=-1 in=1,out=-1,back=1 in=-1,out=0,rear=1 in=1,out=1,back=1,rear=1", "ints", fill_scan, scan_oracle, ROW_ZEROS, NULL, NULL, make_scan},
+    {"If", OTHERS, "odd empty", "cond=1 cond=0 cond=1,outs=2 cond=0,deep=1", "ints", fill_if, if_oracle, ROW_MOVEMENT, NULL, NULL, make_if},
+    {"Loop", OTHERS, "odd vector", "trips=3,cond=1 trips=1,cond=1 trips=5,stop=2", "ints", fill_loop, loop_oracle, ROW_MOVEMENT, NULL, NULL, make_loop},
+    {"Scan", OTHERS, "odd vector", "- in=1 back=1,rear=1 in=-1,out=0,rear=1 in=1,out=-1,back=1", "ints", fill_scan, scan_oracle, ROW_MOVEMENT, NULL, NULL, make_scan},
     {"ai.onnx.ml.DictVectorizer", "f32|f64|i64|str", "scalar", "int64_vocabulary=0:3:6:2 int64_vocabulary=6:5:3:1:0 entries=1,int64_vocabulary=0:1 entries=6,int64_vocabulary=0:1:2:3:4:5:6", "ints", fill_dict, dict_oracle,
      ROW_ZEROS, NULL, NULL, make_dict},
     {"ai.onnx.ml.DictVectorizer", "f32|f64|i64", "scalar", "entries=1,string_vocabulary=b:a:c entries=1,string_vocabulary=a:", "ints", fill_dict, dict_oracle, ROW_ZEROS, NULL, NULL, make_dict},
