@@ -229,7 +229,8 @@ static fer_status spec_make(const wish *w, feri_spec **out_spec) {
 
 fer_status feri_segment_try_symbolic(feri_segment *segment, feri_run *run) {
     const fer_graph *graph = segment->graph;
-    segment->symbolic = 2;
+    /* What has worked is tried again after a failure: a device may come back. */
+    segment->symbolic = segment->symbolic == 1 ? 1 : 2;
     for (uint32_t i = 0; i < graph->input_count; i++) {
         const feri_fact *fact = &graph->values[graph->inputs[i]].fact;
         if (fact->kind != FER_KIND_TENSOR || fact->rank < 0) {

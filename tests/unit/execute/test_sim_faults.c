@@ -327,6 +327,27 @@ static void loss_is_told_by_the_backend(void **state) {
     fer_context_release(context);
 }
 
+/* A program that served any dim serves any dim again, also when it was run in between. */
+static void open_dims_outlive_a_loss(void **state) {
+    (void)state;
+    fer_context *context = sim_context();
+    fer_device *device = device_of(context, "sim");
+    fer_program *program = chain_program(context, -1, (const char *[]){"Relu"}, 1, "sim");
+    const float in[3] = {-1, 2, -3}, out[3] = {0, 2, 0};
+    OK(run_floats(program, context, NULL, in, 3, out));
+    sim_lose(0, /*tell_host=*/1);
+    FAILS(FER_DEVICE_LOST, run_floats(program, context, NULL, in, 3, NULL));
+    OK(fer_device_reopen(device));
+    uint64_t before = sim_get_stats(0).compiles;
+    for (uint64_t count = 1; count <= 3; count++) {
+        OK(run_floats(program, context, NULL, in, count, out));
+    }
+    assert_int_equal(sim_get_stats(0).compiles - before, 1);
+    fer_program_release(program);
+    fer_device_release(device);
+    fer_context_release(context);
+}
+
 static const char *device_of_first_node(fer_program *program) {
     uint64_t count = 0;
     OK(fer_program_placement_count(program, &count));
@@ -460,6 +481,7 @@ int main(void) {
         SIM_TEST(a_lost_device_is_reopened),
         SIM_TEST(a_healthy_device_stays_as_it_is),
         SIM_TEST(loss_is_told_by_the_backend),
+        SIM_TEST(open_dims_outlive_a_loss),
         SIM_TEST(the_next_allowed_device_takes_over),
         SIM_TEST(a_pinned_node_does_not_move),
         SIM_TEST(loss_at_any_call_is_only_loss),
