@@ -138,14 +138,16 @@ static fer_status export_slot(feri_run_state *state,
                               feri_arg *outputs,
                               uint32_t output) {
     const feri_slot *slot = &state->plan->slots[index];
+    int is_given = slot->at == FERI_AT_CONST ||
+                   (slot->at == FERI_AT_INPUT && inputs[slot->index].tensor != NULL);
     fer_value *value = NULL;
-    FER_TRY(feri_run_state_value(state, index, inputs, &value));
-    fer_tensor *tensor = fer_value_tensor(value);
+    fer_tensor *given = NULL; /* without a value around it: a warm run allocates nothing */
+    FER_TRY(is_given ? slot_tensor(state, index, inputs, &given)
+                     : feri_run_state_value(state, index, inputs, &value));
+    fer_tensor *tensor = is_given ? given : fer_value_tensor(value);
     fer_status status = FER_OK;
     if (tensor != NULL) {
-        int is_own = slot->at != FERI_AT_CONST &&
-                     (slot->at != FERI_AT_INPUT || inputs[slot->index].tensor == NULL);
-        status = export_tensor(state, tensor, is_own, outputs, output);
+        status = export_tensor(state, tensor, !is_given, outputs, output);
     } else if (outputs[output].tensor != NULL) {
         status = feri_fail(FER_INVALID_ARGUMENT,
                            "output '%s' is not a tensor: bind nothing to it",
@@ -154,6 +156,7 @@ static fer_status export_slot(feri_run_state *state,
         outputs[output].value = fer_value_retain(value);
         state->is_new[output] = 1;
     }
+    fer_tensor_release(given);
     fer_value_release(value);
     return status;
 }

@@ -177,12 +177,49 @@ static void sizes_that_come_back(void **state) {
     layers((int64_t[]){5, 64, 17, 1}, 4);
 }
 
+/* Outputs that no step writes: an input and a constant, copied to what is bound. */
+static void outputs_that_are_given(void **state) {
+    (void)state;
+    counted memory;
+    fer_context *context = counted_context(&memory);
+    fer_graph *graph = new_graph(context);
+    fer_value_id x = add_input(graph, "x", FER_F32, 1, (int64_t[]){16});
+    OK(fer_graph_add_output(graph, "y", add_one(graph, "Relu", x)));
+    OK(fer_graph_add_output(graph, "same", x));
+    OK(fer_graph_add_output(graph, "weight", add_weight(context, graph, 1, (int64_t[]){16})));
+    fer_program *program = compiled(context, graph, NULL);
+    fer_tensor *in = ramp(context, 1, (int64_t[]){16}, -8, 1), *out[3];
+    for (int i = 0; i < 3; i++) {
+        out[i] = tensor_of(context, FER_F32, 1, (int64_t[]){16}, NULL);
+    }
+    uint64_t before = 0, heap_before = 0;
+    for (int i = 0; i < 2 + RUNS; i++) {
+        if (i == 2) {
+            before = atomic_load(&memory.calls);
+            heap_before = heap_calls;
+        }
+        OK(fer_program_run(program, NULL, &in, 1, out, 3));
+    }
+    uint64_t heap_after = heap_calls;
+    assert_int_equal(atomic_load(&memory.calls), before);
+    assert_int_equal(heap_after, heap_before);
+    assert_memory_equal(fer_tensor_data(out[1]), fer_tensor_data(in), 64);
+    for (int i = 0; i < 3; i++) {
+        fer_tensor_release(out[i]);
+    }
+    fer_tensor_release(in);
+    fer_program_release(program);
+    fer_context_release(context);
+    assert_all_back(&memory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_relu),
         cmocka_unit_test(a_thousand_nodes),
         cmocka_unit_test(many_ops),
         cmocka_unit_test(sizes_that_come_back),
+        cmocka_unit_test(outputs_that_are_given),
     };
     print_message("malloc is %s\n", COUNTS_MALLOC ? "counted too" : "not counted in this build");
     return cmocka_run_group_tests(tests, NULL, NULL);
