@@ -40,16 +40,16 @@ static fer_status step_make(feri_run_state *state, uint32_t index) {
     uint32_t count = step->input_count + step->output_count;
     fer_mem *mems = FERI_BUMP_ARRAY(&state->bump, fer_mem, count);
     feri_patch *patches = FERI_BUMP_ARRAY(&state->bump, feri_patch, count);
-    args->struct_size = sizeof(*args);
-    args->inputs = mems;
-    args->outputs = mems + step->input_count;
     args->out_dims = feri_bump_array(&state->bump, step->output_count, sizeof(*args->out_dims));
-    args->weights = exec->weight_mems;
-    args->dim_count = exec->view.graph.dim_slot_count;
-    args->stream = state->streams[step->space];
     if (mems == NULL || patches == NULL || args->out_dims == NULL) {
         return feri_error_status();
     }
+    args->struct_size = sizeof(*args);
+    args->inputs = mems;
+    args->outputs = mems + step->input_count;
+    args->weights = exec->weight_mems;
+    args->dim_count = exec->view.graph.dim_slot_count;
+    args->stream = state->streams[step->space];
     for (uint32_t i = 0; i < count; i++) {
         uint32_t slot = step->inputs[i];
         uint8_t at = plan->slots[slot].at;
