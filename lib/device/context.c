@@ -152,16 +152,27 @@ void feri_load_report_drop(fer_context *context) {
 }
 
 uint32_t fer_context_load_report_count(fer_context *context) {
-    return context == NULL ? 0 : context->load_count;
+    uint32_t count = 0;
+    if (context != NULL) {
+        pthread_mutex_lock(&context->lock);
+        count = context->load_count;
+        pthread_mutex_unlock(&context->lock);
+    }
+    return count;
 }
 
 fer_status fer_context_load_line(fer_context *context, uint32_t index, fer_load_line *out_line) {
-    if (context == NULL || out_line == NULL || index >= context->load_count) {
-        return feri_fail(FER_INVALID_ARGUMENT, "no load report line %u", index);
+    const feri_load_entry *entry = NULL;
+    if (context != NULL && out_line != NULL) {
+        pthread_mutex_lock(&context->lock); /* others may register backends meanwhile */
+        entry = context->load_last;
+        for (uint32_t count = context->load_count; entry != NULL && count != index + 1; count--) {
+            entry = entry->before;
+        }
+        pthread_mutex_unlock(&context->lock);
     }
-    const feri_load_entry *entry = context->load_last;
-    for (uint32_t after = context->load_count - 1; after > index; after--) {
-        entry = entry->before;
+    if (entry == NULL) {
+        return feri_fail(FER_INVALID_ARGUMENT, "no load report line %u", index);
     }
     fer_load_line line = {sizeof(line), entry->status, entry->backend, entry->detail};
     feri_struct_out(out_line, &line, sizeof(line));

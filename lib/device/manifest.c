@@ -112,6 +112,7 @@ static fer_status module_load(fer_context *context,
     if (module == NULL) {
         return feri_error_status();
     }
+    const feri_load_entry *before = context->load_last;
     FER_TRY(feri_backend_open_library(context, module, parsed->values[OPTIONS]));
     feri_backend *loaded = context->backends[context->backend_count - 1];
     if (strcmp(loaded->name, parsed->values[NAME]) == 0) {
@@ -123,7 +124,9 @@ static fer_status module_load(fer_context *context,
                                   parsed->values[NAME],
                                   loaded->name);
     context->backend_count--;
-    feri_load_report_drop(context);
+    if (context->load_last != before) { /* its line may have found no memory */
+        feri_load_report_drop(context);
+    }
     feri_module_finish(loaded);
     return status;
 }
