@@ -63,13 +63,10 @@ void feri_infer_window(feri_infer *call,
     uint32_t kernel_count;
     int64_t kernel[FER_MAX_RANK];
     feri_infer_ints(call, "kernel_shape", &kernel_count);
-    const char *mode = feri_infer_string(call, "auto_pad", "");
     memset(out, 0, sizeof(*out));
     out->spatial = spatial_axes(call, x, weights, kernel_count);
     out->auto_pad =
-        mode[0]
-            ? (int32_t)feri_infer_choice(call, "auto_pad", "NOTSET, VALID, SAME_UPPER, SAME_LOWER")
-            : FERI_PAD_GIVEN;
+        (int32_t)feri_infer_choice(call, "auto_pad", "NOTSET, VALID, SAME_UPPER, SAME_LOWER");
     if (out->spatial < 0) {
         return;
     }

@@ -125,6 +125,11 @@ static void test_pool(void **state) {
     KIT_INTS(kit, "kernel_shape", 3, 3);
     kit_string(kit, "auto_pad", "SIDEWAYS");
     KIT_REFUSED(kit, FER_INVALID_MODEL);
+    kit_op(kit, "AveragePool");
+    kit_in(kit, FER_F32, "1 3 7 7");
+    KIT_INTS(kit, "kernel_shape", 3, 3);
+    kit_string(kit, "auto_pad", "");
+    KIT_REFUSED(kit, FER_INVALID_MODEL);
 }
 
 static void test_reshape(void **state) {

@@ -183,6 +183,7 @@ static const hostile cases[] = {
     {'!', 1, "Conv",                      "1x1x5x5 1x1x3x3",                          "pads=-9,-9,-9,-9"                                 },
     {'!', 1, "Conv",                      "1x1x5x5 1x1x3x3",                          "kernel_shape=2,2"                                 },
     {'!', 1, "Conv",                      "1x1x5x5 1x1x3x3",                          "auto_pad:nonsense"                                },
+    {'!', 1, "Conv",                      "1x1x5x5 1x1x3x3",                          "auto_pad: pads=1,1,1,1"                           },
     {'!', 1, "Conv",                      "1x1x5x5 1x1x3x3 2",                        ""                                                 },
     {'!', 1, "Conv",                      "1x1x5x5 1x2x3x3",                          ""                                                 },
     {'!', 1, "Conv",                      "1x1x5x5 1x1x3x3",                          "strides=1"                                        },
