@@ -62,7 +62,10 @@ static uint64_t count_of(const feri_fact *fact) {
     }
     for (int32_t i = 0; i < fact->rank; i++) {
         int64_t dim = fact->dims[i].number;
-        count = dim >= 0 ? feri_mul_sat(count, (uint64_t)dim) : UINT64_MAX;
+        if (dim < 0) {
+            return UINT64_MAX;
+        }
+        count = feri_mul_sat(count, (uint64_t)dim);
     }
     return count;
 }
