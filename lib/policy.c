@@ -72,6 +72,9 @@ static fer_status list_copy(feri_bump *bump, fer_compile_options *options, size_
     uint32_t count = 0;
     memcpy(&rows, (char *)options + lists[list].rows_at, sizeof(rows));
     memcpy(&count, (char *)options + lists[list].count_at, sizeof(count));
+    if (rows == NULL && count > 0) {
+        return feri_null_argument("a list with a count in the compile options");
+    }
     char *copy = feri_bump_array(bump, count, row_bytes);
     if (copy == NULL) {
         return feri_error_status();

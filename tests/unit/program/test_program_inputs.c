@@ -155,6 +155,29 @@ static void options_are_checked(void **state) {
     good_run(b);
 }
 
+/* A count without its list: each of the lists of a compilation. */
+static void lists_with_a_count_are_there(void **state) {
+    bench *b = *state;
+    const fer_compile_options wrong[] = {
+        {.struct_size = sizeof(wrong[0]), .pin_count = 1},
+        {.struct_size = sizeof(wrong[0]), .share_count = 2},
+        {.struct_size = sizeof(wrong[0]), .dim_count = UINT32_MAX},
+        {.struct_size = sizeof(wrong[0]), .passes_off_count = 1},
+    };
+    fer_graph *graph = new_graph(b->context);
+    OK(fer_graph_add_output(
+        graph, "y", add_one(graph, "Neg", add_input(graph, "x", FER_F32, 1, (int64_t[]){2}))));
+    OK(fer_graph_finish(graph));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        fer_program *none = NULL;
+        REFUSED(fer_program_compile(b->context, graph, &wrong[i], &none),
+                FER_INVALID_ARGUMENT,
+                "a list with a count in the compile options");
+        assert_null(none);
+    }
+    fer_graph_release(graph);
+}
+
 /* Shorter and longer structs, of an older and a newer header. */
 static void structs_may_have_other_sizes(void **state) {
     bench *b = *state;
@@ -498,6 +521,7 @@ int main(void) {
         TEST(wrong_inputs_are_named),
         TEST(counts_and_arrays_are_checked),
         TEST(options_are_checked),
+        TEST(lists_with_a_count_are_there),
         TEST(structs_may_have_other_sizes),
         TEST(wrong_bound_outputs_are_named),
         TEST(commit_leaves_outputs_alone),
