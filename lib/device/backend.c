@@ -83,13 +83,13 @@ static fer_status backend_new(fer_context *context,
 fer_status feri_backend_start(feri_backend *backend) {
     fer_create_args args = {
         .struct_size = sizeof(args), .host = &backend->host, .options = backend->options};
-    return backend->core.create(backend->module.self, &args, &backend->handle);
+    return backend->tables.core.create(backend->module.self, &args, &backend->handle);
 }
 
 void feri_module_finish(feri_backend *backend) {
     feri_env *env = &backend->context->env;
     if (backend->handle != NULL) {
-        backend->core.destroy(backend->handle);
+        backend->tables.core.destroy(backend->handle);
     }
     if (backend->library != NULL && (backend->module.flags & FER_MODULE_MAY_UNLOAD) != 0) {
         dlclose(backend->library);

@@ -13,7 +13,7 @@
 
 /* A backend, device or exec as the host has it. */
 typedef struct adapted {
-    const feri_adapter *adapter;
+    const feri_tables *module; /* its own tables */
     const fer_host *host;
     void *handle;         /* the module's own object */
     pthread_mutex_t lock; /* of an exec without instances: one run at a time */
@@ -21,10 +21,10 @@ typedef struct adapted {
 
 /* ---- core ---- */
 
-static adapted *adapted_new(const feri_adapter *adapter, const fer_host *host) {
+static adapted *adapted_new(const feri_tables *module, const fer_host *host) {
     adapted *object = host->alloc(host->self, sizeof(*object), 16);
     if (object != NULL) {
-        *object = (adapted){.adapter = adapter, .host = host};
+        *object = (adapted){.module = module, .host = host};
         pthread_mutex_init(&object->lock, NULL);
     }
     return object;
@@ -64,45 +64,44 @@ static fer_status core_create(void *self, const fer_create_args *args, void **ou
         own.inner = adapter->inner;
         own.reference = adapter->reference;
     }
-    adapted *backend = adapted_new(adapter, own.host);
-    return backend == NULL
-               ? FER_OUT_OF_MEMORY
-               : adapted_keep(backend,
-                              adapter->core.create(adapter->original.self, &own, &backend->handle),
-                              out_backend);
+    adapted *backend = adapted_new(&adapter->tables, own.host);
+    return backend == NULL ? FER_OUT_OF_MEMORY
+                           : adapted_keep(backend,
+                                          backend->module->core.create(
+                                              adapter->original.self, &own, &backend->handle),
+                                          out_backend);
 }
 
 static void core_destroy(void *object) {
     adapted *backend = object;
-    backend->adapter->core.destroy(backend->handle);
+    backend->module->core.destroy(backend->handle);
     adapted_free(backend);
 }
 
 static fer_status core_device_count(void *object, uint32_t *out_count) {
     const adapted *backend = object;
-    return backend->adapter->core.device_count(backend->handle, out_count);
+    return backend->module->core.device_count(backend->handle, out_count);
 }
 
 static fer_status
 core_device_info(void *object, uint32_t index, fer_backend_device_info *out_info) {
     const adapted *backend = object;
-    return backend->adapter->core.device_info(backend->handle, index, out_info);
+    return backend->module->core.device_info(backend->handle, index, out_info);
 }
 
 static fer_status core_device_open(void *object, uint32_t index, void **out_device) {
     const adapted *backend = object;
-    const feri_adapter *adapter = backend->adapter;
-    adapted *device = adapted_new(adapter, backend->host);
-    return device == NULL
-               ? FER_OUT_OF_MEMORY
-               : adapted_keep(device,
-                              adapter->core.device_open(backend->handle, index, &device->handle),
-                              out_device);
+    adapted *device = adapted_new(backend->module, backend->host);
+    return device == NULL ? FER_OUT_OF_MEMORY
+                          : adapted_keep(device,
+                                         device->module->core.device_open(
+                                             backend->handle, index, &device->handle),
+                                         out_device);
 }
 
 static void core_device_close(void *object) {
     adapted *device = object;
-    device->adapter->core.device_close(device->handle);
+    device->module->core.device_close(device->handle);
     adapted_free(device);
 }
 
@@ -111,30 +110,30 @@ static fer_status core_op_supported(void *object,
                                     uint32_t node,
                                     fer_support *out_support) {
     const adapted *device = object;
-    return device->adapter->core.op_supported(device->handle, graph, node, out_support);
+    return device->module->core.op_supported(device->handle, graph, node, out_support);
 }
 
 static fer_status core_compile(void *object, const fer_subgraph *graph, void **out_exec) {
     const adapted *device = object;
-    adapted *exec = adapted_new(device->adapter, device->host);
+    adapted *exec = adapted_new(device->module, device->host);
     return exec == NULL
                ? FER_OUT_OF_MEMORY
                : adapted_keep(exec,
-                              exec->adapter->core.compile(device->handle, graph, &exec->handle),
+                              exec->module->core.compile(device->handle, graph, &exec->handle),
                               out_exec);
 }
 
 static void core_exec_destroy(void *object, void *object_exec) {
     const adapted *device = object;
     adapted *exec = object_exec;
-    exec->adapter->core.exec_destroy(device->handle, exec->handle);
+    exec->module->core.exec_destroy(device->handle, exec->handle);
     adapted_free(exec);
 }
 
 static fer_status
 core_workspace_bytes(void *object, void *exec, const int64_t *dim_values, uint64_t *out_bytes) {
     const adapted *device = object;
-    return device->adapter->core.workspace_bytes(
+    return device->module->core.workspace_bytes(
         device->handle, ((adapted *)exec)->handle, dim_values, out_bytes);
 }
 
@@ -142,7 +141,7 @@ static fer_status core_run(void *object, void *object_exec, const fer_run_args *
     const adapted *device = object;
     adapted *exec = object_exec;
     pthread_mutex_lock(&exec->lock);
-    fer_status status = device->adapter->core.run(device->handle, exec->handle, args);
+    fer_status status = device->module->core.run(device->handle, exec->handle, args);
     pthread_mutex_unlock(&exec->lock);
     return status;
 }
@@ -150,12 +149,12 @@ static fer_status core_run(void *object, void *object_exec, const fer_run_args *
 static fer_status
 core_op_claims(void *object, const fer_op_claim **out_claims, uint32_t *out_count) {
     const adapted *device = object;
-    if (device->adapter->core.op_claims == NULL) {
+    if (device->module->core.op_claims == NULL) {
         *out_claims = NULL;
         *out_count = 0;
         return FER_OK;
     }
-    return device->adapter->core.op_claims(device->handle, out_claims, out_count);
+    return device->module->core.op_claims(device->handle, out_claims, out_count);
 }
 
 /* ---- instances: by default the exec itself, which core_run takes under its lock ---- */
@@ -163,24 +162,24 @@ core_op_claims(void *object, const fer_op_claim **out_claims, uint32_t *out_coun
 static fer_status
 instance_create(void *object, void *exec, const fer_instance_args *args, void **out_instance) {
     const adapted *device = object;
-    if (device->adapter->instances.instance_create == NULL) {
+    if (device->module->instances.instance_create == NULL) {
         *out_instance = exec;
         return FER_OK;
     }
-    return device->adapter->instances.instance_create(
+    return device->module->instances.instance_create(
         device->handle, ((adapted *)exec)->handle, args, out_instance);
 }
 
 static void instance_destroy(void *object, void *instance) {
     const adapted *device = object;
-    if (device->adapter->instances.instance_destroy != NULL) {
-        device->adapter->instances.instance_destroy(device->handle, instance);
+    if (device->module->instances.instance_destroy != NULL) {
+        device->module->instances.instance_destroy(device->handle, instance);
     }
 }
 
 static fer_status instance_run(void *object, void *instance, const fer_run_args *args) {
     const adapted *device = object;
-    return device->adapter->instances.run(device->handle, instance, args);
+    return device->module->instances.run(device->handle, instance, args);
 }
 
 /* ---- memory: by default the host's ---- */
@@ -188,8 +187,8 @@ static fer_status instance_run(void *object, void *instance, const fer_run_args 
 static fer_status
 mem_alloc(void *object, uint64_t bytes, uint64_t alignment, int32_t kind, fer_mem *out_mem) {
     const adapted *device = object;
-    if (device->adapter->memory.alloc != NULL) {
-        return device->adapter->memory.alloc(device->handle, bytes, alignment, kind, out_mem);
+    if (device->module->memory.alloc != NULL) {
+        return device->module->memory.alloc(device->handle, bytes, alignment, kind, out_mem);
     }
     if (bytes > SIZE_MAX - 64) {
         return FER_OUT_OF_MEMORY;
@@ -207,8 +206,8 @@ mem_alloc(void *object, uint64_t bytes, uint64_t alignment, int32_t kind, fer_me
 
 static void mem_free(void *object, const fer_mem *mem) {
     const adapted *device = object;
-    if (device->adapter->memory.free != NULL) {
-        device->adapter->memory.free(device->handle, mem);
+    if (device->module->memory.free != NULL) {
+        device->module->memory.free(device->handle, mem);
         return;
     }
     device->host->free(device->host->self,
@@ -220,8 +219,8 @@ static void mem_free(void *object, const fer_mem *mem) {
 static fer_status
 mem_copy(void *object, const fer_mem *destination, const fer_mem *source, uint64_t bytes) {
     const adapted *device = object;
-    if (device->adapter->memory.copy != NULL) {
-        return device->adapter->memory.copy(device->handle, destination, source, bytes);
+    if (device->module->memory.copy != NULL) {
+        return device->module->memory.copy(device->handle, destination, source, bytes);
     }
     if (bytes > destination->bytes || bytes > source->bytes) {
         return device->host->fail(device->host->self,
@@ -243,26 +242,26 @@ static fer_status copy_peer(void *object,
                             uint64_t bytes) {
     const adapted *device = object;
     const adapted *from = source_object;
-    if (device->adapter->memory.copy_peer == NULL || device->adapter != from->adapter) {
+    if (device->module->memory.copy_peer == NULL || device->module != from->module) {
         return FER_UNSUPPORTED;
     }
-    return device->adapter->memory.copy_peer(
+    return device->module->memory.copy_peer(
         device->handle, destination, from->handle, source, bytes);
 }
 
 static fer_status mem_map(void *object, const fer_mem *mem, void **out_host) {
     const adapted *device = object;
-    if (device->adapter->memory.map == NULL || device->adapter->memory.unmap == NULL) {
+    if (device->module->memory.map == NULL || device->module->memory.unmap == NULL) {
         return FER_UNSUPPORTED;
     }
-    return device->adapter->memory.map(device->handle, mem, out_host);
+    return device->module->memory.map(device->handle, mem, out_host);
 }
 
 static fer_status mem_unmap(void *object, const fer_mem *mem, void *host) {
     const adapted *device = object;
-    return device->adapter->memory.unmap == NULL
+    return device->module->memory.unmap == NULL
                ? FER_UNSUPPORTED
-               : device->adapter->memory.unmap(device->handle, mem, host);
+               : device->module->memory.unmap(device->handle, mem, host);
 }
 
 /* ---- async: by default everything is done when a call returns ---- */
@@ -270,15 +269,15 @@ static fer_status mem_unmap(void *object, const fer_mem *mem, void *host) {
 static fer_status stream_create(void *object, void **out_stream) {
     const adapted *device = object;
     *out_stream = NULL;
-    return device->adapter->async.stream_create == NULL
+    return device->module->async.stream_create == NULL
                ? FER_OK
-               : device->adapter->async.stream_create(device->handle, out_stream);
+               : device->module->async.stream_create(device->handle, out_stream);
 }
 
 static void stream_destroy(void *object, void *stream) {
     const adapted *device = object;
-    if (device->adapter->async.stream_destroy != NULL) {
-        device->adapter->async.stream_destroy(device->handle, stream);
+    if (device->module->async.stream_destroy != NULL) {
+        device->module->async.stream_destroy(device->handle, stream);
     }
 }
 
@@ -291,33 +290,33 @@ static fer_status copy_async(void *object,
                              uint32_t wait_count,
                              void **out_event) {
     const adapted *device = object;
-    if (device->adapter->async.copy_async == NULL) {
+    if (device->module->async.copy_async == NULL) {
         *out_event = NULL;
         return mem_copy(object, destination, source, bytes);
     }
-    return device->adapter->async.copy_async(
+    return device->module->async.copy_async(
         device->handle, stream, destination, source, bytes, waits, wait_count, out_event);
 }
 
 /* A NULL event is done, whatever the module thinks of it. */
 static fer_status event_query(void *object, void *event) {
     const adapted *device = object;
-    return event == NULL || device->adapter->async.event_query == NULL
+    return event == NULL || device->module->async.event_query == NULL
                ? FER_OK
-               : device->adapter->async.event_query(device->handle, event);
+               : device->module->async.event_query(device->handle, event);
 }
 
 static fer_status event_wait(void *object, void *event, uint64_t timeout_ns) {
     const adapted *device = object;
-    return event == NULL || device->adapter->async.event_wait == NULL
+    return event == NULL || device->module->async.event_wait == NULL
                ? FER_OK
-               : device->adapter->async.event_wait(device->handle, event, timeout_ns);
+               : device->module->async.event_wait(device->handle, event, timeout_ns);
 }
 
 static void event_destroy(void *object, void *event) {
     const adapted *device = object;
-    if (event != NULL && device->adapter->async.event_destroy != NULL) {
-        device->adapter->async.event_destroy(device->handle, event);
+    if (event != NULL && device->module->async.event_destroy != NULL) {
+        device->module->async.event_destroy(device->handle, event);
     }
 }
 
@@ -327,8 +326,8 @@ static fer_status event_on_ready(void *object,
                                  void (*ready)(void *self, fer_status status),
                                  void *self) {
     const adapted *device = object;
-    if (event != NULL && device->adapter->async.event_on_ready != NULL) {
-        return device->adapter->async.event_on_ready(device->handle, event, ready, self);
+    if (event != NULL && device->module->async.event_on_ready != NULL) {
+        return device->module->async.event_on_ready(device->handle, event, ready, self);
     }
     ready(self, event_wait(object, event, UINT64_MAX));
     return FER_OK;
@@ -336,8 +335,8 @@ static fer_status event_on_ready(void *object,
 
 static void stream_cancel(void *object, void *stream) {
     const adapted *device = object;
-    if (device->adapter->async.cancel != NULL) {
-        device->adapter->async.cancel(device->handle, stream);
+    if (device->module->async.cancel != NULL) {
+        device->module->async.cancel(device->handle, stream);
     }
 }
 
@@ -373,15 +372,15 @@ int feri_claims_refuse(const fer_op_claim *claims,
 
 static fer_status compiler_claim(void *object, const fer_subgraph *graph, fer_support *supports) {
     const adapted *device = object;
-    if (device->adapter->compiler.claim != NULL) {
-        return device->adapter->compiler.claim(device->handle, graph, supports);
+    if (device->module->compiler.claim != NULL) {
+        return device->module->compiler.claim(device->handle, graph, supports);
     }
     const fer_op_claim *claims = NULL;
     uint32_t count = 0;
     FER_TRY(core_op_claims(object, &claims, &count));
     for (uint32_t i = 0; i < graph->node_count; i++) {
         if (!feri_claims_refuse(claims, count, graph->nodes[i], &supports[i])) {
-            FER_TRY(device->adapter->core.op_supported(device->handle, graph, i, &supports[i]));
+            FER_TRY(device->module->core.op_supported(device->handle, graph, i, &supports[i]));
         }
     }
     return FER_OK;
@@ -390,21 +389,21 @@ static fer_status compiler_claim(void *object, const fer_subgraph *graph, fer_su
 static fer_status
 weight_layout(void *object, void *exec, uint32_t index, fer_weight_layout *out_layout) {
     const adapted *device = object;
-    if (device->adapter->compiler.weight_layout == NULL ||
-        device->adapter->compiler.weight_prepare == NULL) {
+    if (device->module->compiler.weight_layout == NULL ||
+        device->module->compiler.weight_prepare == NULL) {
         return FER_OK; /* zeroed: row-major as in the model */
     }
-    return device->adapter->compiler.weight_layout(
+    return device->module->compiler.weight_layout(
         device->handle, ((adapted *)exec)->handle, index, out_layout);
 }
 
 static fer_status weight_prepare(
     void *object, void *exec, uint32_t index, const fer_mem *source, const fer_mem *destination) {
     const adapted *device = object;
-    if (device->adapter->compiler.weight_prepare == NULL) {
+    if (device->module->compiler.weight_prepare == NULL) {
         return FER_UNSUPPORTED;
     }
-    return device->adapter->compiler.weight_prepare(
+    return device->module->compiler.weight_prepare(
         device->handle, ((adapted *)exec)->handle, index, source, destination);
 }
 
@@ -413,42 +412,42 @@ static fer_status serialize(void *object,
                             int32_t (*write)(void *self, const void *data, size_t bytes),
                             void *self) {
     const adapted *device = object;
-    if (device->adapter->compiler.serialize == NULL) {
+    if (device->module->compiler.serialize == NULL) {
         return FER_UNSUPPORTED;
     }
-    return device->adapter->compiler.serialize(
+    return device->module->compiler.serialize(
         device->handle, ((adapted *)exec)->handle, write, self);
 }
 
 static fer_status deserialize(
     void *object, const fer_subgraph *graph, const void *data, size_t bytes, void **out_exec) {
     const adapted *device = object;
-    if (device->adapter->compiler.deserialize == NULL) {
+    if (device->module->compiler.deserialize == NULL) {
         return FER_UNSUPPORTED;
     }
-    adapted *exec = adapted_new(device->adapter, device->host);
+    adapted *exec = adapted_new(device->module, device->host);
     return exec == NULL ? FER_OUT_OF_MEMORY
                         : adapted_keep(exec,
-                                       device->adapter->compiler.deserialize(
+                                       device->module->compiler.deserialize(
                                            device->handle, graph, data, bytes, &exec->handle),
                                        out_exec);
 }
 
 static fer_status compatibility_key(void *object, char *out_text, size_t capacity) {
     const adapted *device = object;
-    if (device->adapter->compiler.compatibility_key == NULL) {
+    if (device->module->compiler.compatibility_key == NULL) {
         return FER_UNSUPPORTED;
     }
-    return device->adapter->compiler.compatibility_key(device->handle, out_text, capacity);
+    return device->module->compiler.compatibility_key(device->handle, out_text, capacity);
 }
 
 /* ---- interop and observe ---- */
 
 #define PASS_OR(table, slot, fallback, ...)                                                        \
     const adapted *device = object;                                                                \
-    return device->adapter->table.slot == NULL                                                     \
+    return device->module->table.slot == NULL                                                      \
                ? (fallback)                                                                        \
-               : device->adapter->table.slot(device->handle, __VA_ARGS__)
+               : device->module->table.slot(device->handle, __VA_ARGS__)
 
 static fer_status buffer_import(
     void *object, int32_t handle_type, uint64_t handle, uint64_t bytes, fer_mem *out_mem) {
@@ -484,8 +483,8 @@ static fer_status counters(void *object, fer_device_counters *out_counters) {
 
 static fer_status device_clock(void *object, uint64_t *out_device_ns, uint64_t *out_host_ns) {
     const adapted *device = object;
-    if (device->adapter->observe.clock != NULL) {
-        return device->adapter->observe.clock(device->handle, out_device_ns, out_host_ns);
+    if (device->module->observe.clock != NULL) {
+        return device->module->observe.clock(device->handle, out_device_ns, out_host_ns);
     }
     *out_device_ns = *out_host_ns = feri_clock_ns();
     return FER_OK;
@@ -498,9 +497,9 @@ event_times(void *object, void *event, uint64_t *out_start_ns, uint64_t *out_end
 
 static fer_status profile_begin(void *object) {
     const adapted *device = object;
-    return device->adapter->observe.profile_begin == NULL
+    return device->module->observe.profile_begin == NULL
                ? FER_OK
-               : device->adapter->observe.profile_begin(device->handle);
+               : device->module->observe.profile_begin(device->handle);
 }
 
 static fer_status profile_end(void *object, fer_text_fn write, void *self) {
@@ -515,17 +514,7 @@ static fer_status device_trim(void *object, uint64_t *out_freed_bytes) {
 /* ---- completion ---- */
 
 /* clang-format off */
-typedef struct whole {
-    fer_backend_core core;
-    fer_backend_instances instances;
-    fer_backend_memory memory;
-    fer_backend_async async;
-    fer_backend_compiler compiler;
-    fer_backend_interop interop;
-    fer_backend_observe observe;
-} whole;
-
-static const whole complete = {
+static const feri_tables complete = {
     {sizeof(fer_backend_core), 0, core_create, core_destroy, core_device_count, core_device_info,
      core_device_open, core_device_close, core_op_supported, core_compile, core_exec_destroy,
      core_workspace_bytes, core_run, core_op_claims},
@@ -541,9 +530,7 @@ static const whole complete = {
      profile_end, device_trim},
 };
 
-/* A level: where a module has the pointer to its table, and where that lies behind the table of the
- * core, which is the same in an adapter (the copy), in a backend (the complete one) and in
- * `complete`. */
+/* A level: where a module has the pointer to its table, and where that lies among all. */
 typedef struct level {
     uint16_t in_module, at;
     uint16_t bytes;
@@ -551,10 +538,8 @@ typedef struct level {
     const char *needs;
 } level;
 
-#define LIES(object, table)                                                                        \
-    (offsetof(object, table) - offsetof(object, core) == offsetof(whole, table))
 #define LEVEL(table, together, needs)                                                              \
-    {offsetof(fer_backend_module, table), offsetof(whole, table), sizeof(fer_backend_##table),      \
+    {offsetof(fer_backend_module, table), offsetof(feri_tables, table), sizeof(fer_backend_##table),      \
      together, needs}
 static const level levels[] = {
     LEVEL(core, 0x7ff, "the module needs all slots of level 0"),
@@ -565,14 +550,6 @@ static const level levels[] = {
     LEVEL(interop, 0, NULL),
     LEVEL(observe, 0, NULL),
 };
-#define ALIKE(table) \
-    _Static_assert(LIES(feri_adapter, table) && LIES(feri_backend, table), "one order of tables")
-ALIKE(instances);
-ALIKE(memory);
-ALIKE(async);
-ALIKE(compiler);
-ALIKE(interop);
-ALIKE(observe);
 /* clang-format on */
 
 /* As much of a table as the module has; a longer one's tail is unknown to us and ignored. */
@@ -604,8 +581,8 @@ fer_status feri_module_complete(feri_backend *backend, const fer_backend_module 
     backend->module.self = adapter;
     for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
         const level *l = &levels[i];
-        char *copy = (char *)adapter + offsetof(feri_adapter, core) + l->at;
-        char *whole_table = (char *)backend + offsetof(feri_backend, core) + l->at;
+        char *copy = (char *)&adapter->tables + l->at;
+        char *whole_table = (char *)&backend->tables + l->at;
         const void *theirs = NULL;
         memcpy(&theirs, (const char *)module + l->in_module, sizeof(theirs));
         table_copy(copy, l->bytes, theirs);
@@ -617,8 +594,8 @@ fer_status feri_module_complete(feri_backend *backend, const fer_backend_module 
             return feri_fail(FER_BACKEND, "backend '%s': %s together", module->name, l->needs);
         }
     }
-    if (adapter->instances.run == NULL) {
-        backend->instances.run = core_run; /* an instance is the exec */
+    if (adapter->tables.instances.run == NULL) {
+        backend->tables.instances.run = core_run; /* an instance is the exec */
     }
     return FER_OK;
 }

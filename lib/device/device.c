@@ -22,7 +22,7 @@ void feri_session_release(feri_session *session) {
         return;
     }
     fer_device *device = session->device;
-    device->backend->core.device_close(session->handle);
+    device->backend->tables.core.device_close(session->handle);
     feri_free(&device->context->env, session, sizeof(*session));
 }
 
@@ -105,7 +105,8 @@ static fer_status session_open(fer_device *device) {
     session->device = device;
     session->generation = atomic_load(&device->generation);
     feri_backend *backend = device->backend;
-    fer_status status = backend->core.device_open(backend->handle, device->index, &session->handle);
+    fer_status status =
+        backend->tables.core.device_open(backend->handle, device->index, &session->handle);
     if (status != FER_OK) {
         feri_free(&device->context->env, session, sizeof(*session));
         return answer_tell(device, status, " cannot be opened");
@@ -186,7 +187,7 @@ static fer_status device_add(fer_context *context,
     device->index = index;
     device->info.struct_size = sizeof(device->info);
     snprintf(device->name, sizeof(device->name), "%s", name);
-    fer_status status = backend->core.device_info(backend->handle, index, &device->info);
+    fer_status status = backend->tables.core.device_info(backend->handle, index, &device->info);
     if (status != FER_OK) {
         feri_free(&context->env, device, sizeof(*device));
         return status;
@@ -227,7 +228,7 @@ static fer_status backend_enumerate(fer_context *context, feri_backend *backend)
         FER_TRY(feri_backend_start(backend));
     }
     uint32_t count = 0;
-    FER_TRY(backend->core.device_count(backend->handle, &count));
+    FER_TRY(backend->tables.core.device_count(backend->handle, &count));
     for (uint32_t i = backend->device_count; i < count && i < 256;
          i++) { /* goes on after a failure */
         char name[64];
@@ -436,8 +437,8 @@ fer_status fer_device_get_counters(fer_device *device, fer_device_counters *out_
     feri_session *session = NULL;
     FER_TRY(feri_device_session(device, &session));
     fer_device_counters counters = {.struct_size = sizeof(counters)};
-    fer_status status =
-        feri_session_status(session, device->backend->observe.counters(session->handle, &counters));
+    fer_status status = feri_session_status(
+        session, device->backend->tables.observe.counters(session->handle, &counters));
     feri_session_release(session);
     if (status == FER_OK) {
         feri_struct_out(out_counters, &counters, sizeof(counters));
@@ -454,7 +455,7 @@ fer_status fer_device_op_claim(fer_device *device, uint32_t op_number, uint32_t 
     uint32_t count = 0;
     FER_TRY(feri_device_session(device, &session));
     fer_status status = feri_session_status(
-        session, device->backend->core.op_claims(session->handle, &claims, &count));
+        session, device->backend->tables.core.op_claims(session->handle, &claims, &count));
     if (status == FER_OK) {
         *out_revision = count == 0 ? UINT32_MAX : 0;
         for (uint32_t i = 0; i < count; i++) {

@@ -14,13 +14,8 @@
 
 #include <pthread.h>
 
-/* What is kept of a module as it was given. */
-typedef struct feri_adapter {
-    fer_backend_module
-        original; /* tables point at the copies below, zero where the module's were short */
-    const fer_backend_module *inner; /* of a wrapper in use: what it wraps, whoever creates it */
-    const fer_backend_module *reference;
-    const char *options; /* of its manifest: for wrappers, which have none for it */
+/* The tables of all levels. */
+typedef struct feri_tables {
     fer_backend_core core;
     fer_backend_instances instances;
     fer_backend_memory memory;
@@ -28,6 +23,16 @@ typedef struct feri_adapter {
     fer_backend_compiler compiler;
     fer_backend_interop interop;
     fer_backend_observe observe;
+} feri_tables;
+
+/* What is kept of a module as it was given. */
+typedef struct feri_adapter {
+    fer_backend_module
+        original; /* its pointers are to the tables below, zero where the module's were short */
+    const fer_backend_module *inner; /* of a wrapper in use: what it wraps, whoever creates it */
+    const fer_backend_module *reference;
+    const char *options; /* of its manifest: for wrappers, which have none for it */
+    feri_tables tables;
 } feri_adapter;
 
 typedef struct feri_backend {
@@ -38,13 +43,7 @@ typedef struct feri_backend {
     uint8_t has_devices;           /* enumerated */
     char name[48];
     fer_backend_module module; /* complete; tables are the ones below */
-    fer_backend_core core;
-    fer_backend_instances instances;
-    fer_backend_memory memory;
-    fer_backend_async async;
-    fer_backend_compiler compiler;
-    fer_backend_interop interop;
-    fer_backend_observe observe;
+    feri_tables tables;
     feri_adapter adapter;
     fer_host host;
     void *library; /* dlopen handle, NULL for linked-in backends */

@@ -50,7 +50,7 @@ static void buffer_free(feri_buffer *buffer) {
     feri_session *session = buffer->owner;
     fer_device *device = session->device;
     fer_mem mem = {buffer->release_memory, 0, buffer->bytes, buffer->host};
-    device->backend->memory.free(session->handle, &mem);
+    device->backend->tables.memory.free(session->handle, &mem);
     feri_device_unreserve(device, buffer->bytes);
     feri_session_release(session);
 }
@@ -74,7 +74,8 @@ buffer_map(feri_buffer *buffer, uint64_t offset, uint64_t bytes, void **out_host
     }
     feri_error_expect();
     fer_mem mem = feri_buffer_mem(buffer, offset, bytes);
-    fer_status status = session->device->backend->memory.map(session->handle, &mem, out_host);
+    fer_status status =
+        session->device->backend->tables.memory.map(session->handle, &mem, out_host);
     return status == FER_UNSUPPORTED ? status : feri_session_status(session, status);
 }
 
@@ -83,8 +84,8 @@ static fer_status buffer_unmap(feri_buffer *buffer, uint64_t offset, uint64_t by
     feri_session *session = buffer->owner;
     feri_error_expect();
     fer_mem mem = feri_buffer_mem(buffer, offset, bytes);
-    return feri_session_status(session,
-                               session->device->backend->memory.unmap(session->handle, &mem, host));
+    return feri_session_status(
+        session, session->device->backend->tables.memory.unmap(session->handle, &mem, host));
 }
 
 static const feri_buffer_ops device_buffer_ops = {.read = buffer_read,
@@ -110,7 +111,7 @@ feri_device_buffer(feri_session *session, uint64_t bytes, int32_t kind, feri_buf
     if (status == FER_OK) {
         status = feri_session_status(
             session,
-            device->backend->memory.alloc(
+            device->backend->tables.memory.alloc(
                 session->handle, bytes, device->info.buffer_alignment, kind, &mem));
     }
     if (status != FER_OK) {
@@ -193,7 +194,7 @@ fer_status feri_mem_copy(feri_session *to_session,
         return FER_OK;
     }
     fer_status status = FER_UNSUPPORTED;
-    fer_backend_memory *memory = &session->device->backend->memory;
+    fer_backend_memory *memory = &session->device->backend->tables.memory;
     if (to_session == NULL || from_session == NULL || to_session == from_session) {
         /* A host piece goes by address alone. */
         fer_mem host_side = {NULL, 0, bytes, to_session == NULL ? to->host : from->host};

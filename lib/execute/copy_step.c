@@ -19,8 +19,8 @@ fer_status feri_event_wait(feri_session *session, feri_run *run, void *event) {
         if (feri_session_is_lost(session)) { /* "not ready" is no outcome of a run */
             return feri_session_lost_error(session);
         }
-        fer_status status =
-            session->device->backend->async.event_wait(session->handle, event, WAIT_PIECE_NS);
+        fer_status status = session->device->backend->tables.async.event_wait(
+            session->handle, event, WAIT_PIECE_NS);
         if (status != FER_NOT_READY) {
             return feri_session_status(session, status);
         }
@@ -55,7 +55,8 @@ fer_status feri_run_state_wait(feri_run_state *state, feri_run *run) {
 void feri_pending_set(feri_run_state *state, uint32_t space, void *event) {
     feri_session *session = state->plan->spaces[space];
     if (state->pending[space] != NULL) {
-        session->device->backend->async.event_destroy(session->handle, state->pending[space]);
+        session->device->backend->tables.async.event_destroy(session->handle,
+                                                             state->pending[space]);
     }
     state->pending[space] = event;
 }
@@ -89,7 +90,7 @@ fer_status feri_copy_step(feri_run_state *state, feri_run *run, uint32_t index) 
         void *event = NULL;
         FER_TRY(feri_session_status(
             session,
-            session->device->backend->async.copy_async(
+            session->device->backend->tables.async.copy_async(
                 session->handle, state->streams[space], to_mem, from_mem, bytes, NULL, 0, &event)));
         if (event != NULL) {
             feri_pending_set(state, space, event);

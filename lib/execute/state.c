@@ -62,7 +62,7 @@ static fer_status step_make(feri_run_state *state, uint32_t index) {
     feri_session *session = exec->session;
     return feri_session_status(
         session,
-        session->device->backend->instances.instance_create(
+        session->device->backend->tables.instances.instance_create(
             session->handle, exec->handle, &instance, &state->instances[index]));
 }
 
@@ -77,8 +77,8 @@ static fer_status state_fill(feri_run_state *state) {
     for (uint32_t space = 1; space < plan->space_count; space++) {
         feri_session *session = plan->spaces[space];
         pthread_mutex_lock(&session->device->lock);
-        fer_status status =
-            session->device->backend->async.stream_create(session->handle, &state->streams[space]);
+        fer_status status = session->device->backend->tables.async.stream_create(
+            session->handle, &state->streams[space]);
         pthread_mutex_unlock(&session->device->lock);
         FER_TRY(feri_session_status(session, status));
     }
@@ -112,7 +112,7 @@ enum { GIVE_UP_NS = 2000000000 };
 
 static void space_settle(feri_run_state *state, uint32_t space) {
     feri_session *session = state->plan->spaces[space];
-    const fer_backend_async *async = &session->device->backend->async;
+    const fer_backend_async *async = &session->device->backend->tables.async;
     void *event = state->pending[space];
     if (event == NULL) {
         return;
@@ -147,7 +147,7 @@ void feri_run_state_give_up(feri_run_state *state, const feri_arg *inputs, feri_
     for (uint32_t space = 1; space < plan->space_count; space++) {
         feri_session *session = plan->spaces[space];
         if (state->pending[space] != NULL) {
-            session->device->backend->async.cancel(session->handle, state->streams[space]);
+            session->device->backend->tables.async.cancel(session->handle, state->streams[space]);
             state->is_in_flight = 1;
         }
         state->is_spoiled = 1;
@@ -182,7 +182,7 @@ int feri_run_state_is_settled(feri_run_state *state) {
     }
     for (uint32_t space = 1; space < state->plan->space_count; space++) {
         feri_session *session = state->plan->spaces[space];
-        const fer_backend_async *async = &session->device->backend->async;
+        const fer_backend_async *async = &session->device->backend->tables.async;
         if (state->pending[space] == NULL) {
             continue;
         }
@@ -208,15 +208,16 @@ static void state_empty(feri_run_state *state) {
         feri_session *session = plan->spaces[space];
         if (state->streams[space] != NULL) {
             pthread_mutex_lock(&session->device->lock);
-            session->device->backend->async.stream_destroy(session->handle, state->streams[space]);
+            session->device->backend->tables.async.stream_destroy(session->handle,
+                                                                  state->streams[space]);
             pthread_mutex_unlock(&session->device->lock);
         }
     }
     for (uint32_t i = 0; i < plan->step_count; i++) {
         if (state->instances[i] != NULL) {
             feri_session *session = plan->execs[plan->steps[i].exec].session;
-            session->device->backend->instances.instance_destroy(session->handle,
-                                                                 state->instances[i]);
+            session->device->backend->tables.instances.instance_destroy(session->handle,
+                                                                        state->instances[i]);
         }
     }
     for (uint32_t space = 0; space < plan->space_count; space++) {

@@ -39,7 +39,7 @@ static void partition_end(const feri_exec *exec, void *event, fer_partition_reco
     if (event != NULL) {
         uint64_t start = 0, end = 0;
         uint64_t device_now = 0, host_now = 0;
-        const fer_backend_observe *observe = &exec->session->device->backend->observe;
+        const fer_backend_observe *observe = &exec->session->device->backend->tables.observe;
         if (observe->event_times(exec->session->handle, event, &start, &end) == FER_OK &&
             observe->clock(exec->session->handle, &device_now, &host_now) == FER_OK) {
             /* In terms of our clock; differences wrap as they should. */

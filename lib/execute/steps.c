@@ -39,8 +39,8 @@ static fer_status run_step(feri_run_state *state, feri_run *run, uint32_t index)
         record->partitions != NULL) {
         part = feri_partition_begin(state, run, step);
     }
-    fer_status status =
-        session->device->backend->instances.run(session->handle, state->instances[index], args);
+    fer_status status = session->device->backend->tables.instances.run(
+        session->handle, state->instances[index], args);
     if (status != FER_OK) {
         return feri_session_status(session, status);
     }

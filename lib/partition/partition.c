@@ -60,11 +60,11 @@ static fer_status device_claim(placing *p, uint32_t device) {
     }
     feri_backend *backend = session->device->backend;
     FER_TRY(feri_session_status(
-        session, backend->compiler.claim(session->handle, &p->view.graph, supports)));
+        session, backend->tables.compiler.claim(session->handle, &p->view.graph, supports)));
     const fer_op_claim *claims = NULL;
     uint32_t claim_count = 0;
-    FER_TRY(feri_session_status(session,
-                                backend->core.op_claims(session->handle, &claims, &claim_count)));
+    FER_TRY(feri_session_status(
+        session, backend->tables.core.op_claims(session->handle, &claims, &claim_count)));
     for (uint32_t i = 0; i < count; i++) {
         supports[i].reason[sizeof(supports[i].reason) - 1] = 0;
         feri_claims_refuse(claims, claim_count, p->view.graph.nodes[i], &supports[i]);

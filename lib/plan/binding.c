@@ -223,7 +223,7 @@ static fer_status workspaces_size(feri_binding *binding) {
         binding->step_dims[i] = values;
         FER_TRY(feri_session_status(
             exec->session,
-            exec->session->device->backend->core.workspace_bytes(
+            exec->session->device->backend->tables.core.workspace_bytes(
                 exec->session->handle, exec->handle, values, &binding->work_bytes[i])));
     }
     return FER_OK;

@@ -150,7 +150,7 @@ static fer_status exec_compile(planning *p, const feri_region *region, feri_exec
     plan->compile_count++;
     FER_TRY(feri_session_status(
         exec->session,
-        backend->core.compile(exec->session->handle, &exec->view.graph, &exec->handle)));
+        backend->tables.core.compile(exec->session->handle, &exec->view.graph, &exec->handle)));
     return exec_weights(p, exec);
 }
 
@@ -320,7 +320,8 @@ void feri_plan_destroy(feri_plan *plan) {
             feri_weight_release(exec->weights[k]);
         }
         if (exec->handle != NULL) {
-            exec->session->device->backend->core.exec_destroy(exec->session->handle, exec->handle);
+            exec->session->device->backend->tables.core.exec_destroy(exec->session->handle,
+                                                                     exec->handle);
         }
         feri_session_release(exec->session);
     }

@@ -120,7 +120,7 @@ static fer_status weight_fill(const wanted *w, feri_buffer **out_buffer) {
     return is_as_it_is
                ? feri_mem_copy(session, &to, NULL, &from, bytes)
                : feri_session_status(session,
-                                     session->device->backend->compiler.weight_prepare(
+                                     session->device->backend->tables.compiler.weight_prepare(
                                          session->handle, w->exec->handle, w->index, &from, &to));
 }
 
@@ -165,9 +165,9 @@ fer_status feri_weight_get(feri_exec *exec, uint32_t index, fer_tensor *constant
     fer_device *device = session->device;
     fer_mem *mem = &exec->weight_mems[index];
     fer_weight_layout layout = {.struct_size = sizeof(layout)};
-    FER_TRY(feri_session_status(
-        session,
-        device->backend->compiler.weight_layout(session->handle, exec->handle, index, &layout)));
+    FER_TRY(feri_session_status(session,
+                                device->backend->tables.compiler.weight_layout(
+                                    session->handle, exec->handle, index, &layout)));
     uint32_t alignment = layout.alignment != 0 ? layout.alignment : device->info.const_alignment;
     mem->host = fer_tensor_data(constant);
     mem->bytes = constant->bytes;

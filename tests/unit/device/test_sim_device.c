@@ -195,7 +195,7 @@ static void what_is_observed(void **state) {
     OK(fer_device_find(context, "sim:1", &device));
     feri_session *session = NULL;
     OK(feri_device_session(device, &session));
-    const fer_backend_observe *observe = &device->backend->observe;
+    const fer_backend_observe *observe = &device->backend->tables.observe;
     uint64_t device_ns = 0, host_ns = 0, freed = 0;
     OK(observe->clock(session->handle, &device_ns, &host_ns));
     assert_int_equal(device_ns - host_ns, sim_clock_ahead_ns(1));
@@ -227,56 +227,57 @@ static void what_is_shared_with_others(void **state) {
     /* A buffer under a second name outlives its first. */
     fer_mem mem = {0}, same = {0};
     uint64_t native = 0;
-    OK(backend->memory.alloc(handle, 16, 256, FER_MEM_STAGING, &mem));
+    OK(backend->tables.memory.alloc(handle, 16, 256, FER_MEM_STAGING, &mem));
     assert_non_null(mem.host);
     memcpy(mem.host, "0123456789abcde", 16);
-    OK(backend->interop.buffer_export(handle, &mem, FER_HANDLE_NATIVE, &native));
+    OK(backend->tables.interop.buffer_export(handle, &mem, FER_HANDLE_NATIVE, &native));
     FAILS(FER_UNSUPPORTED,
-          backend->interop.buffer_export(handle, &mem, FER_HANDLE_DMABUF, &native));
-    OK(backend->interop.buffer_import(handle, FER_HANDLE_NATIVE, native, 16, &same));
+          backend->tables.interop.buffer_export(handle, &mem, FER_HANDLE_DMABUF, &native));
+    OK(backend->tables.interop.buffer_import(handle, FER_HANDLE_NATIVE, native, 16, &same));
     FAILS(FER_UNSUPPORTED,
-          backend->interop.buffer_import(handle, FER_HANDLE_NATIVE, native, 17, &same));
-    backend->memory.free(handle, &mem);
+          backend->tables.interop.buffer_import(handle, FER_HANDLE_NATIVE, native, 17, &same));
+    backend->tables.memory.free(handle, &mem);
     char data[16];
     fer_mem to = {NULL, 0, 16, data};
-    OK(backend->memory.copy(handle, &to, &same, 16));
+    OK(backend->tables.memory.copy(handle, &to, &same, 16));
     assert_string_equal(data, "0123456789abcde");
     void *window = NULL;
-    OK(backend->memory.map(handle, &same, &window));
+    OK(backend->tables.memory.map(handle, &same, &window));
     memcpy(window, "x", 1);
-    OK(backend->memory.unmap(handle, &same, window));
-    OK(backend->memory.copy(handle, &to, &same, 16));
+    OK(backend->tables.memory.unmap(handle, &same, window));
+    OK(backend->tables.memory.copy(handle, &to, &same, 16));
     assert_string_equal(data, "x123456789abcde");
     /* Events and streams. */
     void *stream = NULL, *wrapped = NULL, *event = NULL, *imported = NULL, *after = NULL;
-    OK(backend->async.stream_create(handle, &stream));
-    OK(backend->interop.stream_native(handle, stream, &native));
-    OK(backend->interop.stream_wrap(handle, native, &wrapped));
-    OK(backend->async.copy_async(handle, wrapped, &to, &same, 16, NULL, 0, &event));
-    OK(backend->interop.event_export(handle, event, FER_HANDLE_NATIVE, &native));
-    OK(backend->interop.event_import(handle, FER_HANDLE_NATIVE, native, &imported));
-    backend->async.event_destroy(handle, event);
-    OK(backend->async.copy_async(handle, stream, &same, &to, 16, &imported, 1, &after));
-    OK(backend->async.event_wait(handle, imported, UINT64_MAX));
-    OK(backend->async.event_wait(handle, after, UINT64_MAX));
-    backend->async.event_destroy(handle, imported);
-    backend->async.event_destroy(handle, after);
-    backend->async.stream_destroy(handle, wrapped);
-    backend->async.stream_destroy(handle, stream);
-    backend->memory.free(handle, &same);
+    OK(backend->tables.async.stream_create(handle, &stream));
+    OK(backend->tables.interop.stream_native(handle, stream, &native));
+    OK(backend->tables.interop.stream_wrap(handle, native, &wrapped));
+    OK(backend->tables.async.copy_async(handle, wrapped, &to, &same, 16, NULL, 0, &event));
+    OK(backend->tables.interop.event_export(handle, event, FER_HANDLE_NATIVE, &native));
+    OK(backend->tables.interop.event_import(handle, FER_HANDLE_NATIVE, native, &imported));
+    backend->tables.async.event_destroy(handle, event);
+    OK(backend->tables.async.copy_async(handle, stream, &same, &to, 16, &imported, 1, &after));
+    OK(backend->tables.async.event_wait(handle, imported, UINT64_MAX));
+    OK(backend->tables.async.event_wait(handle, after, UINT64_MAX));
+    backend->tables.async.event_destroy(handle, imported);
+    backend->tables.async.event_destroy(handle, after);
+    backend->tables.async.stream_destroy(handle, wrapped);
+    backend->tables.async.stream_destroy(handle, stream);
+    backend->tables.memory.free(handle, &same);
     feri_session_release(session);
     /* Where a module has none of it, the host says so. */
     fer_device_release(device);
     OK(fer_device_find(context, "simplain", &device));
     OK(feri_device_session(device, &session));
     backend = device->backend;
-    assert_int_equal(backend->interop.stream_native(session->handle, NULL, &native),
+    assert_int_equal(backend->tables.interop.stream_native(session->handle, NULL, &native),
                      FER_UNSUPPORTED);
-    assert_int_equal(backend->compiler.compatibility_key(session->handle, data, sizeof(data)),
-                     FER_UNSUPPORTED);
-    OK(backend->async.event_query(session->handle, NULL));
+    assert_int_equal(
+        backend->tables.compiler.compatibility_key(session->handle, data, sizeof(data)),
+        FER_UNSUPPORTED);
+    OK(backend->tables.async.event_query(session->handle, NULL));
     uint64_t device_ns = 0, host_ns = 1;
-    OK(backend->observe.clock(session->handle, &device_ns, &host_ns));
+    OK(backend->tables.observe.clock(session->handle, &device_ns, &host_ns));
     assert_int_equal(device_ns, host_ns);
     feri_session_release(session);
     fer_device_release(device);
@@ -292,19 +293,20 @@ static void execs_are_serialised(void **state) {
     void *device = exec->session->handle, *copy = NULL;
     text bytes = {.length = 0};
     char key[64];
-    OK(backend->compiler.compatibility_key(device, key, sizeof(key)));
+    OK(backend->tables.compiler.compatibility_key(device, key, sizeof(key)));
     assert_string_equal(key, "sim 1 chip 1");
-    OK(backend->compiler.serialize(device, exec->handle, bytes_write, &bytes));
+    OK(backend->tables.compiler.serialize(device, exec->handle, bytes_write, &bytes));
     assert_true(bytes.length > 8);
-    OK(backend->compiler.deserialize(device, &exec->view.graph, bytes.data, bytes.length, &copy));
-    backend->core.exec_destroy(device, copy);
+    OK(backend->tables.compiler.deserialize(
+        device, &exec->view.graph, bytes.data, bytes.length, &copy));
+    backend->tables.core.exec_destroy(device, copy);
     copy = NULL;
     FAILS(FER_INVALID_ARGUMENT,
-          backend->compiler.deserialize(
+          backend->tables.compiler.deserialize(
               device, &exec->view.graph, bytes.data, bytes.length - 1, &copy));
     assert_null(copy);
     bytes.length = sizeof(bytes.data) - 4;
-    FAILS(FER_IO, backend->compiler.serialize(device, exec->handle, bytes_write, &bytes));
+    FAILS(FER_IO, backend->tables.compiler.serialize(device, exec->handle, bytes_write, &bytes));
     fer_program_release(program);
     fer_context_release(context);
 }
