@@ -99,7 +99,7 @@ def build_plugins(suite, include, compiler):
 
 
 def check_plugins(suite, can_leak):
-    flags = ("--op", "[AMNRS]*[dlgub]", "--dtype", "f32", "--case", "*/odd/*", "--timeout", "2")
+    flags = ("--op", "[AMNRS]*[dlgub]", "--dtype", "f32", "--case", "*/odd/*")
     done, lines, sums = suite.report("--device", "five", *flags)
     claimed = [line for line in lines.values() if line["op"] in ("Add", "Sub", "Mul", "Neg", "Relu")]
     check(sums.get("fail") == 0 and sums["pass"] > 0 and sums["native"] == sums["pass"], f"five right ops: {sums} {done.stderr}")
@@ -112,7 +112,7 @@ def check_plugins(suite, can_leak):
     for name, result, least in (("crash", "crash", 1), ("hang", "timeout", 1), ("leak", "fail", 1), ("lie", "fail", 1)):
         if name == "leak" and not can_leak:
             continue
-        done, lines, sums = suite.report("--device", name, *flags, "--case", "*/odd/-/ints/*")
+        done, lines, sums = suite.report("--device", name, *flags, "--case", "*/odd/-/ints/*", "--timeout", "5")
         bad = [line for line in lines.values() if line["result"] == result]
         check(done.returncode == 1 and len(bad) >= least and {line["op"] for line in bad} == {"Mul"},
               f"{name}: {done.returncode} {sums} {[line['case'] for line in bad]} {done.stderr[-200:]}")

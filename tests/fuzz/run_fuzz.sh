@@ -8,7 +8,7 @@ mkdir -p "$build/corpus" "$build/seeds" "$build/crashes"
 build/venv/bin/python tests/fuzz/make_seeds.py "$build/seeds"
 export ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 target=$build/tests/fuzz/fuzz_import
-"$target" -runs=0 -timeout=20 -rss_limit_mb=1024 -artifact_prefix="$build/crashes/" "$build/seeds"
-"$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1 \
+"$target" -runs=0 -timeout=60 -rss_limit_mb=1024 -artifact_prefix="$build/crashes/" "$build/seeds"
+"$target" -max_total_time="$seconds" -timeout=60 -rss_limit_mb=1024 -max_len=16384 -print_final_stats=1 \
     -artifact_prefix="$build/crashes/" "$build/corpus" "$build/seeds"
 echo "2 passed, 0 failed, 0 skipped"

@@ -96,6 +96,10 @@ static inline fer_context *sim_context_with(const fer_budget *budgets,
 }
 static inline fer_context *sim_context(void) { return sim_context_with(NULL, 0, NULL, NULL, NULL); }
 
+/* How long a test waits for what comes in a moment, unless the machine is busy. */
+enum { PATIENCE_MS = 60000 };
+#define MINUTE_NS UINT64_C(60000000000)
+
 /* For cmocka's setup and teardown. */
 static inline int sim_setup(void **state) {
     (void)state;
@@ -113,7 +117,7 @@ static inline int sim_teardown(void **state) {
         return -1;
     }
     /* A worker lets go of an event's run a little after the event is done. */
-    for (int i = 0; i < 2000 && (sim_live() != live_before || heap.bytes != bytes_before); i++) {
+    for (int i = 0; i < PATIENCE_MS && (sim_live() != live_before || heap.bytes != bytes_before); i++) {
         struct timespec time = {0, 1000000};
         nanosleep(&time, NULL);
     }
@@ -236,9 +240,9 @@ static inline void nap_ms(uint32_t ms) {
     struct timespec time = {ms / 1000, (long)(ms % 1000) * 1000000};
     nanosleep(&time, NULL);
 }
-/* Waits up to 5 s until as many kernels hang. */
+/* Waits until as many kernels hang. */
 static inline void wait_hanging(uint32_t count) {
-    for (int i = 0; i < 5000 && sim_hanging() != count; i++) {
+    for (int i = 0; i < PATIENCE_MS && sim_hanging() != count; i++) {
         nap_ms(1);
     }
     assert_int_equal(sim_hanging(), count);

@@ -34,7 +34,7 @@ static void events_tell_when_a_run_is_done(void **state) {
     OK(fer_event_query(event));
     OK(fer_event_output(event, 0, &y));
     check_floats(y, (float[]){0, 2}, 2);
-    for (int i = 0; i < 1000 && ready_count == 0; i++) {
+    for (int i = 0; i < PATIENCE_MS && ready_count == 0; i++) {
         nap_ms(1);
     }
     assert_int_equal(ready_count, 1);
@@ -98,31 +98,43 @@ static fer_tensor *imported(fer_context *context, float *memory, _Atomic int *re
     return tensor;
 }
 
+/* Runs until its deadline passed while its kernel hung; on a busy machine a kernel may begin later than
+ * that, and a longer deadline is tried. */
+static void overrun(fer_program *program, fer_tensor *x, fer_tensor **y) {
+    fer_run_options options = {.struct_size = sizeof(options), .deadline_ns = 20000000};
+    for (;;) {
+        sim_inject(0, &(sim_faults){.kernel_hangs_at = 1, .ignores_cancel = 1});
+        uint64_t start = now_ns();
+        FAILS(FER_DEADLINE, fer_program_run(program, &options, &x, 1, y, 1));
+        assert_true(now_ns() - start >= options.deadline_ns);
+        if (sim_hanging() > 0) {
+            return;
+        }
+        sim_inject(0, &(sim_faults){0});
+        sim_release();
+        options.deadline_ns *= 4;
+    }
+}
+
 /* A run fails at its deadline; what the chip may still touch is held until it answers. */
 static void a_deadline_passes_while_a_kernel_hangs(void **state) {
     (void)state;
     fer_context *context = sim_context();
     fer_program *program = chain_program(context, 4, (const char *[]){"Relu"}, 1, "sim");
-    sim_inject(0, &(sim_faults){.kernel_hangs_at = 1, .ignores_cancel = 1});
     float *in = malloc(16), *out = malloc(16);
     _Atomic int released = 0;
     memcpy(in, (float[]){-1, 2, -3, 4}, 16);
     fer_tensor *x = imported(context, in, &released), *y = imported(context, out, &released);
-    fer_run_options options = {.struct_size = sizeof(options), .deadline_ns = 30000000};
-    uint64_t start = now_ns();
-    FAILS(FER_DEADLINE, fer_program_run(program, &options, &x, 1, &y, 1));
-    uint64_t took = now_ns() - start;
-    assert_true(took >= 30000000 && took < 1000000000);
+    overrun(program, x, &y);
     fer_tensor_release(x);
     fer_tensor_release(y);
-    assert_int_equal(sim_hanging(), 1);
     assert_int_equal(released, 0);
     /* Others run meanwhile. */
     OK(run_floats(program, context, NULL, (float[]){-5, 6, 7, 8}, 4, (float[]){0, 6, 7, 8}));
     assert_int_equal(released, 0);
     sim_release();
     wait_hanging(0);
-    for (int i = 0; i < 1000 && released < 2; i++) { /* the next runs notice */
+    for (int i = 0; i < PATIENCE_MS && released < 2; i++) { /* the next runs notice */
         OK(run_floats(program, context, NULL, (float[]){-5, 6, 7, 8}, 4, (float[]){0, 6, 7, 8}));
         nap_ms(1);
     }
@@ -144,7 +156,7 @@ static void call_back(void *self, void *memory) {
     caller *me = self;
     (void)memory;
     me->calls++;
-    fer_run_options options = {.struct_size = sizeof(options), .deadline_ns = 2000000000};
+    fer_run_options options = {.struct_size = sizeof(options), .deadline_ns = MINUTE_NS};
     OK(run_floats(me->program, me->context, &options, (float[]){-1, 2}, 2, (float[]){0, 2}));
     OK(fer_program_trim(me->program, FER_TRIM_STATES, NULL));
     fer_tensor *none = NULL; /* and fail in between */
@@ -160,7 +172,6 @@ static void release_callbacks_may_call_back(void **state) {
             .struct_size = sizeof(compile), .devices = "sim", .state_count = 1};
         caller me = {.context = context};
         OK(fer_program_compile(context, graph, &compile, &me.program));
-        sim_inject(0, &(sim_faults){.kernel_hangs_at = 1, .ignores_cancel = 1});
         float memory[2] = {-1, 2};
         fer_tensor *x = NULL, *y = NULL;
         OK(fer_tensor_import(context,
@@ -172,18 +183,19 @@ static void release_callbacks_may_call_back(void **state) {
                              call_back,
                              &me,
                              &x));
-        fer_run_options options = {.struct_size = sizeof(options), .deadline_ns = 150000000};
-        FAILS(FER_DEADLINE, fer_program_run(me.program, &options, &x, 1, &y, 1));
+        overrun(me.program, x, &y);
+        assert_null(y);
         fer_tensor_release(x);
         assert_int_equal(me.calls, 0);
         sim_release();
         wait_hanging(0);
-        nap_ms(20);
-        if (by_trim) {
-            OK(fer_program_trim(me.program, FER_TRIM_WEIGHTS, NULL));
-        } else {
-            options.deadline_ns = 2000000000;
-            OK(run_floats(me.program, context, &options, (float[]){-1, 2}, 2, (float[]){0, 2}));
+        for (int i = 0; i < PATIENCE_MS && me.calls == 0; i++) {
+            if (by_trim) {
+                OK(fer_program_trim(me.program, FER_TRIM_WEIGHTS, NULL));
+            } else {
+                OK(run_floats(me.program, context, NULL, (float[]){-1, 2}, 2, (float[]){0, 2}));
+            }
+            nap_ms(1);
         }
         assert_int_equal(me.calls, 1);
         fer_program_release(me.program);
@@ -198,13 +210,11 @@ static void a_chip_that_never_answers_is_closed(void **state) {
     (void)state;
     fer_context *context = sim_context();
     fer_program *program = chain_program(context, 4, (const char *[]){"Relu"}, 1, "sim");
-    sim_inject(0, &(sim_faults){.kernel_hangs_at = 1, .ignores_cancel = 1});
     float *in = malloc(16);
     _Atomic int released = 0;
     memcpy(in, (float[]){-1, 2, -3, 4}, 16);
     fer_tensor *x = imported(context, in, &released), *y = NULL;
-    fer_run_options options = {.struct_size = sizeof(options), .deadline_ns = 150000000};
-    FAILS(FER_DEADLINE, fer_program_run(program, &options, &x, 1, &y, 1));
+    overrun(program, x, &y);
     assert_null(y);
     fer_tensor_release(x);
     assert_int_equal(released, 0);
@@ -265,10 +275,14 @@ static void a_full_pool_waits_until_the_deadline(void **state) {
     fer_run_record record = {.struct_size = sizeof(record)};
     fer_run_options options = {
         .struct_size = sizeof(options), .deadline_ns = 20000000, .record = &record};
-    FAILS(FER_DEADLINE, run_floats(program, context, &options, (float[]){1, 2}, 2, NULL));
+    do { /* all of a short deadline may pass before the run comes to the pool */
+        FAILS(FER_DEADLINE, run_floats(program, context, &options, (float[]){1, 2}, 2, NULL));
+        options.deadline_ns *= 4;
+    } while (record.queue_ns < 10000000 && options.deadline_ns < MINUTE_NS);
     assert_true(record.queue_ns >= 10000000);
     sim_release();
     OK(fer_event_wait(event, UINT64_MAX));
+    options.deadline_ns = MINUTE_NS;
     OK(run_floats(program, context, &options, (float[]){1, 2}, 2, (float[]){1, 2}));
     fer_event_release(event);
     fer_tensor_release(x);
@@ -409,8 +423,8 @@ static void a_chip_comes_and_goes_under_load(void **state) {
         chain_program(context, 4, (const char *[]){"Neg", "Abs", "Neg"}, 3, "sim,ref");
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, lose_often, device), 0);
-    int done = 0, lost = 0;
-    for (int i = 0; i < 400; i++) {
+    int done = 0;
+    for (int i = 0; i < 400 || done == 0; i++) {
         fer_tensor *x = floats(context, 4, (float[]){-1, 2, -3, 4}), *y = NULL;
         fer_status status = fer_program_run(program, NULL, &x, 1, &y, 1);
         if (status == FER_OK) {
@@ -418,7 +432,6 @@ static void a_chip_comes_and_goes_under_load(void **state) {
             done++;
         } else if (status == FER_DEVICE_LOST) {
             assert_null(y);
-            lost++;
         } else {
             fail_msg("%s: %s", fer_status_name(status), fer_error_last()->message);
         }
@@ -428,8 +441,6 @@ static void a_chip_comes_and_goes_under_load(void **state) {
     void *failed = NULL;
     assert_int_equal(pthread_join(thread, &failed), 0);
     assert_null(failed);
-    assert_true(done > 0);
-    (void)lost;
     OK(run_floats(program, context, NULL, (float[]){-1, 2, -3, 4}, 4, (float[]){-1, -2, -3, -4}));
     fer_program_release(program);
     fer_device_release(device);

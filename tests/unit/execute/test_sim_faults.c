@@ -316,7 +316,7 @@ static void loss_is_told_by_the_backend(void **state) {
     OK(run_floats(program, context, NULL, in, 2, out));
     sim_inject(0, &(sim_faults){.lost_at_kernel = 1, .tells_loss = 1});
     FAILS(FER_DEVICE_LOST, run_floats(program, context, NULL, in, 2, NULL));
-    for (int i = 0; i < 5000 && atomic_load(&seen.lost) < 2; i++) {
+    for (int i = 0; i < PATIENCE_MS && atomic_load(&seen.lost) < 2; i++) {
         nap_ms(1);
     }
     assert_int_equal(seen.lost, 2);

