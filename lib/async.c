@@ -2,13 +2,12 @@
  *
  * Asynchronous runs: a job of the context's workers, and the event that owns its outcome.
  */
+#include "base/condition.h"
 #include "base/error.h"
 #include "base/workers.h"
 #include "program.h"
 
-#include <errno.h>
 #include <string.h>
-#include <time.h>
 
 struct fer_event {
     feri_job job; /* first: the job is the event */
@@ -101,11 +100,7 @@ static void event_fill(fer_event *event,
         event->args[event->input_count + i].tensor = fer_tensor_retain(outputs[i]);
     }
     pthread_mutex_init(&event->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&event->done, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    feri_condition_init(&event->done);
 }
 
 fer_status fer_program_run_async(fer_program *program,
@@ -155,16 +150,10 @@ fer_status fer_event_wait(fer_event *event, uint64_t timeout_ns) {
     if (event == NULL) {
         return feri_null_argument("event");
     }
-    uint64_t until_ns = feri_add_sat(feri_clock_ns(), timeout_ns);
-    struct timespec until = {(time_t)(until_ns / 1000000000), (long)(until_ns % 1000000000)};
+    uint64_t until_ns = timeout_ns == 0 ? 0 : feri_add_sat(feri_clock_ns(), timeout_ns);
     pthread_mutex_lock(&event->lock);
-    int timed_out = timeout_ns == 0;
-    while (event->status == FER_NOT_READY && !timed_out) {
-        if (timeout_ns == UINT64_MAX) {
-            pthread_cond_wait(&event->done, &event->lock);
-        } else {
-            timed_out = pthread_cond_timedwait(&event->done, &event->lock, &until) == ETIMEDOUT;
-        }
+    while (event->status == FER_NOT_READY && until_ns > 0 && feri_clock_ns() < until_ns) {
+        feri_condition_wait(&event->done, &event->lock, until_ns);
     }
     fer_status status = event->status;
     if (status != FER_OK && status != FER_NOT_READY) {

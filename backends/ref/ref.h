@@ -123,7 +123,7 @@ int feri_ref_string_is(const fer_node_view *node,
                        const char *absent,
                        const char *text);
 /* Index of a name among names, "first, second" (as inference lists them, so that the text is there
- * once); -1: none. compare: strncmp or strncasecmp. */
+ * once); -1: none. compare: as strncmp. */
 int feri_ref_find_name(const char *names,
                        const char *name,
                        uint64_t length,

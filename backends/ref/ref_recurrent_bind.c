@@ -8,7 +8,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <strings.h>
 
 /* In the order of NAMES, which inference has too. */
 enum { RELU, TANH, SIGMOID, AFFINE, LEAKY_RELU, THRESHOLDED_RELU, SCALED_TANH, HARD_SIGMOID };
@@ -70,6 +69,15 @@ static double parameter(
     return at < count ? (double)attr->value.floats[at] : (double)absent;
 }
 
+/* Equal but for case, in every locale (strncasecmp obeys it); names have letters only. */
+static int compare_letters(const char *a, const char *b, size_t length) {
+    int differ = 0;
+    for (size_t i = 0; i < length; i++) {
+        differ |= (a[i] ^ b[i]) & ~('a' ^ 'A');
+    }
+    return differ;
+}
+
 static fer_status read_activations(feri_ref_call *call, feri_ref_recurrent *p) {
     const fer_attr *names = feri_ref_attr(call->node, "activations");
     const fer_attr *alphas = feri_ref_attr(call->node, "activation_alpha");
@@ -86,7 +94,7 @@ static fer_status read_activations(feri_ref_call *call, feri_ref_recurrent *p) {
         int function = i % per == 0 && !FERI_REF_IS(p->op, RNN) ? SIGMOID : TANH;
         if (is_named) {
             const fer_string *name = &names->value.strings[i];
-            function = feri_ref_find_name(NAMES, name->data, name->length, strncasecmp);
+            function = feri_ref_find_name(NAMES, name->data, name->length, compare_letters);
         }
         if (function < 0) {
             return feri_ref_unfit(call);

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Digits at *cursor; 0 if there are none. */
 static uint64_t read_number(const char **cursor) {
@@ -78,9 +79,10 @@ static uint32_t cap_by_v1(uint32_t count) {
 }
 
 uint32_t feri_cpu_count(void) {
-    cpu_set_t sets[8]; /* of more than 8,192 CPUs the kernel tells nothing: one then */
+    cpu_set_t sets[8]; /* of more than 8,192 CPUs the kernel tells nothing */
     memset(sets, 0, sizeof sets);
-    int count = sched_getaffinity(0, sizeof sets, sets) == 0 ? CPU_COUNT_S(sizeof sets, sets) : 1;
-    count = (int)cap_by_v1(cap_by_v2((uint32_t)count));
-    return count ? (uint32_t)count : 1;
+    long count = sched_getaffinity(0, sizeof sets, sets) == 0 ? CPU_COUNT_S(sizeof sets, sets)
+                                                              : sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t capped = cap_by_v1(cap_by_v2(count > 0 ? (uint32_t)count : 1));
+    return capped ? capped : 1;
 }

@@ -43,8 +43,7 @@ int64_t feri_infer_positive(feri_infer *call, const char *name, int64_t absent);
 /* The place of a string attribute in choices, "first, second, third", of which the first is meant
  * when it is absent; any other value fails. */
 uint32_t feri_infer_choice(feri_infer *call, const char *name, const char *choices);
-/* The place of a text in such a list, UINT32_MAX when it is not there. compare: strncmp or
- * strncasecmp. */
+/* The place of a text in such a list, UINT32_MAX when it is not there. compare: as strncmp. */
 uint32_t feri_infer_find_choice(const char *choices,
                                 const char *text,
                                 int (*compare)(const char *, const char *, size_t));

@@ -8,7 +8,6 @@
 #include "op/infer.h"
 
 #include <string.h>
-#include <strings.h>
 
 static const char letters[] = "TNIHDGBP";
 enum { STEPS, BATCH, INPUT, HIDDEN, DIRECTIONS, GATES, BIASES, PEEPHOLES, NAMED };
@@ -19,6 +18,15 @@ typedef struct named_dims {
 
 static feri_sym *named(named_dims *names, char letter) {
     return &names->dims[strchr(letters, letter) - letters];
+}
+
+/* Equal but for case, in every locale (strncasecmp obeys it); names have letters only. */
+static int compare_letters(const char *a, const char *b, size_t length) {
+    int differ = 0;
+    for (size_t i = 0; i < length; i++) {
+        differ |= (a[i] ^ b[i]) & ~('a' ^ 'A');
+    }
+    return differ;
 }
 
 static void check_activations(feri_infer *call, int64_t least) {
@@ -35,7 +43,7 @@ static void check_activations(feri_infer *call, int64_t least) {
         if (feri_infer_find_choice("Relu, Tanh, Sigmoid, Affine, LeakyRelu, ThresholdedRelu, "
                                    "ScaledTanh, HardSigmoid, Elu, Softsign, Softplus",
                                    given,
-                                   strncasecmp) == UINT32_MAX) {
+                                   compare_letters) == UINT32_MAX) {
             feri_infer_fail(call, "it has an activation '%s', which is not known", given);
         }
     }

@@ -6,9 +6,9 @@
  */
 #include "specialize/segment.h"
 
+#include "base/condition.h"
 #include "base/error.h"
 
-#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -32,7 +32,7 @@ fer_status feri_segment_create(feri_build *build, fer_graph *graph, feri_segment
     segment->slot_count = build->state_count;
     segment->decides = (uint8_t *)(segment->slots + segment->slot_count);
     pthread_mutex_init(&segment->lock, NULL);
-    pthread_cond_init(&segment->freed, NULL);
+    feri_condition_init(&segment->freed);
     fer_status status = feri_slice_inputs(graph, segment->decides);
     if (status != FER_OK) {
         feri_segment_destroy(segment);
@@ -239,28 +239,20 @@ static fer_status slot_bind(feri_state_slot *slot, feri_entry *entry) {
     return status;
 }
 
-static struct timespec a_little_later(void) {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    return until;
-}
-
 static void wait_a_little(feri_segment *segment) {
-    struct timespec until = a_little_later();
     atomic_fetch_add(&segment->waiters, 1);
-    pthread_cond_timedwait(&segment->freed, &segment->lock, &until);
+    feri_condition_wait(&segment->freed, &segment->lock, feri_clock_ns() + 1000000);
     atomic_fetch_sub(&segment->waiters, 1);
 }
 
-/* Another run may compile under the lock for long: the wait looks at this run's deadline. */
+/* Another run may compile under the lock for long: the wait looks at this run's deadline. Timed
+ * locks go by the wall clock: one that is set back meanwhile makes this wait for the lock. */
 static fer_status segment_lock(feri_segment *segment, feri_run *run) {
     for (;;) {
-        struct timespec until = a_little_later();
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += (until.tv_nsec += 1000000) / 1000000000;
+        until.tv_nsec %= 1000000000;
         if (pthread_mutex_timedlock(&segment->lock, &until) == 0) {
             return FER_OK;
         }

@@ -8,6 +8,7 @@
 
 #include <fenv.h>
 #include <locale.h>
+#include <strings.h>
 
 enum { OUTPUTS = 16, ROWS = 6, COLUMNS = 40 };
 
@@ -254,47 +255,44 @@ static fer_tensor *cast(fer_context *context, fer_tensor *from, fer_dtype to) {
 }
 
 /* None is installed on many machines; glibc's own tool makes one where its sources are there. */
-static const char *made_locale(char *folder) {
-    char command[256];
+static int made_locale(const char *name) {
+    char folder[] = "/tmp/ferrule-locale-XXXXXX", command[256];
     if (mkdtemp(folder) == NULL) {
-        return NULL;
+        return 0;
     }
     snprintf(command,
              sizeof(command),
-             "localedef -c -i de_DE -f UTF-8 %s/de_DE.UTF-8 >/dev/null 2>&1",
-             folder);
-    if (system(command) != 0) {
-        return NULL;
-    }
+             "localedef -c -i %s -f UTF-8 %s/%s.UTF-8 >/dev/null 2>&1",
+             name,
+             folder,
+             name);
     setenv("LOCPATH", folder, 1);
-    return setlocale(LC_ALL, "de_DE.UTF-8");
-}
-
-static void made_locale_remove(const char *folder) {
-    char command[256];
+    char full[16];
+    snprintf(full, sizeof(full), "%s.UTF-8", name);
+    int is_made = system(command) == 0 && setlocale(LC_ALL, full) != NULL;
+    unsetenv("LOCPATH");
     snprintf(command, sizeof(command), "rm -rf %s", folder);
     assert_int_equal(system(command), 0);
-    unsetenv("LOCPATH");
+    return is_made;
+}
+
+/* One of the names (the last NULL), or the first made; the test is skipped without. */
+static void enter_locale(const char *const *names, const char *to_make) {
+    for (; *names != NULL; names++) {
+        if (setlocale(LC_ALL, *names) != NULL) {
+            return;
+        }
+    }
+    if (!made_locale(to_make)) {
+        print_message("skipped: no locale like %s is here, and none can be made\n", to_make);
+        skip();
+    }
 }
 
 static void a_decimal_comma_changes_nothing(void **state) {
     (void)state;
-    char folder[] = "/tmp/ferrule-locale-XXXXXX";
-    static const char *const names[] = {
-        "de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8", "fr_FR.utf8", "nl_NL.UTF-8"};
-    const char *found = NULL;
-    for (size_t i = 0; found == NULL && i < sizeof(names) / sizeof(*names); i++) {
-        found = setlocale(LC_ALL, names[i]);
-    }
-    if (found == NULL) {
-        found = made_locale(folder);
-        made_locale_remove(folder);
-    }
-    if (found == NULL) {
-        print_message(
-            "skipped: no locale with a decimal comma is here (de, fr, nl), and none can be made\n");
-        skip();
-    }
+    enter_locale((const char *[]){"de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8", NULL},
+                 "de_DE");
     assert_string_equal(localeconv()->decimal_point, ",");
     counted memory;
     fer_context *context = counted_context(&memory);
@@ -317,12 +315,41 @@ static void a_decimal_comma_changes_nothing(void **state) {
     assert_all_back(&memory);
 }
 
+/* In Turkish an I is no capital i. */
+static void names_without_case_are_the_same(void **state) {
+    (void)state;
+    enter_locale((const char *[]){"tr_TR.UTF-8", "tr_TR.utf8", "tr_TR", NULL}, "tr_TR");
+    assert_int_not_equal(strcasecmp("SIGMOID", "sigmoid"), 0);
+    counted memory;
+    fer_context *context = counted_context(&memory);
+    fer_tensor *in[3] = {ramp(context, 3, (int64_t[]){1, 1, 1}, 0, 1),
+                         ramp(context, 3, (int64_t[]){1, 1, 1}, 1, 1),
+                         ramp(context, 3, (int64_t[]){1, 1, 1}, 1, 1)};
+    fer_string name = {"SIGMOID", 7};
+    fer_attr attrs[2] = {
+        {.name = "activations", .type = FER_ATTR_STRINGS, .count = 1, .value.strings = &name},
+        int_attr("hidden_size", 1)
+    };
+    fer_tensor *out[2] = {NULL, NULL};
+    OK(fer_op_run(context, NULL, "", "RNN", attrs, 2, in, 3, out, 2));
+    assert_true(*(const float *)fer_tensor_data(out[1]) == 0.5f);
+    setlocale(LC_ALL, "C");
+    for (int i = 0; i < 3; i++) {
+        fer_tensor_release(in[i]);
+    }
+    fer_tensor_release(out[0]);
+    fer_tensor_release(out[1]);
+    fer_context_release(context);
+    assert_all_back(&memory);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(modes_change_nothing),
         cmocka_unit_test(failures_restore_modes),
         cmocka_unit_test(traps_stay_the_callers),
         cmocka_unit_test(a_decimal_comma_changes_nothing),
+        cmocka_unit_test(names_without_case_are_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
