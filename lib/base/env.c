@@ -149,14 +149,17 @@ void feri_env_release(feri_env *env) {
     }
 }
 
-/* Reserves bytes; 0 when over budget. */
+/* Reserves bytes; 0 when over budget. What is refused is never counted, not even for a moment: other
+ * threads would be refused what there is room for. */
 static int charge(feri_env *env, uint64_t bytes) {
-    uint64_t before = atomic_fetch_add_explicit(&env->now_bytes, bytes, memory_order_relaxed);
+    uint_fast64_t before = atomic_load_explicit(&env->now_bytes, memory_order_relaxed);
+    do {
+        if (bytes > env->budget_bytes - before) {
+            return 0;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(
+        &env->now_bytes, &before, before + bytes, memory_order_relaxed, memory_order_relaxed));
     uint64_t now = before + bytes;
-    if (now < before || now > env->budget_bytes) {
-        atomic_fetch_sub_explicit(&env->now_bytes, bytes, memory_order_relaxed);
-        return 0;
-    }
     uint_fast64_t peak = atomic_load_explicit(&env->peak_bytes, memory_order_relaxed);
     while (now > peak &&
            !atomic_compare_exchange_weak_explicit(

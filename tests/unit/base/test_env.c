@@ -10,6 +10,7 @@
 
 #include <fenv.h>
 #include <locale.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -187,8 +188,47 @@ static void floating_point_mode(void **state) {
     assert_int_equal(fesetround(FE_TONEAREST), 0);
 }
 
+/* Asks for more than the budget has, over and over. */
+typedef struct greedy {
+    feri_env *env;
+    atomic_int is_done;
+} greedy;
+
+static void *ask_too_much(void *argument) {
+    greedy *self = argument;
+    for (int i = 0; i < 50000; i++) {
+        if (feri_alloc(self->env, 1 << 30)) {
+            break; /* and leaks, which the test sees */
+        }
+    }
+    atomic_store(&self->is_done, 1);
+    return NULL;
+}
+
+/* What one thread is refused costs another nothing. */
+static void budget_of_two_threads(void **state) {
+    (void)state;
+    fer_budget budget = {.device = "host", .bytes = 1 << 20};
+    fer_context_options options = {.budgets = &budget, .budget_count = 1};
+    greedy other = {.env = NULL};
+    assert_int_equal(feri_env_create(&options, &other.env), FER_OK);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, ask_too_much, &other), 0);
+    int refused = 0;
+    while (!atomic_load(&other.is_done)) {
+        void *memory = feri_alloc(other.env, 64);
+        refused += !memory;
+        feri_free(other.env, memory, 64);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(refused, 0);
+    assert_int_equal(other.env->now_bytes, 0);
+    feri_env_release(other.env);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(budget_and_defaults),
+                                       cmocka_unit_test(budget_of_two_threads),
                                        cmocka_unit_test(bumps),
                                        cmocka_unit_test(texts_and_maps),
                                        cmocka_unit_test(floating_point_mode)};
