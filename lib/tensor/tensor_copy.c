@@ -135,6 +135,22 @@ static fer_status copy_staged(const fer_tensor *source, fer_tensor *destination)
     return status;
 }
 
+/* String contents never change, so the buffer itself is handed over, within a context: a tensor is
+ * freed by the env of its buffer. */
+static fer_status copy_strings(const fer_tensor *source, fer_tensor *destination) {
+    feri_buffer *before = destination->buffer, *from = source->buffer, *now = from;
+    if (from->env == before->env) {
+        (void)feri_buffer_retain(now);
+    } else {
+        FER_TRY(feri_buffer_create(before->env, from->bytes, &now));
+        memcpy(now->host, from->host, from->bytes);
+    }
+    destination->buffer = now;
+    destination->offset = source->offset;
+    feri_buffer_release(before);
+    return FER_OK;
+}
+
 fer_status fer_tensor_copy(const fer_tensor *source, fer_tensor *destination) {
     if (!source || !destination) {
         return feri_null_argument(source ? "destination" : "source");
@@ -150,12 +166,7 @@ fer_status fer_tensor_copy(const fer_tensor *source, fer_tensor *destination) {
     }
     FER_TRY(check_writable(destination));
     if (source->dtype == FER_STRING) {
-        /* String contents never change, so the buffer itself is handed over. */
-        feri_buffer *before = destination->buffer;
-        destination->buffer = feri_buffer_retain(source->buffer);
-        destination->offset = source->offset;
-        feri_buffer_release(before);
-        return FER_OK;
+        return copy_strings(source, destination);
     }
     if (source->buffer->host) {
         return fer_tensor_write(

@@ -239,10 +239,35 @@ static void dlpack(void **state) {
     assert_int_equal(deleted, 6);
 }
 
+/* A tensor goes back to the context it came from, whatever was copied onto it. */
+static void strings_of_another_context(void **state) {
+    (void)state;
+    feri_env *other = NULL;
+    assert_int_equal(feri_env_create(NULL, &other), FER_OK);
+    const char *texts[] = {"one", "", "three"};
+    const int64_t three = 3;
+    fer_tensor *source = NULL, *copy = NULL;
+    assert_int_equal(fer_tensor_create_strings(
+                         (fer_context *)(void *)other, 1, &three, texts, NULL, &source),
+                     FER_OK);
+    assert_int_equal(feri_tensor_clone(env, source, &copy), FER_OK);
+    fer_tensor_release(source);
+    assert_int_equal(other->now_bytes, 0);
+    assert_int_equal(other->refs, 1);
+    feri_env_release(other);
+    size_t length = 0;
+    assert_memory_equal(fer_tensor_string(copy, 2, &length), "three", 5);
+    assert_int_equal(length, 5);
+    fer_tensor_release(copy);
+    assert_int_equal(env->now_bytes, 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(shapes, set_up, tear_down),
                                        cmocka_unit_test_setup_teardown(imports, set_up, tear_down),
                                        cmocka_unit_test_setup_teardown(strings, set_up, tear_down),
+                                       cmocka_unit_test_setup_teardown(
+                                           strings_of_another_context, set_up, tear_down),
                                        cmocka_unit_test_setup_teardown(values, set_up, tear_down),
                                        cmocka_unit_test_setup_teardown(dlpack, set_up, tear_down)};
     return cmocka_run_group_tests(tests, NULL, NULL);
