@@ -356,12 +356,14 @@ static fer_status wrapped_find(fer_context *context,
             FER_NO_DEVICE, "there is no wrapper backend called '%.*s'", (int)outer_length, name);
     }
     fer_device *inner = NULL;
-    FER_TRY(device_find(context, open + 1, length - outer_length - 2, &inner));
     char full[96];
-    int written = snprintf(full, sizeof(full), "%s(%s)", outer->name, inner->name);
-    if (written < 0 || (size_t)written >= sizeof(full)) {
-        return feri_fail(
-            FER_NO_DEVICE, "wrappers are nested too deeply in '%.*s'", (int)length, name);
+    size_t written = length; /* no shorter once names are whole, and no deeper recursion */
+    if (written < sizeof(full)) {
+        FER_TRY(device_find(context, open + 1, length - outer_length - 2, &inner));
+        written = (size_t)snprintf(full, sizeof(full), "%s(%s)", outer->name, inner->name);
+    }
+    if (written >= sizeof(full)) {
+        return feri_fail(FER_NO_DEVICE, "wrappers are nested too deeply in '%.100s'", name);
     }
     *out_device = device_named(context, full, strlen(full));
     if (*out_device != NULL) {

@@ -158,6 +158,27 @@ static void wrappers_are_wrapped(void **state) {
     fer_context_release(context);
 }
 
+/* However deep a name is, it is refused at once: no stack is that large. */
+static void names_have_an_end(void **state) {
+    (void)state;
+    enum { DEEP = 300000, OPENED = 6, BYTES = DEEP * (OPENED + 1) + 5 + 1 };
+    fer_context *context = check_context();
+    fer_device *device = NULL;
+    char *name = malloc(BYTES);
+    assert_non_null(name);
+    for (uint32_t i = 0; i < DEEP; i++) {
+        memcpy(name + (size_t)i * OPENED, "check(", OPENED);
+    }
+    memcpy(name + DEEP * OPENED, "ref:0", 5);
+    memset(name + DEEP * OPENED + 5, ')', DEEP);
+    name[BYTES - 1] = 0;
+    FAILS(FER_NO_DEVICE, fer_device_find(context, name, &device));
+    SAYS("nested too deeply in 'check(check(");
+    assert_null(device);
+    free(name);
+    fer_context_release(context);
+}
+
 static void a_lie_is_named(void **state) {
     (void)state;
     fer_context *context = check_context();
@@ -202,6 +223,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         SIM_TEST(right_devices_pass),
         SIM_TEST(wrappers_are_wrapped),
+        SIM_TEST(names_have_an_end),
         SIM_TEST(a_lie_is_named),
         SIM_TEST(a_status_that_is_none_is_the_backends_fault),
     };
