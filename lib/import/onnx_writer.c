@@ -83,7 +83,7 @@ static void put_contents(feri_text *out, feri_env *env, const fer_tensor *tensor
         return;
     }
     void *copy = feri_alloc(env, bytes);
-    fer_status status = copy == NULL ? FER_OUT_OF_MEMORY : fer_tensor_read(tensor, 0, copy, bytes);
+    fer_status status = copy == NULL ? feri_error_status() : fer_tensor_read(tensor, 0, copy, bytes);
     if (status == FER_OK) {
         put_bytes(out, 9, copy, bytes);
     } else if (out->status == FER_OK) {
