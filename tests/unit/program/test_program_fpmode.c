@@ -6,9 +6,9 @@
  */
 #include "program_kit.h"
 
+#include <ctype.h>
 #include <fenv.h>
 #include <locale.h>
-#include <strings.h>
 
 enum { OUTPUTS = 16, ROWS = 6, COLUMNS = 40 };
 
@@ -319,7 +319,7 @@ static void a_decimal_comma_changes_nothing(void **state) {
 static void names_without_case_are_the_same(void **state) {
     (void)state;
     enter_locale((const char *[]){"tr_TR.UTF-8", "tr_TR.utf8", "tr_TR", NULL}, "tr_TR");
-    assert_int_not_equal(strcasecmp("SIGMOID", "sigmoid"), 0);
+    assert_int_not_equal(toupper('i'), 'I');
     counted memory;
     fer_context *context = counted_context(&memory);
     fer_tensor *in[3] = {ramp(context, 3, (int64_t[]){1, 1, 1}, 0, 1),
