@@ -28,6 +28,7 @@ static void devices_destroy(fer_context *context) {
         next = device->next;
         feri_session_release(device->session);
         pthread_mutex_destroy(&device->lock);
+        pthread_mutex_destroy(&device->session_lock);
         feri_free(&context->env, device, sizeof(*device));
     }
 }

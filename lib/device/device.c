@@ -72,12 +72,12 @@ void feri_session_mark_lost(feri_session *session, const char *reason) {
         return;
     }
     /* What was made before a reopen tells nothing about the device as it is now. */
-    pthread_mutex_lock(&device->lock);
+    pthread_mutex_lock(&device->session_lock);
     int is_current = device->session == session;
     if (is_current) {
         atomic_store(&device->state, FER_STATE_LOST);
     }
-    pthread_mutex_unlock(&device->lock);
+    pthread_mutex_unlock(&device->session_lock);
     if (is_current) {
         feri_log(
             &device->context->env, FER_LOG_ERROR, "device %s was lost: %s", device->name, reason);
@@ -86,16 +86,18 @@ void feri_session_mark_lost(feri_session *session, const char *reason) {
 }
 
 void feri_device_mark_lost(fer_device *device, const char *reason) {
-    pthread_mutex_lock(&device->lock);
+    pthread_mutex_lock(&device->session_lock);
     feri_session *session = device->session == NULL ? NULL : feri_session_retain(device->session);
-    pthread_mutex_unlock(&device->lock);
+    pthread_mutex_unlock(&device->session_lock);
     if (session != NULL) {
         feri_session_mark_lost(session, reason);
         feri_session_release(session);
     }
 }
 
-static fer_status session_open(fer_device *device) {
+/* The device's lock is held. The session that was there before, whose reference is the caller's now,
+ * stays until there is another. */
+static fer_status session_open(fer_device *device, feri_session **out_old) {
     feri_error_expect();
     feri_session *session = feri_alloc(&device->context->env, sizeof(*session));
     if (session == NULL) {
@@ -111,17 +113,21 @@ static fer_status session_open(fer_device *device) {
         feri_free(&device->context->env, session, sizeof(*session));
         return answer_tell(device, status, " cannot be opened");
     }
+    pthread_mutex_lock(&device->session_lock);
+    *out_old = device->session;
     device->session = session;
     atomic_store(&device->state, FER_STATE_READY);
+    pthread_mutex_unlock(&device->session_lock);
     return FER_OK;
 }
 
 fer_status feri_device_session(fer_device *device, feri_session **out_session) {
     fer_status status = FER_OK;
+    feri_session *none = NULL;
     feri_error_expect();
     pthread_mutex_lock(&device->lock);
     if (device->session == NULL) {
-        status = session_open(device);
+        status = session_open(device, &none);
     }
     if (status == FER_OK) {
         *out_session = feri_session_retain(device->session);
@@ -139,21 +145,17 @@ fer_status fer_device_reopen(fer_device *device) {
     if (device == NULL) {
         return feri_null_argument("device");
     }
+    fer_status status = FER_OK;
+    feri_session *old = NULL;
     pthread_mutex_lock(&device->lock);
-    feri_session *old = device->session;
-    if (old != NULL && !feri_session_is_lost(old)) {
-        pthread_mutex_unlock(&device->lock);
-        return FER_OK;
-    }
-    device->session = NULL;
-    if (old != NULL) {
+    if (device->session == NULL) {
+        status = session_open(device, &old);
+    } else if (feri_session_is_lost(device->session)) {
         atomic_fetch_add(&device->generation, 1);
-    }
-    fer_status status = session_open(device);
-    if (status != FER_OK && old != NULL) {
-        atomic_fetch_sub(&device->generation, 1);
-        device->session = old;
-        old = NULL;
+        status = session_open(device, &old);
+        if (status != FER_OK) {
+            atomic_fetch_sub(&device->generation, 1);
+        }
     }
     pthread_mutex_unlock(&device->lock);
     feri_session_release(old);
@@ -201,12 +203,8 @@ static fer_status device_add(fer_context *context,
     device->budget_bytes = budget_of(device);
     atomic_init(&device->generation, 1);
     atomic_init(&device->state, FER_STATE_READY);
-    /* A slot called under the lock may report loss through the host, which takes it again. */
-    pthread_mutexattr_t recursive;
-    pthread_mutexattr_init(&recursive);
-    pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
-    pthread_mutex_init(&device->lock, &recursive);
-    pthread_mutexattr_destroy(&recursive);
+    pthread_mutex_init(&device->lock, NULL);
+    pthread_mutex_init(&device->session_lock, NULL);
     fer_device **at = &context->devices;
     while (*at != NULL && (*at)->info.preference >= device->info.preference) {
         at = &(*at)->next;
@@ -456,8 +454,10 @@ fer_status fer_device_op_claim(fer_device *device, uint32_t op_number, uint32_t 
     const fer_op_claim *claims = NULL;
     uint32_t count = 0;
     FER_TRY(feri_device_session(device, &session));
-    fer_status status = feri_session_status(
-        session, device->backend->tables.core.op_claims(session->handle, &claims, &count));
+    pthread_mutex_lock(&device->lock);
+    fer_status status = device->backend->tables.core.op_claims(session->handle, &claims, &count);
+    pthread_mutex_unlock(&device->lock);
+    status = feri_session_status(session, status);
     if (status == FER_OK) {
         *out_revision = count == 0 ? UINT32_MAX : 0;
         for (uint32_t i = 0; i < count; i++) {

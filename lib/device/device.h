@@ -62,7 +62,7 @@ typedef struct feri_session {
 struct fer_device {
     fer_context *context;
     feri_backend *backend;
-    feri_session *session; /* NULL until first used; guarded by lock */
+    feri_session *session; /* NULL until first used; set under both locks, read under one */
     fer_device *next;      /* of the context's */
     fer_device *sibling;   /* the next of its backend */
     uint64_t budget_bytes; /* UINT64_MAX: none */
@@ -70,7 +70,9 @@ struct fer_device {
     uint32_t index;    /* in its backend */
     atomic_uint state; /* FER_STATE_... */
     atomic_uint generation;
-    pthread_mutex_t lock; /* for slots that are not [concurrent] */
+    pthread_mutex_t lock; /* around slots that are not [concurrent] */
+    /* What tells of loss takes this one alone: a slot under lock may wait for the thread that does. */
+    pthread_mutex_t session_lock;
     char name[96];
     fer_backend_device_info info;
 };

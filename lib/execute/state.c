@@ -216,8 +216,10 @@ static void state_empty(feri_run_state *state) {
     for (uint32_t i = 0; i < plan->step_count; i++) {
         if (state->instances[i] != NULL) {
             feri_session *session = plan->execs[plan->steps[i].exec].session;
+            pthread_mutex_lock(&session->device->lock);
             session->device->backend->tables.instances.instance_destroy(session->handle,
                                                                         state->instances[i]);
+            pthread_mutex_unlock(&session->device->lock);
         }
     }
     for (uint32_t space = 0; space < plan->space_count; space++) {

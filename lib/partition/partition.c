@@ -58,13 +58,16 @@ static fer_status device_claim(placing *p, uint32_t device) {
     if (session == NULL) {
         return FER_OK;
     }
-    feri_backend *backend = session->device->backend;
-    FER_TRY(feri_session_status(
-        session, backend->tables.compiler.claim(session->handle, &p->view.graph, supports)));
+    const feri_tables *tables = &session->device->backend->tables;
     const fer_op_claim *claims = NULL;
     uint32_t claim_count = 0;
-    FER_TRY(feri_session_status(
-        session, backend->tables.core.op_claims(session->handle, &claims, &claim_count)));
+    pthread_mutex_lock(&session->device->lock);
+    fer_status status = tables->compiler.claim(session->handle, &p->view.graph, supports);
+    if (status == FER_OK) {
+        status = tables->core.op_claims(session->handle, &claims, &claim_count);
+    }
+    pthread_mutex_unlock(&session->device->lock);
+    FER_TRY(feri_session_status(session, status));
     for (uint32_t i = 0; i < count; i++) {
         supports[i].reason[sizeof(supports[i].reason) - 1] = 0;
         feri_claims_refuse(claims, claim_count, p->view.graph.nodes[i], &supports[i]);

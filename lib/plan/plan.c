@@ -320,8 +320,10 @@ void feri_plan_destroy(feri_plan *plan) {
             feri_weight_release(exec->weights[k]);
         }
         if (exec->handle != NULL) {
-            exec->session->device->backend->tables.core.exec_destroy(exec->session->handle,
-                                                                     exec->handle);
+            fer_device *device = exec->session->device;
+            pthread_mutex_lock(&device->lock);
+            device->backend->tables.core.exec_destroy(exec->session->handle, exec->handle);
+            pthread_mutex_unlock(&device->lock);
         }
         feri_session_release(exec->session);
     }
