@@ -9,6 +9,15 @@ passed=0 failed=0 skipped=0
 begin_all=$(date +%s)
 wanted=" $* "
 all_stages="deps plain asan tsan clang static fuzz aarch64 install size python vectors conform models"
+for name in "$@"; do
+    case " $all_stages " in
+    *" $name "*) ;;
+    *)
+        echo "check: there is no stage '$name': $all_stages" >&2
+        exit 2
+        ;;
+    esac
+done
 mkdir -p build/check
 export PYTHONDONTWRITEBYTECODE=1
 venv=build/venv/bin/python

@@ -20,26 +20,24 @@ $python -c 'import json, sys
 print("\n".join(json.load(open(sys.argv[1]))["target_labels_space"]))' "$model/config.min.json" >build/magika-labels.txt
 
 # Real files of this machine and of this tree.
-files=""
+set --
 for file in include/ferrule/ferrule.h tools/check.sh tools/requirements/check.txt tests/abi/dump_abi.py README.md meson.build \
     build/tools/ferrule "$model/model.onnx" "$model/config.min.json" /etc/passwd /usr/share/common-licenses/GPL-3 \
     /usr/share/doc/bash/changelog.Debian.gz /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf /usr/lib/os-release; do
-    [ ! -r "$file" ] || files="$files $file"
+    [ ! -r "$file" ] || set -- "$@" "$file"
 done
 
 echo "demo: 3/4 the devices of this machine"
 export FERRULE_BACKEND_PATH="$PWD/build/backends/manifests"
 build/tools/ferrule devices
 echo "demo: 4/4 naming files: device, label, score, time; then where each node ran"
-# shellcheck disable=SC2086
-build/examples/identify_files "$model/model.onnx" build/magika-labels.txt $files >build/demo-ours.txt
+build/examples/identify_files "$model/model.onnx" build/magika-labels.txt "$@" >build/demo-ours.txt
 grep -v '^  node' build/demo-ours.txt
 awk '/^  node/ { on[$NF]++; total++ } END { for (d in on) printf "  %d of %d nodes: %s\n", on[d], total, d }' build/demo-ours.txt
 echo "  (each node: build/demo-ours.txt)"
 
 echo "magika's own Python, and whether both agree:"
-# shellcheck disable=SC2086
-$python - build/demo-ours.txt $files <<'PYTHON'
+$python - build/demo-ours.txt "$@" <<'PYTHON'
 import sys
 from pathlib import Path
 from magika import Magika

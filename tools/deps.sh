@@ -7,7 +7,7 @@ set -eu
 cd "$(dirname "$0")/.."
 what=${1:-check}
 build_packages="meson ninja-build gcc libc6-dev pkg-config python3 python3-venv"
-check_packages="$build_packages g++ clang libclang-rt-14-dev libcmocka-dev valgrind cmake python3-dev binutils
+check_packages="$build_packages g++ clang libclang-rt-dev libcmocka-dev valgrind cmake python3-dev binutils
     qemu-user-static gcc-aarch64-linux-gnu libc6-dev-arm64-cross espeak-ng fonts-dejavu-core"
 
 say() { echo "deps: $*"; }
@@ -46,7 +46,7 @@ apt_packages() {
 venv() {
     name=$1
     shift
-    stamp=$(cat tools/requirements/*.txt "$0" | cksum)
+    stamp=$(cat tools/requirements/*.txt tools/deps.sh | cksum)
     if [ "$(cat "build/$name/stamp" 2>/dev/null || true)" = "$stamp" ]; then
         return 1
     fi

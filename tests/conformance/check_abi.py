@@ -3,6 +3,7 @@
 """The ABI suite held against itself: the backends of the tree and the simulated accelerator pass it, in workers and in process,
 and of a plugin built once for each rule it can break every rule that is broken is found, whatever it does to its worker."""
 import argparse
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -75,7 +76,7 @@ def check_names(suite):
     done = suite.conform("--device", "null", "--case", "abi/no/such")
     check(done.returncode == 4 and "no such attack" in done.stderr, f"no such attack: {done.returncode} {done.stderr}")
     done = suite.conform("--device", "null", "--repro", "abi/run/small-input")
-    again = subprocess.run(["sh", "-c", done.stdout.replace("ferrule", suite.command, 1)], capture_output=True, text=True, env=suite.env,
+    again = subprocess.run(["sh", "-c", done.stdout.replace("ferrule", shlex.quote(suite.command), 1)], capture_output=True, text=True, env=suite.env,
                            timeout=600)
     check(done.returncode == 0 and again.returncode == 0 and again.stdout.startswith("pass 1 "), f"--repro: {done} {again}")
     _, lines, _ = suite.report("null", "--dtype", "al*", "--op", "abi")

@@ -44,9 +44,10 @@ ok "devices" "$prefix/bin/ferrule" devices
 ok "modules found" sh -c "'$prefix/bin/ferrule' devices | grep -q '^null'"
 
 user=$source/tests/install/user.c
-ok "pkg-config shared" sh -c "cc -std=c11 '$user' -o '$work/user-shared' \$(pkg-config --cflags --libs ferrule) -Wl,-rpath,'$prefix/lib'"
+# eval: pkg-config quotes the blanks of its paths.
+ok "pkg-config shared" sh -c "eval \"cc -std=c11 '$user' -o '$work/user-shared' \$(pkg-config --cflags --libs ferrule) -Wl,-rpath,'$prefix/lib'\""
 ok "run shared" "$work/user-shared"
-ok "pkg-config static" sh -c "cc -std=c11 '$user' -o '$work/user-static' \$(pkg-config --cflags ferrule) '$prefix/lib/libferrule.a' \$(pkg-config --static --libs-only-l ferrule | sed 's/-lferrule//g')"
+ok "pkg-config static" sh -c "eval \"cc -std=c11 '$user' -o '$work/user-static' \$(pkg-config --cflags ferrule) '$prefix/lib/libferrule.a' \$(pkg-config --static --libs-only-l ferrule | sed 's/-lferrule//g')\""
 ok "run static" "$work/user-static"
 ok "cmake configure" cmake -G Ninja -S "$source/tests/install" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$prefix"
 ok "cmake build" cmake --build "$work/cmake"
