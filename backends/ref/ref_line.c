@@ -15,8 +15,8 @@ fer_status feri_ref_lines_around(feri_ref_call *call,
                                  int64_t axis,
                                  feri_ref_lines *out_lines) {
     uint32_t at = 0;
-    if (!feri_kit_axis(axis, t->rank, &at)) {
-        return feri_ref_unfit(call);
+    if (!feri_kit_axis(axis, t->rank, &at)) { /* an attribute has been checked, an operand not */
+        return feri_ref_misfit(call, "axis is beyond the rank of its operand");
     }
     out_lines->outer = (uint64_t)feri_kit_span(t->dims, 0, at);
     out_lines->length = (uint64_t)t->dims[at];

@@ -202,7 +202,7 @@ static fer_status channel_bind(feri_ref_call *call) {
     }
     uint64_t groups = is_group ? (uint64_t)feri_ref_int(call->node, "num_groups", 0) : channels;
     if (is_group && (groups < 1 || channels % groups != 0)) {
-        return feri_ref_unfit(call);
+        return feri_ref_misfit(call, "num_groups must divide the channels");
     }
     p->spans = x->count ? (is_batch ? channels : (uint64_t)x->dims[0] * groups) : 0;
     p->span = x->count ? x->count / (uint64_t)x->dims[0] / groups : 0;

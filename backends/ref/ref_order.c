@@ -197,7 +197,7 @@ static fer_status unique_run(feri_ref_call *call) {
                 order[next++] = i;
             }
         }
-    } else {
+    } else if (groups > 0) {
         memcpy(order, first, groups * sizeof(*order));
     }
     feri_ref_tensor *indices = give(call, 1, groups), *inverse = give(call, 2, n);

@@ -169,7 +169,8 @@ static fer_status read_axes(feri_ref_call *call, const feri_ref_tensor *in, uint
     for (uint64_t i = 0; i < count; i++) {
         uint32_t at = 0;
         if (!feri_kit_axis(feri_ref_scalar_i64(call, axes, i), in->rank, &at) || flags[at]) {
-            return feri_ref_unfit(call);
+            return feri_ref_misfit(call,
+                                   "an axis is beyond the rank of its operand or given twice");
         }
         flags[at] = 1;
     }

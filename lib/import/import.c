@@ -78,7 +78,10 @@ static fer_status read_model(feri_importer *im, const feri_span *message, model_
                                               FERI_ROW(model_view, 8, FERI_SPANS, opsets),
                                               FERI_ROW(model_view, 25, FERI_SPANS, functions));
     FER_TRY(feri_message_read(im->scratch, "this is no ONNX model: it", message, table, view));
-    if (view->graph.data == NULL || view->ir_version < OLDEST_IR) {
+    if (view->graph.data == NULL && view->ir_version >= OLDEST_IR) {
+        return feri_fail(FER_INVALID_MODEL, "the model has no graph: is the file cut off?");
+    }
+    if (view->ir_version < OLDEST_IR) {
         int is_other = view->graph.data == NULL || view->ir_version < 1;
         return feri_fail(
             is_other ? FER_INVALID_MODEL : FER_UNSUPPORTED,

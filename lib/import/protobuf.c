@@ -165,9 +165,11 @@ fer_status feri_message_read(feri_bump *bump,
         }
         if (wire.is_bad) {
             return feri_fail(FER_INVALID_MODEL,
-                             "%s '%.*s' is malformed or cut off",
+                             "%s%s%.*s%s is malformed or cut off",
                              noun,
-                             FERI_SPAN_SHOWN(message->name));
+                             message->name.length > 0 ? " '" : "",
+                             FERI_SPAN_SHOWN(message->name),
+                             message->name.length > 0 ? "'" : "");
         }
         for (const uint8_t *row = table + 1; row[0] != 0 && !fills; row += 3) {
             feri_spans *spans = (feri_spans *)(void *)((uint8_t *)out_message + 8 * (size_t)row[2]);

@@ -359,6 +359,8 @@ void feri_infer_one_hot(feri_infer *call) {
     int32_t axis;
     FERI_STEP(feri_infer_rank(call, 1, 0, 1));
     FERI_STEP(feri_infer_rank(call, 2, 1, 1));
+    feri_infer_equal(
+        call, feri_infer_dim(call->in[2], 0), feri_sym_number(2), "the entries of values and 2");
     if (indices->rank < 0) {
         return;
     }

@@ -94,10 +94,10 @@ void feri_infer_split(feri_infer *call) {
     feri_infer_strides(in->rank, in->dims, strides);
     for (uint32_t k = 0; k < parts; k++) {
         feri_sym size = given ? given[k] : k + 1 < parts ? chunk : feri_sym_sub(terms, dim, sum);
-        feri_infer_check_dim(call, size, "a split size");
+        FERI_STEP(feri_infer_check_dim(call, size, "a split size"));
         dims[axis] = size;
         feri_infer_set(call, k, in->rank, dims);
-        if (feri_sym_is_number(sum) && feri_infer_is_small(in)) {
+        if (feri_sym_is_number(sum) && feri_infer_is_small(in) && sum.number <= dim.number) {
             feri_infer_view(call, k, 0, sum.number * strides[axis], strides);
         }
         sum = feri_infer_add(call, sum, size);

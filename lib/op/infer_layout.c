@@ -19,7 +19,7 @@ void feri_infer_transpose(feri_infer *call) {
         feri_infer_set(call, 0, perm ? rank : -1, /*dims=*/NULL);
         return;
     }
-    if (perm && count != (uint32_t)in->rank) {
+    if (count != (uint32_t)in->rank && feri_attr_find(call->attrs, call->attr_count, "perm")) {
         feri_infer_fail(
             call, "perm has %u entries for an operand of rank %d", count, (int)in->rank);
         return;

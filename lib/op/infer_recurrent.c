@@ -53,12 +53,13 @@ static void check_activations(feri_infer *call, int64_t least) {
 static void read_attrs(feri_infer *call, named_dims *names) {
     uint32_t direction = feri_infer_choice(call, "direction", "forward, reverse, bidirectional");
     int64_t directions = direction == 2 ? 2 : 1;
-    int64_t hidden = feri_infer_positive(call, "hidden_size", INT64_MAX);
+    int64_t hidden = feri_infer_positive(call, "hidden_size", /*absent=*/1);
     int64_t gates = call->op->number == FER_OP_LSTM ? 4 : call->op->number == FER_OP_GRU ? 3 : 1;
     check_activations(call, (gates > 1 ? gates - 1 : 1) * directions);
     feri_sym *dims = names->dims;
     dims[STEPS] = dims[BATCH] = dims[INPUT] = feri_sym_unknown();
-    feri_sym size = hidden == INT64_MAX ? feri_sym_unknown() : feri_sym_number(hidden);
+    int is_given = feri_attr_find(call->attrs, call->attr_count, "hidden_size") != NULL;
+    feri_sym size = is_given ? feri_sym_number(hidden) : feri_sym_unknown();
     size = feri_infer_same(
         call, size, feri_infer_dim(call->in[2], 2), "hidden_size and the last dim of R");
     feri_sym rows = feri_infer_mul(call, size, feri_sym_number(gates));

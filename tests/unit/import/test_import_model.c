@@ -101,6 +101,11 @@ static void versions_and_ops_are_named(void **state) {
     put_int(&model, 1, 2);
     put_message(&model, 7, &graph);
     assert_refused(t, &model, FER_UNSUPPORTED, "IR version 2", "3");
+    put_int(&model, 1, 10);
+    assert_refused(t, &model, FER_INVALID_MODEL, "no graph", "cut off");
+    put_int(&model, 1, 10);
+    put_raw(&model, "\xff", 1);
+    assert_refused(t, &model, FER_INVALID_MODEL, "model: it is malformed", "cut off");
 }
 
 static void outputs_may_be_inputs_or_constants(void **state) {
