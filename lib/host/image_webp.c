@@ -409,7 +409,7 @@ static fer_status make_planes(frame *f) {
         plane->at = plane->memory + plane->stride + 16;
         memset(plane->memory, 127, plane->stride);
         for (uint32_t y = 0; y < v->rows * size; y++) {
-            plane->at[(size_t)y * plane->stride - 1] = 129;
+            plane->at[(ptrdiff_t)y * plane->stride - 1] = 129;
         }
     }
     v->filters = feri_alloc(v->image->call->env,

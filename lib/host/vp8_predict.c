@@ -62,7 +62,7 @@ static void fill_average(uint8_t *at, uint32_t stride, int size, int has_above, 
     uint32_t sum = 0, shift = size == 16 ? 3 : 2;
     for (int i = 0; i < size; i++) {
         sum += has_above ? at[i - (ptrdiff_t)stride] : 0;
-        sum += has_left ? at[(size_t)i * stride - 1] : 0;
+        sum += has_left ? at[(ptrdiff_t)i * stride - 1] : 0;
     }
     shift += (uint32_t)(has_above && has_left) + 1;
     uint8_t value = has_above || has_left ? (uint8_t)((sum + (1u << (shift - 1))) >> shift) : 128;
@@ -149,7 +149,7 @@ static void predict_block(uint8_t *at, uint32_t stride, uint32_t mode, const uin
     uint8_t e[13];
     uint32_t sum = 4;
     for (int i = 0; i < 4; i++) {
-        e[3 - i] = at[(size_t)i * stride - 1];
+        e[3 - i] = at[(ptrdiff_t)i * stride - 1];
         e[5 + i] = at[i - (ptrdiff_t)stride];
         e[9 + i] = beyond[i];
         sum += (uint32_t)e[3 - i] + e[5 + i];
