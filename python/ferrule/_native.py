@@ -295,5 +295,10 @@ def new(function, *arguments) -> c_void_p:
     return handle
 
 
+def nanoseconds(amount: float | None, unit: int) -> int:
+    """Units as nanoseconds, for a field where 0 is none: what is over already is the least there is."""
+    return min(max(1, int(min(amount, FOREVER) * unit)), FOREVER) if amount else 0
+
+
 def text(pointer: bytes | None) -> str:
     return pointer.decode(errors="replace") if pointer else ""

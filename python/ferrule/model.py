@@ -83,7 +83,7 @@ class Event:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits for at most timeout seconds; False if the run is still under way, Error if it failed."""
-        code = lib.fer_event_wait(self._handle, native.FOREVER if timeout is None else int(timeout * 1e9))
+        code = lib.fer_event_wait(self._handle, native.FOREVER if timeout is None else native.nanoseconds(timeout, 10**9))
         if code == native.NOT_READY:
             return False
         self._keep_until_done()
@@ -195,7 +195,7 @@ class Model:
         return self._merge((), inputs) if isinstance(inputs, Mapping) else self._merge(tuple(inputs), {})
 
     def _options(self, deadline_ms: float | None, state: State | None, tags: Mapping[str, str] | None):
-        options = native.RunOptions(deadline_ns=int(deadline_ms * 1e6) if deadline_ms else 0)
+        options = native.RunOptions(deadline_ns=native.nanoseconds(deadline_ms, 10**6))
         cancel, record = ctypes.c_uint32(0), native.RunRecord()
         rows = [native.Tag(key=key.encode(), value=value.encode()) for key, value in (tags or {}).items()]
         array = (native.Tag * len(rows))(*rows) if rows else None
@@ -328,7 +328,7 @@ def load(model: Any, device: str | None = None, *, fallback: str = "warn", dims:
     """
     context = context or default_context()
     options = native.CompileOptions(fallback=_FALLBACKS[fallback], state_count=states,
-                                    deadline_ns=int(deadline_ms * 1e6) if deadline_ms else 0)
+                                    deadline_ns=native.nanoseconds(deadline_ms, 10**6))
     options.devices = device.encode() if device else None
     pin_rows = [native.Pin(node.encode(), where.encode()) for node, where in (pins or {}).items()]
     share_rows = [native.Share(where.encode(), percent) for where, percent in (shares or {}).items()]

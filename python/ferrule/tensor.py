@@ -121,6 +121,8 @@ class Tensor:
         number = lib.fer_tensor_dtype(self._handle)
         if number == native.STRING:
             return self._strings()
+        if number not in native.DTYPE_NAMES:
+            raise ValueError("the tensor is closed")
         name = native.DTYPE_NAMES[number]
         dtype = _TO_NUMPY.get(number)
         if _BITS.get(name, 8) < 8:

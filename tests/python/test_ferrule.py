@@ -122,15 +122,24 @@ def test_run_async():
 def test_deadline_and_cancel():
     model = ferrule.load(loop_forever(), device="ref")
     x = np.zeros((64, 64), np.float32)
-    with pytest.raises(ferrule.Error) as caught:
-        model.run([x], deadline_ms=50)
-    assert caught.value.status == "DEADLINE"
+    for deadline in (50, -50, 1e-9):
+        with pytest.raises(ferrule.Error) as caught:
+            model.run([x], deadline_ms=deadline)
+        assert caught.value.status == "DEADLINE"
     event = model.run_async(x)
-    assert not event.wait(0.02)
+    assert not event.wait(0.02) and not event.wait(0) and not event.wait(-1)
     event.cancel()
     with pytest.raises(ferrule.Error) as caught:
         event.wait()
     assert caught.value.status == "CANCELLED"
+
+
+def test_a_closed_tensor_says_so():
+    tensor = ferrule.Tensor.from_numpy(np.ones(3, np.float32))
+    tensor.close()
+    assert tensor.shape == () and tensor.dtype == "?"
+    with pytest.raises(ValueError, match="closed"):
+        tensor.numpy()
 
 
 def test_sequences_and_strings():
