@@ -32,8 +32,9 @@ fer_value *feri_host_operand(const feri_host_call *call, uint32_t index) {
 }
 
 static const char *kind_name(const fer_value *value) {
-    static const char *const names[] = {"left out", "a tensor", "a sequence", "an optional"};
-    return names[value && value->kind > 0 && value->kind <= FER_KIND_OPTIONAL ? value->kind : 0];
+    static const char *const names[] = {
+        "left out", "a tensor", "a sequence", "an optional", "a map"};
+    return names[fer_value_kind(value)];
 }
 
 fer_status feri_host_tensor(const feri_host_call *call, uint32_t index, fer_tensor **out_tensor) {

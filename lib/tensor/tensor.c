@@ -243,23 +243,27 @@ int feri_tensors_alike(const fer_tensor *a, const fer_tensor *b) {
            memcmp(a->dims, b->dims, a->rank * sizeof *a->dims) == 0;
 }
 
-fer_dtype fer_tensor_dtype(const fer_tensor *tensor) { return tensor->dtype; }
+fer_dtype fer_tensor_dtype(const fer_tensor *tensor) {
+    return tensor ? tensor->dtype : FER_DTYPE_NONE;
+}
 
-uint32_t fer_tensor_rank(const fer_tensor *tensor) { return tensor->rank; }
+uint32_t fer_tensor_rank(const fer_tensor *tensor) { return tensor ? tensor->rank : 0; }
 
-const int64_t *fer_tensor_dims(const fer_tensor *tensor) { return tensor->dims; }
+const int64_t *fer_tensor_dims(const fer_tensor *tensor) { return tensor ? tensor->dims : NULL; }
 
-uint64_t fer_tensor_element_count(const fer_tensor *tensor) { return tensor->element_count; }
+uint64_t fer_tensor_element_count(const fer_tensor *tensor) {
+    return tensor ? tensor->element_count : 0;
+}
 
-uint64_t fer_tensor_bytes(const fer_tensor *tensor) { return tensor->bytes; }
+uint64_t fer_tensor_bytes(const fer_tensor *tensor) { return tensor ? tensor->bytes : 0; }
 
 void *fer_tensor_data(const fer_tensor *tensor) {
-    return tensor->buffer->host && tensor->dtype != FER_STRING
+    return tensor && tensor->buffer->host && tensor->dtype != FER_STRING
                ? tensor->buffer->host + tensor->offset
                : NULL;
 }
 
 fer_device *fer_tensor_device(const fer_tensor *tensor) {
-    const feri_buffer *buffer = tensor->buffer;
-    return buffer->ops->device ? buffer->ops->device(buffer) : NULL;
+    const feri_buffer *buffer = tensor ? tensor->buffer : NULL;
+    return buffer && buffer->ops->device ? buffer->ops->device(buffer) : NULL;
 }

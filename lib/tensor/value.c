@@ -124,9 +124,9 @@ void fer_value_release(fer_value *value) {
     feri_env_release(env);
 }
 
-int32_t fer_value_kind(const fer_value *value) { return value->kind; }
+int32_t fer_value_kind(const fer_value *value) { return value ? value->kind : 0; }
 
-uint64_t fer_value_count(const fer_value *value) { return value->count; }
+uint64_t fer_value_count(const fer_value *value) { return value ? value->count : 0; }
 
 fer_value *fer_value_item(const fer_value *value, uint64_t index) {
     return value && value->items && index < value->count ? value->items[index] : NULL;

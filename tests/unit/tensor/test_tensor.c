@@ -247,9 +247,9 @@ static void strings_of_another_context(void **state) {
     const char *texts[] = {"one", "", "three"};
     const int64_t three = 3;
     fer_tensor *source = NULL, *copy = NULL;
-    assert_int_equal(fer_tensor_create_strings(
-                         (fer_context *)(void *)other, 1, &three, texts, NULL, &source),
-                     FER_OK);
+    assert_int_equal(
+        fer_tensor_create_strings((fer_context *)(void *)other, 1, &three, texts, NULL, &source),
+        FER_OK);
     assert_int_equal(feri_tensor_clone(env, source, &copy), FER_OK);
     fer_tensor_release(source);
     assert_int_equal(other->now_bytes, 0);
@@ -262,13 +262,31 @@ static void strings_of_another_context(void **state) {
     assert_int_equal(env->now_bytes, 0);
 }
 
+/* Who asks nothing hears of nothing. */
+static void none(void **state) {
+    (void)state;
+    assert_int_equal(fer_tensor_dtype(NULL), FER_DTYPE_NONE);
+    assert_int_equal(fer_tensor_rank(NULL), 0);
+    assert_null(fer_tensor_dims(NULL));
+    assert_int_equal(fer_tensor_element_count(NULL), 0);
+    assert_int_equal(fer_tensor_bytes(NULL), 0);
+    assert_null(fer_tensor_data(NULL));
+    assert_null(fer_tensor_device(NULL));
+    assert_null(fer_tensor_string(NULL, 0, NULL));
+    assert_int_equal(fer_value_kind(NULL), 0);
+    assert_int_equal(fer_value_count(NULL), 0);
+    assert_null(fer_value_item(NULL, 0));
+    assert_null(fer_value_tensor(NULL));
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_setup_teardown(shapes, set_up, tear_down),
-                                       cmocka_unit_test_setup_teardown(imports, set_up, tear_down),
-                                       cmocka_unit_test_setup_teardown(strings, set_up, tear_down),
-                                       cmocka_unit_test_setup_teardown(
-                                           strings_of_another_context, set_up, tear_down),
-                                       cmocka_unit_test_setup_teardown(values, set_up, tear_down),
-                                       cmocka_unit_test_setup_teardown(dlpack, set_up, tear_down)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(shapes, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(imports, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(strings, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(strings_of_another_context, set_up, tear_down),
+        cmocka_unit_test(none),
+        cmocka_unit_test_setup_teardown(values, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(dlpack, set_up, tear_down)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
