@@ -149,8 +149,8 @@ void feri_env_release(feri_env *env) {
     }
 }
 
-/* Reserves bytes; 0 when over budget. What is refused is never counted, not even for a moment: other
- * threads would be refused what there is room for. */
+/* Reserves bytes; 0 when over budget. What is refused is never counted, not even for a moment:
+ * other threads would be refused what there is room for. */
 static int charge(feri_env *env, uint64_t bytes) {
     uint_fast64_t before = atomic_load_explicit(&env->now_bytes, memory_order_relaxed);
     do {

@@ -95,8 +95,8 @@ void feri_device_mark_lost(fer_device *device, const char *reason) {
     }
 }
 
-/* The device's lock is held. The session that was there before, whose reference is the caller's now,
- * stays until there is another. */
+/* The device's lock is held. The session that was there before, whose reference is the caller's
+ * now, stays until there is another. */
 static fer_status session_open(fer_device *device, feri_session **out_old) {
     feri_error_expect();
     feri_session *session = feri_alloc(&device->context->env, sizeof(*session));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How the host calls slots that are not [concurrent]: for one device one at a time, and under no lock
- * that a report of loss, from whatever thread the slot waits for, would wait for.
+ * How the host calls slots that are not [concurrent]: for one device one at a time, and under no
+ * lock that a report of loss, from whatever thread the slot waits for, would wait for.
  */
 #include "sim_fixture.h"
 
@@ -119,8 +119,7 @@ static const char *const ops[] = {"Relu", "Neg"};
 static void *compile_often(void *context) {
     for (int i = 0; i < 20; i++) {
         fer_program *program = chain_program(context, 4, ops, 2, "alone:0");
-        OK(run_floats(
-            program, context, NULL, (float[]){-1, 2, 3, -4}, 4, (float[]){0, -2, -3, 0}));
+        OK(run_floats(program, context, NULL, (float[]){-1, 2, 3, -4}, 4, (float[]){0, -2, -3, 0}));
         fer_program_release(program);
     }
     return NULL;
