@@ -199,13 +199,14 @@ void feri_up_after(feri_upgrade *up, uint32_t output, const char *text, fer_valu
 }
 
 fer_status feri_up_refuse(const feri_upgrade *up, const char *what) {
-    return feri_fail(FER_UNSUPPORTED,
-                     "node '%s': %s of opset %lld %s is not yet supported; convert the model with "
-                     "onnx.version_converter",
-                     up->draft->node.name,
-                     up->draft->op,
-                     (long long)up->draft->version,
-                     what);
+    return feri_fail(
+        FER_UNSUPPORTED,
+        "node '%s': %s of opset %lld %s is not yet supported; export the model anew with "
+        "a newer opset",
+        up->draft->node.name,
+        up->draft->op,
+        (long long)up->draft->version,
+        what);
 }
 
 /* ---- the steps ---- */

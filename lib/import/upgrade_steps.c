@@ -124,9 +124,18 @@ static void softmax(feri_upgrade *up) {
 
 /* ---- normalisation, dropout, pooling ---- */
 
+/* Without spatial every place has a scale, bias, mean and variance of its own. */
 static void spatial(feri_upgrade *up) {
-    if (feri_up_int(up, "spatial", 1) == 0) {
-        up->status = feri_up_refuse(up, "with spatial=0");
+    feri_draft *draft = up->draft;
+    if (feri_up_int(up, "spatial", 1) == 0 && draft->node.input_count > 4) {
+        fer_value_id scaled =
+            feri_up_value(up, "v = Mul(Div(Sub(i0, i3), Sqrt(Add(i4, {@epsilon|1e-5: i4}))), i1)");
+        draft->op = "Add";
+        draft->node.inputs[0] = scaled;
+        draft->node.inputs[1] = draft->node.inputs[2];
+        draft->node.input_count = 2;
+        draft->node.attr_count = 0;
+        draft->node.output_count = draft->node.output_count > 0;
     }
 }
 
@@ -172,26 +181,39 @@ static const fer_tensor *constant_of(const feri_upgrade *up, fer_value_id value)
     return value != FER_NO_VALUE && found->origin == FERI_ORIGIN_CONSTANT ? found->constant : NULL;
 }
 
-/* 1 when scales are constant and one of them is below 1. */
-static int shrinks(const fer_tensor *scales) {
+/* 1 when scales are constant and one of them is below 1; above 1 where sign is -1. */
+static int has_scale_below(const fer_tensor *scales, double sign) {
     uint64_t count = scales != NULL && scales->dtype == FER_F32 ? scales->element_count : 0;
     for (uint64_t e = 0; e < count && e < FER_MAX_RANK; e++) {
-        if (feri_load_f64(FER_F32, fer_tensor_data(scales), e) < 1.0) {
+        if (sign * feri_load_f64(FER_F32, fer_tensor_data(scales), e) < sign) {
             return 1;
         }
     }
     return 0;
 }
 
-/* Positions were i / scale, as "asymmetric" has it. Nearest rounded down when it enlarges and up
- * when it shrinks, as the examples of the old schemas show. */
+/* Positions were i / scale, as "asymmetric" has it. Nearest rounded down along an axis that it
+ * enlarges and up along one that it shrinks, as the examples of the old schemas show: where there
+ * are both, or nothing is known, one Resize shrinks and the next enlarges. (Upsample enlarges.) */
 static void resize(feri_upgrade *up) {
     fer_value_id scales = feri_up_input(up, 1);
     if (scales != FER_NO_VALUE) {
+        const fer_tensor *known = constant_of(up, scales);
+        int is_shrinking = has_scale_below(known, 1.0);
+        if (!feri_up_is_string(up, "mode", "linear") && up->draft->version >= 10 &&
+            (known == NULL || (is_shrinking && has_scale_below(known, -1.0)))) {
+            fer_value_id small =
+                feri_up_value(up,
+                              "v = Resize(i0, _, Min(i1, {f32: 1}), "
+                              "coordinate_transformation_mode='asymmetric', nearest_mode='ceil')");
+            scales = feri_up_value(up, "v = Max(i1, {f32: 1})");
+            feri_up_set_input(up, 0, small);
+            is_shrinking = 0;
+        }
         feri_up_set_input(up, 2, scales);
         feri_up_set_input(up, 1, FER_NO_VALUE);
         feri_up_set_string(up, "coordinate_transformation_mode", "asymmetric");
-        feri_up_set_string(up, "nearest_mode", shrinks(constant_of(up, scales)) ? "ceil" : "floor");
+        feri_up_set_string(up, "nearest_mode", is_shrinking ? "ceil" : "floor");
     }
 }
 

@@ -204,6 +204,31 @@ def test_eager_ops():
         ferrule.ops.no_such_op
 
 
+@pytest.mark.parametrize("are_known", [True, False])
+@pytest.mark.parametrize("scales", [[1, 1, 2, 2.5], [1, 1, 0.5, 0.6], [1, 1, 0.5, 2], [1, 1, 2.3, 0.7]])
+def test_nearest_of_opset_10(scales, are_known):
+    x = np.random.default_rng(0).standard_normal((1, 2, 4, 5)).astype(np.float32)
+    scales = np.array(scales, np.float32)
+    want = x
+    for axis, scale in enumerate(scales):  # rounded up where it shrinks
+        places = np.arange(int(np.floor(x.shape[axis] * scale))) / scale
+        places = np.ceil(places) if scale < 1 else np.floor(places)
+        want = want.take(np.minimum(places.astype(int), x.shape[axis] - 1), axis)
+    inputs = [info("x", list("abcd"))] + ([] if are_known else [info("s", [4])])
+    model = ferrule.load(model_of([helper.make_node("Resize", ["x", "s"], ["y"])], inputs, [info("y", None)],
+                                  [numpy_helper.from_array(scales, "s")] if are_known else [], opset=10))
+    np.testing.assert_array_equal(model(*([x] if are_known else [x, scales]))[0], want)
+
+
+def test_batch_norm_by_place():
+    rng = np.random.default_rng(0)
+    x, scale, bias, mean, var = (rng.random((2, 3, 4) if i == 0 else (3, 4), np.float32) + np.float32(0.5) for i in range(5))
+    node = helper.make_node("BatchNormalization", ["x", "s", "b", "m", "v"], ["y"], spatial=0, epsilon=0.25)
+    weights = [numpy_helper.from_array(a, n) for a, n in zip((scale, bias, mean, var), "sbmv")]
+    model = ferrule.load(model_of([node], [info("x", ["n", 3, 4])], [info("y", None)], weights, opset=7))
+    np.testing.assert_allclose(model(x)[0], (x - mean) / np.sqrt(var + 0.25) * scale + bias, rtol=1e-5)
+
+
 def test_devices():
     found = {device.name: device for device in ferrule.devices()}
     assert found["ref:0"].backend == "ref" and found["ref:0"].state == "ready"

@@ -193,17 +193,53 @@ static void old_scans_go_over_the_batch(void **state) {
     assert_refused(t, &model, FER_UNSUPPORTED, "sequence_lens", "Scan_1");
 }
 
-static void what_cannot_be_upgraded_is_named(void **state) {
+/* What the resizing in y is told to round, and the last dim it makes. */
+static void assert_resize(import_test *t, uint32_t index, const char *rounding, int64_t dim) {
+    const feri_gnode *resize = assert_op(t, index, "Resize");
+    assert_string_equal(feri_attr_string(resize->attrs, resize->attr_count, "nearest_mode", ""),
+                        rounding);
+    assert_int_equal(t->graph->values[resize->outputs[0]].fact.dims[3].number, dim);
+}
+
+/* Nearest rounded up where it shrank and down where it enlarged. */
+static void old_resizes_shrink_before_they_enlarge(void **state) {
+    import_test *t = *state;
+    const float scales[] = {1, 1, 0.5f, 2};
+    bytes graph = {0};
+    bytes node = a_node("Resize", "x s", "y");
+    bytes tensor = a_tensor("s", FER_F32, 4, scales, sizeof(scales));
+    put_message(&graph, 1, &node);
+    put_message(&graph, 5, &tensor);
+    put_input(&graph, "x", FER_F32, "1 1 4 3");
+    put_output(&graph, "y");
+    bytes model = a_model(&graph, 10);
+    assert_imports(t, &model);
+    assert_resize(t, 1, "ceil", 3);
+    assert_resize(t, t->graph->node_count - 1, "floor", 6);
+}
+
+static void norms_by_place_are_spelt_out(void **state) {
     import_test *t = *state;
     bytes graph = {0};
-    bytes node = a_node("BatchNormalization", "x s s s s", "y");
+    bytes node = a_node("BatchNormalization", "x s s s s", "y _ _ _ _");
     put_int_attr(&node, "spatial", 0);
     put_message(&graph, 1, &node);
     put_input(&graph, "x", FER_F32, "2 3");
     put_input(&graph, "s", FER_F32, "3");
     put_output(&graph, "y");
     bytes model = a_model(&graph, 7);
-    assert_refused(t, &model, FER_UNSUPPORTED, "BatchNormalization_0", "spatial");
+    assert_imports(t, &model);
+    const feri_gnode *last = assert_op(t, t->graph->node_count - 1, "Add");
+    assert_int_equal(last->attr_count, 0);
+    assert_string_equal(last->name, "BatchNormalization_0");
+}
+
+static void what_cannot_be_upgraded_is_named(void **state) {
+    import_test *t = *state;
+    bytes node = a_node("LpPool", "x", "y");
+    put_float_attr(&node, "p", 2.5f);
+    bytes model = one_node(&node, "1 1 4 4", 1);
+    assert_refused(t, &model, FER_UNSUPPORTED, "LpPool_0", "newer opset");
     node = a_node("Cast", "x", "y");
     bytes attr = an_attr("to", 3);
     put_text(&attr, 4, "FLAOT");
@@ -222,6 +258,8 @@ int main(void) {
         TEST(old_broadcasts_are_aligned),
         TEST(upsample_becomes_resize),
         TEST(old_scans_go_over_the_batch),
+        TEST(old_resizes_shrink_before_they_enlarge),
+        TEST(norms_by_place_are_spelt_out),
         TEST(what_cannot_be_upgraded_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
