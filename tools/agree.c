@@ -131,10 +131,9 @@ static int tensors_agree(
 
 int values_agree(
     const fer_value *got, const fer_value *want, double rtol, double atol, agreement *out) {
-    static const char *const kinds[] = {"nothing", "a tensor", "a sequence", "an optional"};
     int32_t kind = fer_value_kind(want), got_kind = fer_value_kind(got);
     if (kind != got_kind) {
-        return refuse(out, "it is %s, not %s", kinds[got_kind & 3], kinds[kind & 3]);
+        return refuse(out, "its kind is %s, not %s", kind_name(got_kind), kind_name(kind));
     }
     if (kind == FER_KIND_TENSOR) {
         return tensors_agree(fer_value_tensor(got), fer_value_tensor(want), rtol, atol, out);

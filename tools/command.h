@@ -129,6 +129,9 @@ unsigned char *file_read(const char *path, uint64_t *out_bytes);
 
 /* ---- comparing and printing ---- */
 
+/* "tensor", "sequence", "optional", "map"; "nothing" for what is none. */
+const char *kind_name(int32_t kind);
+
 typedef struct agreement {
     uint64_t compared;
     uint64_t differing;

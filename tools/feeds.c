@@ -76,8 +76,9 @@ static int make_filled(session *self,
     if (info->kind != FER_KIND_TENSOR) {
         return complain(EXIT_INVALID,
                         "INVALID_INPUT",
-                        "input '%s' is a sequence or an optional: give it with --data",
-                        info->name);
+                        "input '%s' is no tensor but a kind of %s: give it with --data",
+                        info->name,
+                        kind_name(info->kind));
     }
     int64_t dims[FER_MAX_RANK];
     uint32_t rank = info->rank < 0 ? 0 : (uint32_t)info->rank;

@@ -162,11 +162,17 @@ static int fill_pairs(const session *self, pairs *all, fer_compile_options *opti
     return EXIT_RIGHT;
 }
 
+/* 0: none. What is shorter than a nanosecond is over at once, what is longer than all time never.
+ */
+static uint64_t deadline_ns(const arguments *args) {
+    double ns = args->deadline_ms * 1e6;
+    return ns >= 0x1p64 ? UINT64_MAX : ns > 0 && ns < 1 ? 1 : (uint64_t)ns;
+}
+
 int session_compile(session *self) {
     const arguments *args = self->args;
-    fer_compile_options options = {.struct_size = sizeof options,
-                                   .devices = args->device,
-                                   .deadline_ns = (uint64_t)(args->deadline_ms * 1e6)};
+    fer_compile_options options = {
+        .struct_size = sizeof options, .devices = args->device, .deadline_ns = deadline_ns(args)};
     if (args->fallback != NULL) {
         options.fallback = args->fallback[0] == 'e'   ? FER_FALLBACK_ERROR
                            : args->fallback[0] == 'w' ? FER_FALLBACK_WARN
@@ -193,7 +199,7 @@ int session_compile(session *self) {
 
 void session_run_options(session *self, fer_run_options *out_options, fer_run_record *record) {
     *out_options = (fer_run_options){.struct_size = sizeof *out_options,
-                                     .deadline_ns = (uint64_t)(self->args->deadline_ms * 1e6),
+                                     .deadline_ns = deadline_ns(self->args),
                                      .cancel = &self->cancel,
                                      .record = record};
 }

@@ -102,6 +102,11 @@ static void print_tensor(FILE *stream, const fer_tensor *tensor) {
     free(data);
 }
 
+const char *kind_name(int32_t kind) {
+    static const char *const names[] = {"nothing", "tensor", "sequence", "optional", "map"};
+    return names[kind >= FER_KIND_TENSOR && kind <= FER_KIND_MAP ? kind : 0];
+}
+
 void print_value_text(FILE *stream, const char *name, const fer_value *value) {
     if (name != NULL) {
         fputs(name, stream);
@@ -113,10 +118,7 @@ void print_value_text(FILE *stream, const char *name, const fer_value *value) {
         return;
     }
     uint64_t count = fer_value_count(value);
-    fprintf(stream,
-            "  %s of %llu\n",
-            kind == FER_KIND_SEQUENCE ? "sequence" : kind == FER_KIND_MAP ? "map" : "optional",
-            (unsigned long long)count);
+    fprintf(stream, "  %s of %llu\n", kind_name(kind), (unsigned long long)count);
     for (uint64_t i = 0; i < count && i < 16; i++) {
         fprintf(stream, "  %llu:", (unsigned long long)i);
         print_value_text(stream, NULL, fer_value_item(value, i));
@@ -159,13 +161,12 @@ static void json_tensor(json *out, const fer_tensor *tensor) {
 }
 
 void json_value(json *out, const char *name, const fer_value *value) {
-    static const char *const kinds[] = {"nothing", "tensor", "sequence", "optional"};
     int32_t kind = fer_value_kind(value);
     json_open(out, NULL, '{');
     if (name != NULL) {
         json_text(out, "name", name);
     }
-    json_text(out, "kind", kinds[kind & 3]);
+    json_text(out, "kind", kind_name(kind));
     if (kind == FER_KIND_TENSOR) {
         json_tensor(out, fer_value_tensor(value));
     } else {

@@ -37,8 +37,11 @@ static int32_t to_stdout(void *self, const char *text, size_t length) {
 }
 
 static void print_info(const char *role, const fer_value_info *info) {
-    static const char *const kinds[] = {"", "", "sequence of ", "optional "};
-    printf("%-7s %s  %s%s [", role, info->name, kinds[info->kind & 3], fer_dtype_name(info->dtype));
+    printf("%-7s %s  ", role, info->name);
+    if (info->kind != FER_KIND_TENSOR) {
+        printf("%s of ", kind_name(info->kind));
+    }
+    printf("%s [", fer_dtype_name(info->dtype));
     for (int32_t axis = 0; axis < info->rank; axis++) {
         fputs(axis > 0 ? ", " : "", stdout);
         if (info->dims[axis] >= 0) {
@@ -51,10 +54,9 @@ static void print_info(const char *role, const fer_value_info *info) {
 }
 
 static void json_info(json *out, const fer_value_info *info) {
-    static const char *const kinds[] = {"nothing", "tensor", "sequence", "optional"};
     json_open(out, NULL, '{');
     json_text(out, "name", info->name);
-    json_text(out, "kind", kinds[info->kind & 3]);
+    json_text(out, "kind", kind_name(info->kind));
     json_text(out, "dtype", fer_dtype_name(info->dtype));
     json_integer(out, "rank", info->rank);
     json_open(out, "shape", '[');
