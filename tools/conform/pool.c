@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #define NO_CASE UINT64_MAX
+/* To open the device, whatever a case may take: a busy machine takes a while to start a process. */
+#define STARTS_WITHIN_MS 30e3
 
 typedef struct worker {
     pid_t pid; /* 0: none */
@@ -113,20 +115,17 @@ static int worker_start(pool *self, worker *one) {
 /* Ends the process and says how it ended. */
 static void worker_stop(worker *one, int kills, char *how, size_t capacity) {
     int status = 0;
+    pid_t ended = 0;
     (void)close(one->to);
-    if (kills) {
-        (void)kill(one->pid, SIGKILL);
-    } else {
-        /* It has closed its pipe or is about to end; it gets a moment. */
-        for (int i = 0; i < 200 && waitpid(one->pid, &status, WNOHANG) == 0; i++) {
-            (void)poll(NULL, 0, 10);
-            if (i == 199) {
-                (void)kill(one->pid, SIGKILL);
-            }
-        }
+    /* Else it has closed its pipe or is about to end; it gets a moment. */
+    for (int i = 0; !kills && i < 200 && ended == 0; i++) {
+        ended = waitpid(one->pid, &status, WNOHANG);
+        (void)poll(NULL, 0, ended == 0 ? 10 : 0);
     }
-    if (kills) {
-        (void)waitpid(one->pid, &status, 0);
+    if (ended == 0) {
+        (void)kill(one->pid, SIGKILL);
+    }
+    while (ended != one->pid && (ended = waitpid(one->pid, &status, 0)) < 0 && errno == EINTR) {
     }
     (void)close(one->from);
     if (WIFSIGNALED(status)) {
@@ -309,8 +308,11 @@ static void turn(pool *self, struct pollfd *polled) {
         }
         if ((polled[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0) {
             worker_read(self, one);
-        } else if ((one->running != NO_CASE || !one->is_ready) &&
-                   now_ms() - one->since_ms > limit_ms) {
+            continue;
+        }
+        double least = one->is_ready ? 0 : STARTS_WITHIN_MS;
+        if ((one->running != NO_CASE || !one->is_ready) &&
+            now_ms() - one->since_ms > (limit_ms > least ? limit_ms : least)) {
             worker_gone(self, one, RESULT_TIMEOUT);
         }
     }
