@@ -56,9 +56,25 @@ static int is_wanted(const feri_gnode *node, uint32_t output) {
     return node->outputs == NULL || node->outputs[output] != FER_NO_VALUE;
 }
 
+/* A Constant is a value of the graph, no node. */
+static fer_status constant_fill(fer_graph *graph, const feri_gnode *node) {
+    fer_value_id value;
+    const fer_node_desc desc = {.name = node->name,
+                                .attrs = node->attrs,
+                                .attr_count = node->attr_count,
+                                .input_count = node->input_count,
+                                .output_count = node->output_count};
+    FER_TRY(feri_graph_add_constant_node(graph, &desc, &value));
+    FER_TRY(feri_graph_append_output(graph, "", value));
+    return fer_graph_finish(graph);
+}
+
 static fer_status graph_fill(fer_graph *graph, const eager_call *call, int open_dims) {
     feri_gnode copy = *call->node;
     fer_value_id in[MAX_OPERANDS], out[MAX_OPERANDS];
+    if (strcmp(feri_op_name(copy.op), "Constant") == 0) {
+        return constant_fill(graph, &copy);
+    }
     if (copy.input_count > MAX_OPERANDS || copy.output_count > MAX_OPERANDS) {
         return feri_fail(
             FER_LIMIT, "more than %d operands of '%s'", MAX_OPERANDS, feri_op_name(copy.op));

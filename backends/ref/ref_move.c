@@ -99,7 +99,8 @@ static slice_axis slice_one(int64_t dim, int64_t start, int64_t end, int64_t ste
     int64_t high = step > 0 ? dim : dim - 1;
     start = start < 0 ? start + dim : start;
     end = end < 0 ? end + dim : end;
-    start = start < 0 ? 0 : start > high ? high : start;
+    start = start < 0 ? 0 : start;
+    start = start > high ? high : start; /* of an empty axis, backwards: -1 */
     end = end < low ? low : end > high ? high : end;
     slice_axis axis = {.start = start, .count = 0, .step = step};
     if (step > 0 && end > start) {

@@ -281,6 +281,15 @@ class Error(Exception):
         self.source_line = record.source_line
         super().__init__(f"{self.status}: {self.message}")
 
+    def __reduce__(self):  # other processes see the same error
+        return _restore_error, (self.args, self.__dict__)
+
+
+def _restore_error(args: tuple, fields: dict) -> Error:
+    error = Error.__new__(Error, *args)
+    error.__dict__.update(fields)
+    return error
+
 
 def check(code: int) -> None:
     """Raises Error unless code is FER_OK. Call it on the thread of the failing call, before any other."""

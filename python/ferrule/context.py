@@ -40,6 +40,9 @@ class Context:
 
     def __init__(self, *, threads: int = 0, budgets: Mapping[str, int] | None = None, backend_path: str | None = None,
                  log: Callable[[int, str], None] | None = None):
+        for name, size in {"threads": threads, **(budgets or {})}.items():
+            if size < 0:
+                raise ValueError(f"{name} must not be negative, it is {size}")
         options = native.ContextOptions(thread_count=threads)
         if backend_path is not None:
             options.backend_path = str(backend_path).encode()

@@ -37,10 +37,17 @@ def _bytes(item: Any) -> bytes:
     return item if isinstance(item, bytes) else str(item).encode()
 
 
+def _int64(name: str, item: Any) -> int:
+    number = int(item)
+    if not -(1 << 63) <= number < 1 << 63:
+        raise OverflowError(f"attribute {name}: {number} does not fit 64 bits")
+    return number
+
+
 def _attr(name: str, value: Any, context: Context, keep: list[Any]) -> native.Attr:
     attr = native.Attr(name=name.encode(), count=1)
     if isinstance(value, (bool, int, np.integer)):
-        attr.type, attr.value.i = _INT, int(value)
+        attr.type, attr.value.i = _INT, _int64(name, value)
     elif isinstance(value, (float, np.floating)):
         attr.type, attr.value.f = _FLOAT, float(value)
     elif isinstance(value, (str, bytes)):
@@ -64,7 +71,7 @@ def _attr(name: str, value: Any, context: Context, keep: list[Any]) -> native.At
             keep.append(array)
             attr.type, attr.value.floats = _FLOATS, array
         else:
-            array = (ctypes.c_int64 * max(1, len(items)))(*[int(item) for item in items])
+            array = (ctypes.c_int64 * max(1, len(items)))(*[_int64(name, item) for item in items])
             keep.append(array)
             attr.type, attr.value.ints = _INTS, array
     return attr

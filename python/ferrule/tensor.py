@@ -41,6 +41,8 @@ _raw_valid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)((
 _raw_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(
     ("PyCapsule_GetPointer", ctypes.pythonapi))
 _FRESH, _USED = b"dltensor_versioned", b"used_dltensor_versioned"
+_READ_ONLY = 1  # DLPACK_FLAG_BITMASK_READ_ONLY
+_BORROW, _BORROW_MUTABLE = 1, 2  # FER_IMPORT_...
 
 
 @ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
@@ -63,13 +65,20 @@ def _dims(shape) -> Any:
 class Tensor:
     """A tensor of the library. numpy() and np.asarray() view host memory without a copy; DLPack works both ways."""
 
-    def __init__(self, handle: ctypes.c_void_p, keep: Any = None):
+    def __init__(self, handle: ctypes.c_void_p, keep: Any = None, is_readonly: bool = False):
         self._handle = handle
         self._keep = keep  # whose memory this borrows
+        self._is_readonly = is_readonly
+
+    def _live(self) -> ctypes.c_void_p:
+        if self._handle is None:
+            raise ValueError("the tensor is closed")
+        return self._handle
 
     @staticmethod
     def from_numpy(array: Any, context: Context | None = None) -> Tensor:
-        """A tensor over the array's memory (copied only if it is not C-contiguous). The array is kept alive."""
+        """A tensor over the array's memory (copied only if it is not C-contiguous), read only where the array is. The
+        array is kept alive."""
         context = context or default_context()
         array = np.asarray(array)
         if array.dtype.kind in "OSU":
@@ -82,34 +91,37 @@ class Tensor:
             raise TypeError(f"ferrule has no dtype for numpy's {array.dtype}")
         if native.DTYPE_NAMES[number] in _BITS and _BITS[native.DTYPE_NAMES[number]] < 8:
             return _from_unpacked(array, number, context)
-        handle = native.new(lib.fer_tensor_wrap, context._handle, number, array.ndim, _dims(array.shape),
-                            array.ctypes.data if array.size else None)
-        return Tensor(handle, array)
+        mode = _BORROW_MUTABLE if array.flags.writeable else _BORROW
+        handle = native.new(lib.fer_tensor_import, context._handle, number, array.ndim, _dims(array.shape),
+                            array.ctypes.data if array.size else None, mode, native.RELEASE_FN(), None)
+        return Tensor(handle, array, mode == _BORROW)
 
     @staticmethod
     def from_dlpack(source: Any, context: Context | None = None, *, zero_copy: bool = False) -> Tensor:
-        """A tensor over any object that speaks DLPack 1."""
+        """A tensor over any object that speaks DLPack 1, read only where that says so."""
         context = context or default_context()
         capsule = source.__dlpack__(max_version=(1, 0))
         if not _capsule_valid(capsule, _FRESH):
             raise BufferError("the producer speaks DLPack 0 only; pass np.asarray(...) of it")
         pointer = _capsule_pointer(capsule, _FRESH)
+        is_readonly = bool(native.DLManagedTensorVersioned.from_address(pointer).flags & _READ_ONLY)
         _capsule_rename(capsule, _USED)  # from here on the library owns it, also on failure
-        return Tensor(native.new(lib.fer_tensor_from_dlpack, context._handle, pointer, int(zero_copy), 0))
+        handle = native.new(lib.fer_tensor_from_dlpack, context._handle, pointer, int(zero_copy), 0)
+        return Tensor(handle, is_readonly=is_readonly)
 
     @property
     def dtype(self) -> str:
-        return native.DTYPE_NAMES.get(lib.fer_tensor_dtype(self._handle), "?")
+        return native.DTYPE_NAMES.get(lib.fer_tensor_dtype(self._live()), "?")
 
     @property
     def shape(self) -> tuple[int, ...]:
-        rank = lib.fer_tensor_rank(self._handle)
+        rank = lib.fer_tensor_rank(self._live())
         return tuple(lib.fer_tensor_dims(self._handle)[:rank])
 
     @property
     def device(self) -> str | None:
         """The device whose memory holds the contents; None for host memory."""
-        handle = lib.fer_tensor_device(self._handle)
+        handle = lib.fer_tensor_device(self._live())
         if not handle:
             return None
         info = native.DeviceInfo()
@@ -118,11 +130,9 @@ class Tensor:
 
     def numpy(self) -> np.ndarray:
         """The contents: a view of host memory, or a copy of what lies on a device or is packed."""
-        number = lib.fer_tensor_dtype(self._handle)
+        number = lib.fer_tensor_dtype(self._live())
         if number == native.STRING:
             return self._strings()
-        if number not in native.DTYPE_NAMES:
-            raise ValueError("the tensor is closed")
         name = native.DTYPE_NAMES[number]
         dtype = _TO_NUMPY.get(number)
         if _BITS.get(name, 8) < 8:
@@ -176,7 +186,7 @@ class Tensor:
             raise BufferError("ferrule exports DLPack 1: the consumer must ask with max_version=(1, 0)")
         if copy:
             raise BufferError("ferrule exports views only")
-        pointer = native.new(lib.fer_tensor_to_dlpack, self._handle, int(stream or 0))
+        pointer = native.new(lib.fer_tensor_to_dlpack, self._live(), int(stream or 0))
         try:
             return _capsule_new(pointer, _FRESH, ctypes.cast(_drop_capsule, ctypes.c_void_p))
         except BaseException:
@@ -187,6 +197,8 @@ class Tensor:
         return (1, 0)  # host memory; a device's own memory is exported by way of numpy()
 
     def __repr__(self) -> str:
+        if self._handle is None:
+            return "ferrule.Tensor(closed)"
         return f"ferrule.Tensor({self.dtype} {list(self.shape)})"
 
     def close(self) -> None:
@@ -212,7 +224,7 @@ class _Memory:
 
     def __init__(self, tensor: Tensor, data: int, size: int):
         self._tensor = tensor
-        self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (size,), "data": (data, False)}
+        self.__array_interface__ = {"version": 3, "typestr": "|u1", "shape": (size,), "data": (data, tensor._is_readonly)}
 
 
 def _from_strings(array: np.ndarray, context: Context) -> Tensor:
@@ -242,6 +254,7 @@ def _from_unpacked(array: np.ndarray, number: int, context: Context) -> Tensor:
 def as_tensor(source: Any, context: Context, dtype: int = 0) -> Tensor:
     """Whatever a caller hands in. Python numbers and lists take the dtype the model wants."""
     if isinstance(source, Tensor):
+        source._live()
         return source
     if not isinstance(source, np.ndarray) and hasattr(source, "__dlpack__") and not np.isscalar(source):
         return Tensor.from_dlpack(source, context)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Python package as a user sees it, against small models made with onnx."""
 import gc
+import pickle
 import threading
 
 import numpy as np
@@ -137,9 +138,12 @@ def test_deadline_and_cancel():
 def test_a_closed_tensor_says_so():
     tensor = ferrule.Tensor.from_numpy(np.ones(3, np.float32))
     tensor.close()
-    assert tensor.shape == () and tensor.dtype == "?"
-    with pytest.raises(ValueError, match="closed"):
-        tensor.numpy()
+    uses = (lambda: tensor.dtype, lambda: tensor.shape, lambda: tensor.device, tensor.numpy, lambda: np.from_dlpack(tensor),
+            lambda: ferrule.ops.clip(np.ones(3, np.float32), tensor), lambda: ferrule.load(linear(), device="ref")(tensor))
+    for use in uses:
+        with pytest.raises(ValueError, match="closed"):
+            use()
+    assert "closed" in repr(tensor)
 
 
 def test_sequences_and_strings():
@@ -191,6 +195,30 @@ def test_dlpack_both_ways():
     del capsule  # never taken over: the tensor goes with it
 
 
+def test_what_is_read_only_stays_so():
+    x = np.ones((2, 3), np.float32)
+    assert ferrule.Tensor.from_numpy(x).numpy().flags.writeable
+    x.setflags(write=False)
+    for tensor in (ferrule.Tensor.from_numpy(x), ferrule.Tensor.from_dlpack(x)):
+        assert tensor.numpy().ctypes.data == x.ctypes.data
+        assert not tensor.numpy().flags.writeable
+        assert not np.from_dlpack(tensor).flags.writeable
+        np.testing.assert_array_equal(ferrule.ops.neg(tensor), -x)
+
+
+def test_errors_go_to_other_processes():
+    with pytest.raises(ferrule.Error) as caught:
+        ferrule.load(b"no model")
+    copied = pickle.loads(pickle.dumps(caught.value))
+    assert str(copied) == str(caught.value) and vars(copied) == vars(caught.value)
+
+
+def test_negative_sizes_are_refused():
+    for wrong in ({"threads": -1}, {"budgets": {"host": -1}}):
+        with pytest.raises(ValueError, match="negative"):
+            ferrule.Context(**wrong)
+
+
 def test_eager_ops():
     x = np.array([-1.0, 2.0], np.float32)
     np.testing.assert_array_equal(ferrule.ops.relu(x), [0, 2])
@@ -227,6 +255,31 @@ def test_batch_norm_by_place():
     weights = [numpy_helper.from_array(a, n) for a, n in zip((scale, bias, mean, var), "sbmv")]
     model = ferrule.load(model_of([node], [info("x", ["n", 3, 4])], [info("y", None)], weights, opset=7))
     np.testing.assert_allclose(model(x)[0], (x - mean) / np.sqrt(var + 0.25) * scale + bias, rtol=1e-5)
+
+
+def test_eager_constants():
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    np.testing.assert_array_equal(ferrule.ops.constant(value=x), x)
+    np.testing.assert_array_equal(ferrule.ops.constant(value=ferrule.Tensor.from_numpy(x)), x)
+    assert ferrule.ops.constant(value_strings=["a", "b"]).tolist() == ["a", "b"]
+    assert ferrule.ops.constant(value_float=1.5) == 1.5
+    with pytest.raises(ferrule.Error, match="no value"):
+        ferrule.ops.constant()
+
+
+def test_wide_ints_do_not_wrap():
+    for wide in (1 << 63, [0, -(1 << 63) - 1]):
+        with pytest.raises(OverflowError, match="axis"):
+            ferrule.ops.softmax(np.ones(3, np.float32), axis=wide)
+
+
+@pytest.mark.parametrize("step", [-1, -2, 1])
+def test_slices_of_nothing_are_nothing(step):
+    node = helper.make_node("Slice", ["x", "s", "e", "a", "t"], ["y"])
+    ints = [numpy_helper.from_array(np.array([v]), n) for v, n in ((-1, "s"), (-100, "e"), (0, "a"), (step, "t"))]
+    model = ferrule.load(model_of([node], [info("x", ["n", 3])], [info("y", None)], ints), device="ref")
+    assert model(np.zeros((0, 3), np.float32))[0].shape == (0, 3)
+    assert model(np.zeros((2, 3), np.float32))[0].shape == (0 if step > 0 else 2 if step == -1 else 1, 3)
 
 
 def test_devices():

@@ -56,6 +56,7 @@ static const hostile cases[] = {
     {'!', 1, "OneHot",                    "i1 s3 f0,1,2",                             ""                                                 },
     {'!', 1, "OneHot",                    "i1 s3 f0,1",                               "axis=5"                                           },
  /* slices and sizes */
+    {'=', 1, "Slice",                     "0 i-1 i-100 i0 i-1",                       ""                                                 },
     {'!', 1, "Slice",                     "5 i0 i5 i0 i0",                            ""                                                 },
     {'=', 1, "Slice",                     "5 i" MIN " i" MAX " i0 i1",                ""                                                 },
     {'=', 1, "Slice",                     "5 i" MAX " i" MIN " i0 i" MIN,             ""                                                 },
