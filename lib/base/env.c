@@ -218,17 +218,6 @@ void feri_free(feri_env *env, void *memory, uint64_t bytes) {
     feri_free_aligned(env, memory, bytes, HEAP_ALIGNMENT);
 }
 
-char *feri_strndup(feri_env *env, const char *text, uint64_t length) {
-    char *copy = feri_alloc_aligned(env, feri_add_sat(length, 1), HEAP_ALIGNMENT, /*zeroed=*/0);
-    if (copy) {
-        if (length) {
-            memcpy(copy, text, length);
-        }
-        copy[length] = 0;
-    }
-    return copy;
-}
-
 fer_status feri_grow(
     feri_env *env, void *array_pointer, uint32_t *capacity, uint32_t needed, size_t element_bytes) {
     if (needed <= *capacity) {

@@ -57,8 +57,6 @@ void *feri_alloc_aligned(feri_env *env, uint64_t bytes, uint64_t alignment, int 
 /* bytes (and alignment) as allocated; NULL is fine. */
 void feri_free(feri_env *env, void *memory, uint64_t bytes);
 void feri_free_aligned(feri_env *env, void *memory, uint64_t bytes, uint64_t alignment);
-/* A NUL-terminated copy of length bytes; free with length + 1. */
-char *feri_strndup(feri_env *env, const char *text, uint64_t length);
 /* Grows array (of element_bytes each, *capacity of them) to hold needed elements; new ones are
  * zeroed. */
 fer_status feri_grow(

@@ -78,7 +78,6 @@ fer_status fer_context_create(const fer_context_options *given, fer_context **ou
     fer_context *context = (fer_context *)env;
     atomic_init(&context->handles, 1);
     pthread_mutex_init(&context->lock, NULL);
-    context->thread_count = options.thread_count;
     fer_status status = feri_workers_create(env, options.thread_count, &env->workers);
     if (status == FER_OK) {
         status = builtins_register(context);

@@ -94,7 +94,6 @@ struct fer_context {
     uint32_t device_count;
     feri_load_entry *load_last; /* each its own block: callers keep its strings */
     uint32_t load_count;
-    uint32_t thread_count;
     uint8_t devices_ready;
     /* Owned by later stages, destroyed with the context: plan/'s prepared weights and program.c's
      * eager programs. */

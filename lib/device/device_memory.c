@@ -128,7 +128,6 @@ feri_device_buffer(feri_session *session, uint64_t bytes, int32_t kind, feri_buf
     buffer->release_memory = mem.handle;
     buffer->host = mem.host;
     buffer->bytes = bytes;
-    buffer->generation = session->generation;
     *out_buffer = buffer;
     return FER_OK;
 }

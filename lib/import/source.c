@@ -18,7 +18,6 @@ void feri_source_init(feri_source *source, feri_env *env) {
     memset(source, 0, sizeof(*source));
     source->env = env;
     source->folder = -1;
-    source->path = "";
     feri_name_map_init(&source->names, env);
     feri_bump_init(&source->scratch, env);
 }
@@ -166,7 +165,6 @@ static fer_status open_parent(feri_source *source, const char *path) {
 }
 
 fer_status feri_source_open(feri_source *source, const char *path, int maps) {
-    source->path = path;
     source->is_mapped = maps;
     int file = open_file(AT_FDCWD, path, 0);
     if (file < 0) {

@@ -14,7 +14,6 @@
 typedef struct feri_source {
     feri_env *env;
     feri_buffer *model; /* the model's bytes; NULL: tensors are copied out of borrowed bytes */
-    const char *path;   /* for messages */
     feri_bump scratch;  /* what is read from messages */
     int folder;         /* file descriptor of the folder of external data, -1: none allowed */
     int is_mapped;

@@ -66,7 +66,6 @@ static void dim_fill(builder *b, fer_value_id id, uint32_t axis, fer_dim *dim) {
     if (feri_sym_is_unknown(sym)) {
         dim->max = INT64_MAX;
     } else {
-        b->view->has_dynamic_dims = 1;
         feri_sym_bounds(b->graph->terms, sym, &dim->min, &dim->max);
     }
 }

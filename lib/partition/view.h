@@ -20,7 +20,6 @@ typedef struct feri_view {
     fer_subgraph graph;
     fer_value_id *value_ids; /* graph's value for each of the view's values */
     feri_view_dim *dims;     /* dim_slot_count entries */
-    uint8_t has_dynamic_dims;
 } feri_view;
 
 /* Everything lives in bump. The graph's use counts must be current (feri_graph_reindex). scratch:

@@ -65,7 +65,7 @@ typedef struct feri_plan {
     feri_session **spaces; /* [0] may be NULL; retained */
     uint32_t space_count;
     feri_exec *execs;
-    uint32_t exec_count, exec_capacity;
+    uint32_t exec_count;
     feri_step *steps;
     uint32_t step_count, step_capacity;
     feri_slot *slots;

@@ -45,7 +45,6 @@ struct feri_buffer {
     fer_release_fn release; /* imported memory */
     void *release_self;
     void *release_memory;
-    uint32_t generation; /* device/: of the device at allocation */
 };
 
 /* Zeroed host memory, aligned to 64. */
