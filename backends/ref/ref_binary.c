@@ -213,16 +213,13 @@ static fer_status run(feri_ref_call *call) {
     feri_ref_piece p = {.total = out->count};
     while (feri_ref_next(call, &p)) {
         for (uint32_t k = 0; k < call->node->input_count; k++) {
-            const feri_ref_operand *operand = &params->operands[k];
             feri_ref_operand another;
+            const feri_ref_operand *operand = k < 2 ? &params->operands[k] : &another;
             if (!call->in[k]) {
                 continue;
             }
-            if (k >= 2) {
-                operand = &another;
-                if (feri_ref_operand_init(call, &another, call->in[k], out)) {
-                    return call->status;
-                }
+            if (k >= 2 && feri_ref_operand_init(call, &another, call->in[k], out)) {
+                return call->status;
             }
             feri_ref_operand_load(call, operand, call->in[k], is_real, &p, k ? next : sum);
             if (k > 0) {

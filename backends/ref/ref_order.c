@@ -109,7 +109,7 @@ static fer_status unique_view(feri_ref_call *call, unique *u) {
 static fer_status unique_bind(feri_ref_call *call) {
     unique u = {.count = 0};
     fer_status status = unique_view(call, &u);
-    call->scratch_bytes = 5 * u.count * sizeof(uint64_t);
+    call->scratch_bytes = (5 * u.count + 1) * sizeof(uint64_t); /* of nothing too: never NULL */
     return status;
 }
 
@@ -312,7 +312,7 @@ static fer_status suppress_bind(feri_ref_call *call) {
     if (!fits) {
         return feri_ref_misfit(call, "boxes and scores do not fit each other");
     }
-    call->scratch_bytes = 3 * (uint64_t)boxes->dims[1] * sizeof(uint64_t);
+    call->scratch_bytes = (3 * (uint64_t)boxes->dims[1] + 1) * sizeof(uint64_t); /* as above */
     return FER_OK;
 }
 
