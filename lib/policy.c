@@ -127,6 +127,45 @@ fer_status feri_policy_fill(fer_program *program, fer_compile_options *options) 
     return FER_OK;
 }
 
+static int has_node(const fer_graph *graph, const char *name) {
+    for (uint32_t n = 0; n < graph->node_count; n++) {
+        const feri_gnode *node = graph->nodes[n];
+        if (strcmp(node->name, name) == 0) {
+            return 1;
+        }
+        for (uint32_t b = 0; b < node->body_count; b++) { /* at most max_nesting deep */
+            if (has_node(node->bodies[b], name)) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+fer_status feri_policy_check(const fer_compile_options *options, const fer_graph *graph) {
+    for (uint32_t i = 0; i < options->pin_count; i++) {
+        const fer_pin *pin = &options->pins[i];
+        if (strchr(pin->node, '*') == NULL && !has_node(graph, pin->node)) {
+            return feri_fail(FER_INVALID_ARGUMENT,
+                             "no node is called '%s', which is pinned to %s",
+                             pin->node,
+                             pin->device);
+        }
+    }
+    for (uint32_t i = 0; i < options->passes_off_count; i++) {
+        uint32_t pass = 0;
+        while (pass < feri_pass_count &&
+               strcmp(feri_pass_list[pass].name, options->passes_off[i]) != 0) {
+            pass++;
+        }
+        if (pass == feri_pass_count) {
+            return feri_fail(
+                FER_INVALID_ARGUMENT, "there is no pass '%s' to skip", options->passes_off[i]);
+        }
+    }
+    return FER_OK;
+}
+
 fer_status feri_dims_fix(fer_program *program, fer_graph *graph) {
     for (uint32_t d = 0; d < program->build.dim_value_count; d++) {
         const fer_dim_value *fixed = &program->build.dim_values[d];

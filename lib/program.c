@@ -39,6 +39,7 @@ static fer_status sources_drop(fer_program *program) {
 static fer_status stages_build(fer_program *program, fer_compile_options *options) {
     feri_build *build = &program->build;
     FER_TRY(feri_policy_fill(program, options));
+    FER_TRY(feri_policy_check(options, program->graph));
     build->passes.evaluate = evaluate;
     build->passes.self = build;
     fer_graph *graph = NULL;

@@ -111,6 +111,9 @@ int feri_tensors_overlap(const fer_tensor *a, const fer_tensor *b);
 /* policy.c: what the options allow goes into program->build; their lists become copies of the
  * program's. */
 fer_status feri_policy_fill(fer_program *program, fer_compile_options *options);
+/* INVALID_ARGUMENT for a pin of a node that is not there (a prefix may match none), and for a pass
+ * that is not known. */
+fer_status feri_policy_check(const fer_compile_options *options, const fer_graph *graph);
 /* Dims the caller fixed by name, before anything is specialised. */
 fer_status feri_dims_fix(fer_program *program, fer_graph *graph);
 

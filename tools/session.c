@@ -5,6 +5,7 @@
  */
 #include "command.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,20 +92,26 @@ int session_import(session *self) {
     return status == FER_OK ? EXIT_RIGHT : fail_with(self->args, status);
 }
 
-/* Is name a symbol of an input's dims? Others (INPUT.AXIS) serve the feeds only. */
-static int is_symbol(const session *self, const char *name) {
+/* What name is: a symbol of an input's dims, or INPUT.AXIS of an open one, which serves the feeds
+ * only. */
+enum { NO_DIM, A_SYMBOL, AN_AXIS };
+static int dim_kind(const session *self, const char *name) {
+    int kind = NO_DIM;
     for (uint32_t i = 0; i < fer_graph_input_count(self->graph); i++) {
         fer_value_info info = {.struct_size = sizeof info};
         if (fer_graph_input(self->graph, i, &info) != FER_OK) {
             continue;
         }
         for (int32_t axis = 0; axis < info.rank; axis++) {
+            char by_axis[600];
+            (void)snprintf(by_axis, sizeof by_axis, "%s.%d", info.name, axis);
             if (info.dims[axis] < 0 && strcmp(info.symbols[axis], name) == 0) {
-                return 1;
+                return A_SYMBOL;
             }
+            kind = info.dims[axis] < 0 && strcmp(by_axis, name) == 0 ? AN_AXIS : kind;
         }
     }
-    return 0;
+    return kind;
 }
 
 typedef struct pairs {
@@ -147,12 +154,18 @@ static int fill_pairs(const session *self, pairs *all, fer_compile_options *opti
     }
     for (uint32_t i = 0; i < args->dims.count; i++) {
         const char *name = left_of(all, args->dims.items[i], &value);
+        errno = 0;
         int64_t number = strtoll(value, &end, 10);
-        if (*end != '\0' || number < 0) {
+        if (*end != '\0' || number < 0 || errno != 0) {
             return complain(
                 EXIT_USAGE, "USAGE", "--dim takes NAME=N, not '%s'", args->dims.items[i]);
         }
-        if (name != NULL && is_symbol(self, name)) {
+        int kind = name != NULL ? dim_kind(self, name) : AN_AXIS;
+        if (kind == NO_DIM) {
+            return complain(
+                EXIT_USAGE, "USAGE", "no input has an open dim '%s'; see ferrule inspect", name);
+        }
+        if (kind == A_SYMBOL) {
             all->dims[options->dim_count++] = (fer_dim_value){.name = name, .value = number};
         }
     }

@@ -63,12 +63,17 @@ static int compare_one(one_run *self, uint32_t index) {
     }
     if (!same) {
         fprintf(stderr,
-                "ferrule: DIFFER: output %u '%s' is not as expected: %s (%llu of %llu elements)\n",
+                "ferrule: DIFFER: output %u '%s' is not as expected: %s",
                 index,
                 info.name,
-                found.sentence,
-                (unsigned long long)found.differing,
-                (unsigned long long)found.compared);
+                found.sentence);
+        if (found.compared > 0) {
+            fprintf(stderr,
+                    " (%llu of %llu elements)",
+                    (unsigned long long)found.differing,
+                    (unsigned long long)found.compared);
+        }
+        (void)fputc('\n', stderr);
     }
     fer_value_release(want);
     return EXIT_RIGHT;

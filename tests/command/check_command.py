@@ -61,10 +61,13 @@ def check_exits(ferrule, folder):
     other = folder / "strings/test_data_set_0"
     run = ("run", model, "--device", "ref")
     ferrule.exits(1, "not as expected", *run, "--fill", "ones", "--expect", data)
-    ferrule.exits(1, "it is f32, not str", *run, "--data", data, "--expect", other)
+    differing = ferrule.exits(1, "it is f32, not str", *run, "--data", data, "--expect", other)
+    check("0 of 0" not in differing.stderr, f"a sum of what was not compared: {differing.stderr}")
     ferrule.exits(2, "no verb", "walk")
     ferrule.exits(2, "no flag '--nosuch'", *run, "--nosuch")
     ferrule.exits(2, "--deadline takes MS", *run, "--deadline", "soon")
+    ferrule.exits(2, "open dim 'nosuch'", *run, "--dim", "nosuch=3")
+    ferrule.exits(2, "--dim takes NAME=N", *run, "--dim", "n=99999999999999999999")
     ferrule.exits(4, "no such file", "run", folder / "nosuch.onnx")
     ferrule.exits(4, "'", "run", data / "input_0.pb")
     for deadline in ("0.000001", "1e-12"):

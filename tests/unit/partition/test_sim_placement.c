@@ -184,7 +184,19 @@ static void pins_go_by_name(void **state) {
     options.devices = "ref";
     assert_int_not_equal(compile(context, other, options, &program), FER_OK);
     SAYS("sim");
+    /* Of a node that is not there; a prefix may match none. */
+    wrong = (fer_pin){"n7", "ref"};
+    FAILS(FER_INVALID_ARGUMENT, compile(context, other, options, &program));
+    SAYS("n7");
     assert_null(program);
+    wrong.node = "n7*";
+    OK(compile(context, other, options, &program));
+    fer_program_release(program);
+    program = NULL;
+    options = (fer_compile_options){.passes_off = (const char *[]){"merge_commons"},
+                                    .passes_off_count = 1};
+    FAILS(FER_INVALID_ARGUMENT, compile(context, other, options, &program));
+    SAYS("merge_commons");
     fer_graph_release(other);
     fer_graph_release(graph);
     fer_context_release(context);
