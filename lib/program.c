@@ -122,7 +122,7 @@ fer_status fer_program_compile(fer_context *context,
     build->env = feri_env_retain(env);
     build->context = context;
     build->state_count = options.state_count == 0 ? DEFAULT_STATES : options.state_count;
-    build->deadline_at =
+    build->passes.deadline_at =
         options.deadline_ns == 0 ? 0 : feri_add_sat(feri_clock_ns(), options.deadline_ns);
     pthread_mutex_init(&build->lock, NULL);
     feri_bump_init(&build->report_bump, env);
@@ -133,7 +133,7 @@ fer_status fer_program_compile(fer_context *context,
     program->output_count = graph->output_count;
     feri_later_begin();
     fer_status status = program_fill(program, &options);
-    build->deadline_at = 0;
+    build->passes.deadline_at = 0; /* runs have their own */
     if (status == FER_OK) {
         *out_program = program;
     } else {

@@ -267,3 +267,9 @@ uint64_t feri_clock_ns(void) {
     }
     return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
 }
+
+fer_status feri_deadline_check(uint64_t deadline_at, const char *what) {
+    return deadline_at == 0 || feri_clock_ns() < deadline_at
+               ? FER_OK
+               : feri_fail(FER_DEADLINE, "the deadline passed while %s", what);
+}

@@ -78,5 +78,7 @@ void feri_log(feri_env *env, int32_t level, const char *format, ...)
 void feri_notify(feri_env *env, int32_t kind, const char *subject, const char *detail);
 
 uint64_t feri_clock_ns(void);
+/* DEADLINE "... passed while <what>" from a time of feri_clock_ns on; 0: there is none. */
+fer_status feri_deadline_check(uint64_t deadline_at, const char *what);
 
 #endif

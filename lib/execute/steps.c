@@ -15,10 +15,7 @@ fer_status feri_run_check(void *self) {
     if (run->cancel != NULL && __atomic_load_n(run->cancel, __ATOMIC_RELAXED) != 0) {
         return feri_fail(FER_CANCELLED, "the caller cancelled the run");
     }
-    if (run->deadline_at != 0 && feri_clock_ns() >= run->deadline_at) {
-        return feri_fail(FER_DEADLINE, "the deadline passed while the run was under way");
-    }
-    return FER_OK;
+    return feri_deadline_check(run->deadline_at, "the run was under way");
 }
 
 /* ---- steps ---- */

@@ -210,6 +210,7 @@ static fer_status evaluate(fold *job, const feri_gnode *node, fer_tensor **outpu
         !(work <= MAX_NODE_WORK) || !(job->env->folded_work + work <= MAX_TOTAL_WORK)) {
         return FER_UNSUPPORTED;
     }
+    FER_TRY(feri_deadline_check(job->env->deadline_at, "constants were folded"));
     job->env->folded_work += work;
     FER_TRY(job->env->evaluate(job->env->self, node, job->inputs, outputs));
     return is_acceptable(job, node, outputs, freed) ? FER_OK : FER_UNSUPPORTED;

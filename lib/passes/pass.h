@@ -20,6 +20,8 @@ typedef struct feri_pass_env {
     const char *const *off; /* names of passes to skip */
     uint32_t off_count;
     feri_text *report; /* a line per pass that changed something, may be NULL */
+    /* Of the compilation, 0 none: looked at before each pass and each evaluation. */
+    uint64_t deadline_at;
     /* fold_constants' own, over all rounds and bodies; leave 0. */
     double folded_work;
     uint64_t folded_growth;

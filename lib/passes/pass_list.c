@@ -75,6 +75,7 @@ fer_status feri_passes_run(fer_graph *graph, feri_pass_env *env, uint32_t *out_c
         for (uint32_t i = 0; i < PASS_COUNT; i++) {
             const feri_pass *pass = &feri_pass_list[i];
             uint32_t here = 0;
+            FER_TRY(feri_deadline_check(env->deadline_at, "the model was compiled"));
             if (!is_off(env, pass->name)) {
                 FER_TRY(run_everywhere(pass, graph, env, &here));
             }

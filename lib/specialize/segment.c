@@ -401,7 +401,7 @@ static fer_status prepare_numbers(feri_segment *segment, feri_run *run) {
 }
 
 fer_status feri_segment_prepare(feri_segment *segment) {
-    feri_run run = {.env = segment->build->env, .deadline_at = segment->build->deadline_at};
+    feri_run run = {.env = segment->build->env};
     if (segment->has_open_dims || segment->has_deciding) {
         pthread_mutex_lock(&segment->lock);
         fer_status status = feri_segment_try_symbolic(segment, &run);

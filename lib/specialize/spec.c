@@ -171,6 +171,7 @@ static fer_status spec_fill(making *m) {
     }
     FER_TRY(sessions_open(m));
     FER_TRY(place(m));
+    FER_TRY(feri_deadline_check(build->passes.deadline_at, "the model was compiled"));
     FER_TRY(feri_plan_build(spec->graph, &build->policy, m->sessions, &m->partition, &spec->plan));
     FER_TRY(bodies_make(m));
     FER_TRY(feri_report(

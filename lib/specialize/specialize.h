@@ -24,7 +24,7 @@ typedef struct feri_report_line {
 
 /* What all segments of a program share. Owned by program.c. */
 typedef struct feri_build {
-    pthread_mutex_t lock; /* guards what stands behind deadline_at */
+    pthread_mutex_t lock; /* guards what stands behind dim_value_count */
     feri_env *env;
     fer_context *context;
     feri_policy policy;
@@ -32,7 +32,6 @@ typedef struct feri_build {
     uint32_t state_count;
     const fer_dim_value *dim_values;
     uint32_t dim_value_count;
-    uint64_t deadline_at; /* of the compilation under way at first; 0 none */
     feri_bump report_bump;
     feri_report_line *lines;
     uint32_t line_count, line_capacity;

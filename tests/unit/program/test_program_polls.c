@@ -378,6 +378,29 @@ static void the_past_is_heard(void **state) {
     fer_program_release(program);
 }
 
+/* Of a compilation; runs have their own. */
+static void a_compilation_keeps_its_deadline(void **state) {
+    stand *b = *state;
+    fer_graph *graph = new_graph(b->context);
+    fer_value_id x = add_input(graph, "x", FER_F32, 1, (int64_t[]){2});
+    OK(fer_graph_add_output(graph, "y", add_one(graph, "Relu", x)));
+    OK(fer_graph_finish(graph));
+    fer_program *program = NULL;
+    fer_compile_options options = {.struct_size = sizeof(options), .deadline_ns = 1};
+    REFUSED(fer_program_compile(b->context, graph, &options, &program),
+            FER_DEADLINE,
+            "the deadline passed while the model was compiled");
+    assert_null(program);
+    options.deadline_ns = UINT64_MAX;
+    OK(fer_program_compile(b->context, graph, &options, &program));
+    fer_tensor *in = ramp(b->context, 1, (int64_t[]){2}, 1, 1), *out = NULL;
+    OK(fer_program_run(program, NULL, &in, 1, &out, 1));
+    fer_tensor_release(in);
+    fer_tensor_release(out);
+    fer_program_release(program);
+    fer_graph_release(graph);
+}
+
 /* Many small steps: none of them is long, the chain is. */
 static void small_steps_add_up(void **state) {
     stand *b = *state;
@@ -438,6 +461,7 @@ int main(void) {
         TEST(each_trip_polls),
         TEST(long_runs_stop),
         TEST(the_past_is_heard),
+        TEST(a_compilation_keeps_its_deadline),
         TEST(small_steps_add_up),
         cmocka_unit_test(trips_have_a_limit),
     };
