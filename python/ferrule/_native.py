@@ -140,16 +140,6 @@ class OpInfo(Sized):
                 ("revision", c_uint32), ("has_expansion", c_uint32), ("family", c_char_p)]
 
 
-class DLDevice(Structure):
-    _fields_ = [("device_type", c_int32), ("device_id", c_int32)]
-
-
-class DLManagedTensorVersioned(Structure):
-    """The head of DLPack's struct: what a consumer needs to let go of it."""
-    _fields_ = [("major", c_uint32), ("minor", c_uint32), ("manager_ctx", c_void_p),
-                ("deleter", CFUNCTYPE(None, c_void_p)), ("flags", c_uint64), ("data", c_void_p), ("device", DLDevice)]
-
-
 def _candidates():
     override = os.environ.get("FERRULE_LIBRARY")
     if override:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _dlpack
 from . import _native as native
 from ._native import lib
 from .context import Context, default_context
@@ -28,34 +29,7 @@ for _name, _attribute in _EXTRA.items():
         _TO_NUMPY[native.DTYPES[_name]] = np.dtype(getattr(ml_dtypes, _attribute))
 _FROM_NUMPY = {dtype: number for number, dtype in _TO_NUMPY.items()}
 
-_capsule_new = ctypes.pythonapi.PyCapsule_New
-_capsule_new.restype, _capsule_new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
-_capsule_pointer = ctypes.pythonapi.PyCapsule_GetPointer
-_capsule_pointer.restype, _capsule_pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-_capsule_valid = ctypes.pythonapi.PyCapsule_IsValid
-_capsule_valid.restype, _capsule_valid.argtypes = ctypes.c_int, [ctypes.py_object, ctypes.c_char_p]
-_capsule_rename = ctypes.pythonapi.PyCapsule_SetName
-_capsule_rename.restype, _capsule_rename.argtypes = ctypes.c_int, [ctypes.py_object, ctypes.c_char_p]
-# The same by address: a capsule that is being destroyed must not gain a reference.
-_raw_valid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(("PyCapsule_IsValid", ctypes.pythonapi))
-_raw_pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(
-    ("PyCapsule_GetPointer", ctypes.pythonapi))
-_FRESH, _USED = b"dltensor_versioned", b"used_dltensor_versioned"
-_READ_ONLY = 1  # DLPACK_FLAG_BITMASK_READ_ONLY
 _BORROW, _BORROW_MUTABLE = 1, 2  # FER_IMPORT_...
-
-
-@ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
-def _drop_capsule(capsule):
-    """A capsule that nobody took over gives its tensor back."""
-    if _raw_valid(capsule, _FRESH):
-        _call_deleter(_raw_pointer(capsule, _FRESH))
-
-
-def _call_deleter(pointer: int) -> None:
-    managed = native.DLManagedTensorVersioned.from_address(pointer)
-    if managed.deleter:
-        managed.deleter(pointer)
 
 
 def _dims(shape) -> Any:
@@ -98,15 +72,10 @@ class Tensor:
 
     @staticmethod
     def from_dlpack(source: Any, context: Context | None = None, *, zero_copy: bool = False) -> Tensor:
-        """A tensor over any object that speaks DLPack 1, read only where that says so."""
+        """A tensor over any object that speaks DLPack, read only where that says so."""
         context = context or default_context()
-        capsule = source.__dlpack__(max_version=(1, 0))
-        if not _capsule_valid(capsule, _FRESH):
-            raise BufferError("the producer speaks DLPack 0 only; pass np.asarray(...) of it")
-        pointer = _capsule_pointer(capsule, _FRESH)
-        is_readonly = bool(native.DLManagedTensorVersioned.from_address(pointer).flags & _READ_ONLY)
-        _capsule_rename(capsule, _USED)  # from here on the library owns it, also on failure
-        handle = native.new(lib.fer_tensor_from_dlpack, context._handle, pointer, int(zero_copy), 0)
+        address, is_readonly = _dlpack.take_over(source)
+        handle = native.new(lib.fer_tensor_from_dlpack, context._handle, address, int(zero_copy), 0)
         return Tensor(handle, is_readonly=is_readonly)
 
     @property
@@ -182,16 +151,10 @@ class Tensor:
 
     def __dlpack__(self, *, stream: Any = None, max_version: tuple[int, int] | None = None, dl_device: Any = None,
                    copy: bool | None = None) -> Any:
-        if max_version is None or max_version[0] < 1:
-            raise BufferError("ferrule exports DLPack 1: the consumer must ask with max_version=(1, 0)")
         if copy:
             raise BufferError("ferrule exports views only")
         pointer = native.new(lib.fer_tensor_to_dlpack, self._live(), int(stream or 0))
-        try:
-            return _capsule_new(pointer, _FRESH, ctypes.cast(_drop_capsule, ctypes.c_void_p))
-        except BaseException:
-            _call_deleter(pointer.value)
-            raise
+        return _dlpack.capsule_of(pointer.value, self._keep, max_version)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)  # host memory; a device's own memory is exported by way of numpy()

@@ -3,6 +3,7 @@
 import gc
 import pickle
 import threading
+import weakref
 
 import numpy as np
 import onnx
@@ -193,6 +194,62 @@ def test_dlpack_both_ways():
     np.testing.assert_array_equal(back, np.arange(6, dtype=np.float32).reshape(2, 3))
     capsule = ferrule.Tensor.from_numpy(back.copy()).__dlpack__(max_version=(1, 0))
     del capsule  # never taken over: the tensor goes with it
+
+
+class Old:
+    """Speaks DLPack 0 only, as a producer; old_view() is such a consumer."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __dlpack__(self, *, stream=None):
+        return self.array.__dlpack__(stream=stream)
+
+    def __dlpack_device__(self):
+        return self.array.__dlpack_device__()
+
+
+def old_view(tensor):
+    return np.from_dlpack(Old(tensor))
+
+
+def test_dlpack_0_both_ways():
+    x = np.arange(6, dtype=np.float32).reshape(2, 3)
+    tensor = ferrule.Tensor.from_dlpack(Old(x))
+    assert tensor.numpy().ctypes.data == x.ctypes.data
+    np.testing.assert_array_equal(ferrule.ops.neg(Old(x[:, ::2])), -x[:, ::2])
+    view = old_view(ferrule.Tensor.from_numpy(x))
+    assert view.ctypes.data == x.ctypes.data
+    np.testing.assert_array_equal(old_view(ferrule.Tensor.from_dlpack(Old(x))), x)
+    x.setflags(write=False)
+    with pytest.raises(BufferError, match="read-only"):  # version 0 cannot say so
+        old_view(ferrule.Tensor.from_numpy(x))
+    with pytest.raises(BufferError, match="no DLPack capsule"):
+        ferrule.Tensor.from_dlpack(type("Odd", (), {"__dlpack__": lambda self: 1})())
+
+
+def test_dlpack_holds_what_it_shows():
+    for consume in (np.from_dlpack, old_view):
+        array = np.arange(4096.0)
+        alive = weakref.ref(array)
+        tensor = ferrule.Tensor.from_numpy(array)
+        view, capsule = consume(tensor), tensor.__dlpack__(max_version=(1, 0))
+        tensor.close()
+        del tensor, array, capsule
+        gc.collect()
+        assert alive() is not None and view.sum() == 4096 * 4095 / 2
+        del view
+        gc.collect()
+        assert alive() is None
+        producer = np.arange(16.0)
+        alive = weakref.ref(producer)
+        tensor = ferrule.Tensor.from_dlpack(Old(producer) if consume is old_view else producer)
+        del producer
+        gc.collect()
+        assert alive() is not None and tensor.numpy().sum() == 120
+        del tensor
+        gc.collect()
+        assert alive() is None
 
 
 def test_what_is_read_only_stays_so():
