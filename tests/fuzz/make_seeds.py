@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""make_seeds.py FOLDER: the seed corpus: small models that reach every corner of the importer.
+"""make_seeds.py FOLDER INPUTS: the seed corpora: small models that reach every corner of the importer, and what runs are given
+(see fuzz_inputs.c: two bytes say what the rest is).
 
 Handmade ones for initializers in each storage, external data, subgraphs, functions, sparse tensors and old opsets, and
 the models of ONNX's node vectors up to 2 KB.
 """
+import io
 import shutil
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
 
 F32 = TensorProto.FLOAT
 
@@ -65,6 +68,33 @@ def seeds():
     yield "strings", model_of([helper.make_node("Constant", [], ["y"], value_strings=["a", "bc"])], [], [y])
 
 
+def pictures():
+    slope = np.add.outer(np.arange(13) * 9, np.arange(17) * 7).astype(np.uint8)
+    for mode in ("RGB", "L", "P", "1"):
+        picture = Image.fromarray(np.dstack([slope, slope[::-1], slope[:, ::-1]])).convert(mode)
+        for kind, options in (("PNG", {}), ("JPEG", {}), ("JPEG", {"progressive": True}), ("WEBP", {"lossless": True}), ("WEBP", {"quality": 30}),
+                              ("JPEG2000", {}), ("JPEG2000", {"irreversible": True, "tile_size": (8, 8)}), ("BMP", {}), ("PPM", {}), ("TIFF", {})):
+            data = io.BytesIO()
+            try:
+                picture.save(data, kind, **options)
+            except (OSError, ValueError):  # not every format holds every mode
+                continue
+            yield data.getvalue()
+
+
+def inputs():
+    for number, picture in enumerate(pictures()):
+        yield bytes([0, number % 3]) + picture
+    for pattern, text in (("a*b|c+", "aab"), ("[a-z0-9_]{2,5}x?", "abcx"), (r"\w+@\w+\.(com|org)", "ab@c.com"), ("(?i:ab)[^x]", "ABy"),
+                          (r"(a|b)*\d{3}$", "ab123"), ("^.*$", "x\ny")):
+        yield bytes([1, len(pattern)]) + (pattern + text).encode()
+    three = np.arange(3, dtype=np.float32)
+    for array in (three, np.array(["a", "bc"], dtype=object), np.array([1 + 2j], dtype=np.complex64)):
+        yield b"\2\0" + numpy_helper.from_array(array).SerializeToString()
+    yield b"\2\1" + numpy_helper.from_list([three, three]).SerializeToString()
+    yield b"\2\2" + numpy_helper.from_optional(three).SerializeToString()
+
+
 def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +107,12 @@ def main():
         if path.stat().st_size <= 2048:
             shutil.copy(path, folder / f"{path.parent.name}.onnx")
             count += 1
-    print(f"{count} seeds in {folder}")
+    other = Path(sys.argv[2])
+    other.mkdir(parents=True, exist_ok=True)
+    others = list(inputs())
+    for number, data in enumerate(others):
+        (other / f"{number:03}").write_bytes(data)
+    print(f"{count} seeds in {folder}, {len(others)} in {other}")
 
 
 if __name__ == "__main__":
