@@ -154,6 +154,8 @@ struct json {
     int32_t depth;
     int32_t has_item[32];
 };
+/* Bytes of the UTF-8 sequence at text, 0 when it is not one. */
+size_t utf8_length(const unsigned char *text, size_t rest);
 void json_begin(json *self, FILE *stream);
 /* key NULL inside arrays and at the top. */
 void json_open(json *self, const char *key, char bracket);

@@ -12,8 +12,7 @@ void json_begin(json *self, FILE *stream) { *self = (json){.stream = stream}; }
 
 void json_end(json *self) { fputc('\n', self->stream); }
 
-/* Bytes of the UTF-8 sequence at text, 0 when it is not one. */
-static size_t utf8_length(const unsigned char *text, size_t rest) {
+size_t utf8_length(const unsigned char *text, size_t rest) {
     if (text[0] < 0x80) {
         return 1;
     }

@@ -90,6 +90,14 @@ static void print_help(FILE *stream) {
           stream);
 }
 
+/* What was said reached its reader, or the verb has failed. */
+static int said(int status) {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && status == EXIT_RIGHT) {
+        return complain(EXIT_INVALID, "IO", "writing to stdout failed");
+    }
+    return status;
+}
+
 int main(int argc, char **argv) {
     if (argc < 2) {
         print_help(stderr);
@@ -101,7 +109,7 @@ int main(int argc, char **argv) {
         return EXIT_RIGHT;
     }
     if (strcmp(argv[1], "conform") == 0) { /* its flags are its own: it runs no model */
-        return verb_conform(argc - 2, argv + 2);
+        return said(verb_conform(argc - 2, argv + 2));
     }
     const char *verb = strcmp(argv[1], "--version") == 0 ? "version" : argv[1];
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
@@ -117,11 +125,7 @@ int main(int argc, char **argv) {
             arguments_help(args.verb, stdout);
             return EXIT_RIGHT;
         }
-        status = verbs[i].run(&args);
-        if (fflush(stdout) != 0 && status == EXIT_RIGHT) {
-            status = complain(EXIT_INVALID, "IO", "writing to stdout failed");
-        }
-        return status;
+        return said(verbs[i].run(&args));
     }
     return complain(EXIT_USAGE, "USAGE", "there is no verb '%s'; see ferrule --help", verb);
 }

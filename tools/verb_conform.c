@@ -25,12 +25,6 @@ static int add_case(void *self, const char *name) {
     return add->status;
 }
 
-static int print_case(void *self, const char *name) {
-    (void)self;
-    (void)puts(name);
-    return 0;
-}
-
 /* A name that makes a case is run even when the list does not hold it. */
 static int add_named(campaign *self, const char *name) {
     static trial probe;
@@ -92,12 +86,34 @@ static int add_all(campaign *self) {
     return is_all ? add_attacks(self) : EXIT_RIGHT;
 }
 
+static void campaign_free(campaign *self) {
+    for (uint64_t i = 0; i < self->count; i++) {
+        free(self->cases[i].name);
+    }
+    free(self->cases);
+    expectations_free(self->expected);
+}
+
+static int print_list(const conform_options *options) {
+    campaign self = {.options = options};
+    int status = add_all(&self);
+    for (uint64_t i = 0; i < self.count && status == EXIT_RIGHT; i++) {
+        (void)puts(self.cases[i].name);
+    }
+    campaign_free(&self);
+    return status;
+}
+
 static int run_all(const conform_options *options) {
     campaign self = {.options = options, .begin_ms = now_ms()};
     int malformed = EXIT_RIGHT, status = EXIT_RIGHT;
     if (options->expectations == NULL) {
         malformed = known_failures_read(options->device, &self.expected);
     } else if (strcmp(options->expectations, "none") != 0) {
+        FILE *made = options->update ? fopen(options->expectations, "a") : NULL; /* the first time */
+        if (made != NULL) {
+            (void)fclose(made);
+        }
         malformed = expectations_read(options->expectations, &self.expected);
         if (self.expected == NULL) {
             return malformed;
@@ -119,11 +135,7 @@ static int run_all(const conform_options *options) {
         int finished = campaign_finish(&self);
         status = status != EXIT_RIGHT ? status : finished;
     }
-    for (uint64_t i = 0; i < self.count; i++) {
-        free(self.cases[i].name);
-    }
-    free(self.cases);
-    expectations_free(self.expected);
+    campaign_free(&self);
     return malformed != EXIT_RIGHT ? malformed : status;
 }
 
@@ -173,14 +185,7 @@ int verb_conform(int argc, char **argv) {
         return EXIT_RIGHT;
     }
     if (options.list) {
-        int is_abi = strcmp(options.suite, "abi") == 0;
-        if (!is_abi) {
-            (void)cases_each(&options.filter, print_case, NULL);
-        }
-        if (is_abi || strcmp(options.suite, "all") == 0) {
-            (void)abi_each(&options.filter, print_case, NULL);
-        }
-        return EXIT_RIGHT;
+        return print_list(&options);
     }
     return options.repro != NULL ? run_repro(&options) : run_all(&options);
 }

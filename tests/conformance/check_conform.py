@@ -3,9 +3,12 @@
 """The conformance suite held against itself: names remake cases, a sample passes on ref, expectations are judged line by line,
 reports agree with each other, a written case runs, and a plugin that crashes, hangs, leaks or lies gets a whole report."""
 import argparse
+import json
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import xml.etree.ElementTree
 from pathlib import Path
 
@@ -46,6 +49,42 @@ def check_expectations(suite):
     path.write_text("Abs f32 odd/* fail it never does\n")
     done = suite.conform("--op", "Abs", "--dtype", "f32", "--expectations", path, "--update-expectations")
     check(path.read_text() == "", f"--update-expectations kept a line that does not hold: {path.read_text()!r}")
+    path.write_text("#" + "x" * 3000 + "\nAbs f32\n")
+    done = suite.conform("--op", "Abs", "--dtype", "f32", "--expectations", path)
+    check(all(f"{path}:{line}: expected" in done.stderr for line in (1, 2)) and f"{path}:3" not in done.stderr,
+          f"a long line is one line: {done.stderr[-300:]}")
+    done = suite.conform("--op", "Abs", "--dtype", "f32", "--expectations", suite.folder)
+    check(done.returncode == 4 and "cannot be read" in done.stderr, f"a folder is no expectations: {done.returncode} {done.stderr}")
+    done = suite.conform("--op", "Abs", "--dtype", "f32", "--expectations", "none", "--update-expectations")
+    check(done.returncode == 2 and "needs" in done.stderr, f"none cannot be updated: {done.returncode} {done.stderr}")
+    path.unlink()
+    flags = ("--case", "vector:nowhere", "--expectations", path)
+    done = suite.conform(*flags, "--update-expectations")
+    check(path.read_text().startswith("vector: * nowhere fail new: "), f"a first line of a new file: {path.read_text()!r}")
+    path.write_text("vector: * no* timeout a pattern that is wrong about this one\n" + path.read_text())
+    check(suite.conform(*flags).returncode == 0, "a line that names the case goes before patterns")
+
+
+def check_unwritable(suite):
+    """A full disk, a closed ear, a signal and a name without end: never success, never half a line."""
+    for flags in (("--list",), ("--limits",), ("--tap",)):
+        with open("/dev/full", "w") as full:
+            code = subprocess.run([suite.command, "conform", "--op", "Abs", *flags], stdout=full, stderr=subprocess.DEVNULL, env=suite.env,
+                                  timeout=600).returncode
+        check(code == 4, f"{flags} to a full disk ends with {code}")
+    done = suite.conform("--case", "vector:" + "A" * 3000)
+    check(done.returncode == 1 and "shorter than" in done.stdout, f"a name of 3000 bytes: {done.returncode} {done.stdout[-200:]}")
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        path = suite.folder / "stopped.jsonl"
+        path.unlink(missing_ok=True)
+        process = subprocess.Popen([suite.command, "conform", "--report", path], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                   env=suite.env)
+        while process.poll() is None and (not path.exists() or path.stat().st_size == 0):
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=600)
+        last = path.read_text().splitlines()[-1]
+        check(process.returncode == 5 and "sums" in json.loads(last), f"{number.name}: {process.returncode} {errors[-200:]} {last[:80]}")
 
 
 def check_known_failures(suite):
@@ -89,13 +128,28 @@ def build_plugins(suite, include, compiler):
     """The example and its bad twins, a module each; a folder with their manifests becomes the backend path."""
     example = HERE.parents[1] / "examples/plugin"
     (suite.folder / "five.expectations").write_text((example / "manifests/five.expectations").read_text())
-    for name in ("five", "crash", "hang", "leak", "lie"):
+    for name in ("five", "crash", "hang", "leak", "lie", "lose", "forks", "babble"):
         module = suite.folder / f"libferrule-{name}.so"
         source = example / "five.c" if name == "five" else HERE / "plugins/bad_plugin.c"
         subprocess.run([*compiler, "-shared", "-fPIC", "-O1", "-std=c11", f"-I{include}", f"-DPLUGIN_MODE={name}",
                         f'-DPLUGIN_NAME="{name}"', source, "-o", module], check=True)
         suite.manifest(name, module)
     suite.env["FERRULE_BACKEND_PATH"] = str(suite.folder)
+
+
+def has_process(words):
+    """One whose command line has these words, once what was killed had time to go."""
+    for _ in range(600):
+        found = []
+        for line in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                found += [line] if words in line.read_bytes().replace(b"\0", b" ").decode(errors="replace") else []
+            except OSError:
+                pass
+        if not found:
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def check_plugins(suite, can_leak):
@@ -109,15 +163,20 @@ def check_plugins(suite, can_leak):
     done, _, sums = suite.report("--device", "five", "--case", "*/odd/*", "--badge", badge)
     check(done.returncode == 0 and sums["waived"] > 0 and f"passed {sums['pass']}/{sums['claimed']}" in badge.read_text(),
           f"the badge of the example: {sums} {done.stderr[-300:]}")
-    for name, result, least in (("crash", "crash", 1), ("hang", "timeout", 1), ("leak", "fail", 1), ("lie", "fail", 1)):
+    for name, result, least in (("crash", "crash", 1), ("hang", "timeout", 1), ("leak", "fail", 1), ("lie", "fail", 1),
+                                ("lose", "fail", 1), ("forks", "crash", 1), ("babble", "crash", 1)):
         if name == "leak" and not can_leak:
             continue
-        done, lines, sums = suite.report("--device", name, *flags, "--case", "*/odd/-/ints/*", "--timeout", "5")
+        junit = suite.folder / "junit.xml"
+        done, lines, sums = suite.report("--device", name, *flags, "--case", "*/odd/-/ints/*", "--timeout", "5", "--junit", junit)
+        xml.etree.ElementTree.parse(junit)
         bad = [line for line in lines.values() if line["result"] == result]
         check(done.returncode == 1 and len(bad) >= least and {line["op"] for line in bad} == {"Mul"},
               f"{name}: {done.returncode} {sums} {[line['case'] for line in bad]} {done.stderr[-200:]}")
         check(all(line["result"] != "not run" for line in lines.values()), f"{name}: the report is not whole")
         check(sums.get("pass", 0) > 0, f"{name}: nothing else passed")
+        if name == "forks":
+            check(not has_process(f"--worker --device {name} "), "a process that the device forked is still there")
     done = suite.conform("--device", "nobody")
     check(done.returncode == 6, f"a device that is not there: {done.returncode}")
 
@@ -131,7 +190,7 @@ def main():
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ferrule-conform-") as folder:
         suite = Suite(args.command, folder)
-        for one in (check_names, check_sample, check_expectations, check_known_failures, check_reports, check_repro):
+        for one in (check_names, check_sample, check_expectations, check_unwritable, check_known_failures, check_reports, check_repro):
             one(suite)
         build_plugins(suite, args.include, args.compiler)
         check_plugins(suite, not args.no_leak)

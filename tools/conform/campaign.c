@@ -119,7 +119,8 @@ void campaign_progress(campaign *self, const char *now_running) {
     self->shown_ms = now;
     double share = (double)self->done / (double)self->count;
     uint64_t bad =
-        self->results[RESULT_FAIL] + self->results[RESULT_CRASH] + self->results[RESULT_TIMEOUT];
+        self->results[RESULT_FAIL] + self->results[RESULT_CRASH] + self->results[RESULT_TIMEOUT] +
+        self->results[RESULT_UNSUPPORTED];
     int left = (int)(spent / share * (1 - share) / 1e3), bar = (int)(share * 18);
     clear_line();
     fprintf(stderr,
@@ -202,7 +203,8 @@ int campaign_finish(campaign *self) {
     }
     if (self->report != NULL) {
         json_sums(self, self->report);
-        if (fclose(self->report) != 0) {
+        int failed = ferror(self->report);
+        if (fclose(self->report) != 0 || failed) {
             status = complain(EXIT_INVALID, "IO", "%s cannot be written", options->report);
         }
     }

@@ -10,6 +10,9 @@
 
 #include <stdio.h>
 
+/* Room for a name between parent and worker: a case, or "vector:" and a path. */
+#define CASE_LINE 1100
+
 typedef struct conform_options {
     const char *device;
     case_filter filter;

@@ -44,16 +44,26 @@ void report_line(FILE *stream, const tested *one) {
     json_end(&out);
 }
 
-static void xml_text(FILE *stream, const char *text) {
-    for (; *text != '\0'; text++) {
-        unsigned char byte = (unsigned char)*text;
-        if (byte == '<' || byte == '>' || byte == '&' || byte == '"' || byte < 0x20) {
-            fprintf(stream, "&#%d;", byte < 0x20 ? ' ' : byte);
+/* Whatever a device's sentence or a folder's name holds, the XML stays XML. */
+static void xml_bytes(FILE *stream, const char *text, size_t length) {
+    for (size_t i = 0; i < length;) {
+        unsigned char byte = (unsigned char)text[i];
+        size_t bytes = utf8_length((const unsigned char *)text + i, length - i);
+        if (byte < 0x20) {
+            fputc(' ', stream);
+        } else if (byte == '<' || byte == '>' || byte == '&' || byte == '"') {
+            fprintf(stream, "&#%d;", byte);
+        } else if (bytes == 0 || (bytes == 3 && memcmp(text + i, "\xef\xbf", 2) == 0 &&
+                                  (unsigned char)text[i + 2] >= 0xbe)) { /* U+FFFE, U+FFFF */
+            fputs("&#65533;", stream);
         } else {
-            fputc(byte, stream);
+            fwrite(text + i, 1, bytes, stream);
         }
+        i += bytes == 0 ? 1 : bytes;
     }
 }
+
+static void xml_text(FILE *stream, const char *text) { xml_bytes(stream, text, strlen(text)); }
 
 static FILE *open_report(const char *path) {
     FILE *file = fopen(path, "w");
@@ -61,6 +71,12 @@ static FILE *open_report(const char *path) {
         (void)complain(EXIT_INVALID, "IO", "%s cannot be written: %s", path, strerror(errno));
     }
     return file;
+}
+
+static int close_report(FILE *file, const char *path) {
+    int failed = ferror(file);
+    failed |= fclose(file) != 0;
+    return failed ? complain(EXIT_INVALID, "IO", "%s cannot be written", path) : EXIT_RIGHT;
 }
 
 int report_junit(const campaign *self, const char *path) {
@@ -74,18 +90,19 @@ int report_junit(const campaign *self, const char *path) {
         skipped += self->cases[i].verdict.result == RESULT_NOT_CLAIMED ||
                    self->cases[i].verdict.result == RESULT_WAIVED;
     }
+    fputs("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"ferrule conform ", file);
+    xml_text(file, self->options->device);
     fprintf(file,
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"ferrule conform %s\" "
-            "tests=\"%llu\" "
-            "failures=\"%llu\" skipped=\"%llu\">\n",
-            self->options->device,
+            "\" tests=\"%llu\" failures=\"%llu\" skipped=\"%llu\">\n",
             (unsigned long long)self->count,
             (unsigned long long)bad,
             (unsigned long long)skipped);
     for (uint64_t i = 0; i < self->count; i++) {
         const tested *one = &self->cases[i];
         size_t op = strcspn(one->name, "/");
-        fprintf(file, "<testcase classname=\"%.*s\" name=\"", (int)op, one->name);
+        fputs("<testcase classname=\"", file);
+        xml_bytes(file, one->name, op);
+        fputs("\" name=\"", file);
         xml_text(file, one->name);
         fprintf(file, "\" time=\"%.4f\">", one->verdict.ms / 1e3);
         int32_t result = one->verdict.result;
@@ -99,8 +116,7 @@ int report_junit(const campaign *self, const char *path) {
         fputs("</testcase>\n", file);
     }
     fputs("</testsuite>\n", file);
-    return fclose(file) == 0 ? EXIT_RIGHT
-                             : complain(EXIT_INVALID, "IO", "%s cannot be written", path);
+    return close_report(file, path);
 }
 
 void report_tap(const campaign *self, FILE *stream) {
@@ -150,7 +166,8 @@ int report_badge(const campaign *self, const char *path) {
                    (unsigned long long)claimed,
                    (unsigned long long)all);
     uint64_t bad =
-        self->results[RESULT_FAIL] + self->results[RESULT_CRASH] + self->results[RESULT_TIMEOUT];
+        self->results[RESULT_FAIL] + self->results[RESULT_CRASH] + self->results[RESULT_TIMEOUT] +
+        self->results[RESULT_UNSUPPORTED];
     const char *color = bad > 0 ? "#c03030" : passed == 0 ? "#808080" : "#2f8f4e";
     fputs("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"390\" height=\"20\" "
           "font-family=\"sans-serif\" font-size=\"11\" "
@@ -160,6 +177,5 @@ int report_badge(const campaign *self, const char *path) {
     badge_part(file, 110, 140, color, left);
     badge_part(file, 250, 140, "#305f8f", right);
     fputs("</svg>\n", file);
-    return fclose(file) == 0 ? EXIT_RIGHT
-                             : complain(EXIT_INVALID, "IO", "%s cannot be written", path);
+    return close_report(file, path);
 }

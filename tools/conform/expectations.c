@@ -16,6 +16,7 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct expected_line {
     char *text; /* as in the file */
@@ -95,6 +96,7 @@ static expected_line *line_new(expectations *self, const char *text) {
     }
     expected_line *line = &self->lines[self->count];
     memset(line, 0, sizeof *line);
+    line->result = RESULT_COUNT;
     line->text = strdup(text);
     self->count += line->text != NULL;
     return line->text != NULL ? line : NULL;
@@ -109,9 +111,15 @@ int expectations_read(const char *path, expectations **io) {
     expectations *self = *io != NULL ? *io : calloc(1, sizeof *self);
     char text[1200];
     for (uint32_t number = 1; self != NULL && fgets(text, sizeof text, file) != NULL; number++) {
+        int is_whole = text[strcspn(text, "\n")] == '\n' || feof(file);
         text[strcspn(text, "\n")] = '\0';
+        for (int c = 0; !is_whole && c != '\n' && c != EOF;) {
+            c = fgetc(file);
+        }
         expected_line *line = line_new(self, text);
-        const char *wanted = line != NULL ? parse_line(line) : "memory for it";
+        const char *wanted = line == NULL ? "memory for it"
+                             : !is_whole  ? "a line of at most 1,198 bytes"
+                                          : parse_line(line);
         if (wanted != NULL) {
             status = complain(EXIT_INVALID,
                               "INVALID_INPUT",
@@ -121,6 +129,9 @@ int expectations_read(const char *path, expectations **io) {
                               wanted,
                               text);
         }
+    }
+    if (self != NULL && ferror(file)) { /* a folder, for one, opens and cannot be read */
+        status = complain(EXIT_INVALID, "IO", "%s cannot be read: %s", path, strerror(errno));
     }
     (void)fclose(file);
     *io = self;
@@ -151,33 +162,58 @@ static int line_matches(const expected_line *line, const char *name) {
            (strcmp(line->pattern, rest) == 0 || fnmatch(line->pattern, rest, 0) == 0);
 }
 
-int32_t expectations_find(expectations *self, const char *name, const char **out_reason) {
-    for (uint32_t i = 0; self != NULL && i < self->count; i++) {
-        if (line_matches(&self->lines[i], name)) {
-            self->lines[i].used++;
-            *out_reason = self->lines[i].reason;
-            return self->lines[i].result;
-        }
+/* A line that names the case itself goes before patterns, else the first that matches. */
+static int names(const expected_line *line, const char *name) {
+    size_t op = strlen(line->op), dtype = strlen(line->dtype);
+    if (strncmp(name, "vector:", 7) == 0) {
+        const char *last = strrchr(name, '/');
+        return strcmp(line->pattern, last != NULL ? last + 1 : name + 7) == 0;
     }
-    return RESULT_COUNT;
+    return strncmp(name, line->op, op) == 0 && name[op] == '/' &&
+           strncmp(name + op + 1, line->dtype, dtype) == 0 && name[op + 1 + dtype] == '/' &&
+           strcmp(name + op + 1 + dtype + 1, line->pattern) == 0;
 }
 
-/* Lines stay while a case that they name comes out so; what else went wrong becomes lines of its
- * own. */
-int expectations_update(expectations *self, const char *path, const campaign *ran) {
-    for (uint32_t l = 0; l < self->count; l++) {
-        for (uint64_t i = 0; i < ran->count; i++) {
-            const tested *one = &ran->cases[i];
-            if (one->is_done && line_matches(&self->lines[l], one->name)) {
-                self->lines[l].used++;
-                self->lines[l].matched += one->verdict.result == RESULT_WAIVED;
-            }
+int32_t expectations_find(expectations *self, const char *name, const char **out_reason) {
+    expected_line *found = NULL;
+    for (uint32_t i = 0; self != NULL && i < self->count; i++) {
+        expected_line *line = &self->lines[i];
+        if (line_matches(line, name) && (found == NULL || names(line, name))) {
+            found = line;
         }
     }
-    FILE *file = fopen(path, "w");
-    if (file == NULL) {
-        return complain(EXIT_INVALID, "IO", "%s cannot be written: %s", path, strerror(errno));
+    if (found == NULL) {
+        return RESULT_COUNT;
     }
+    found->used++;
+    *out_reason = found->reason;
+    return found->result;
+}
+
+/* What went wrong as a line of its own. */
+static void write_new(FILE *file, const tested *one) {
+    const char *result = result_name(one->verdict.result), *sentence = one->verdict.sentence;
+    if (strncmp(one->name, "vector:", 7) == 0) {
+        const char *last = strrchr(one->name, '/');
+        fprintf(file,
+                "vector: * %s %s new: %s\n",
+                last != NULL ? last + 1 : one->name + 7,
+                result,
+                sentence);
+        return;
+    }
+    char name[CASE_LINE];
+    (void)snprintf(name, sizeof name, "%s", one->name);
+    for (int slash = 0; slash < 2; slash++) {
+        char *at = strchr(name, '/');
+        if (at != NULL) {
+            *at = ' ';
+        }
+    }
+    fprintf(file, "%s %s new: %s\n", name, result, sentence);
+}
+
+static void write_lines(FILE *file, const expectations *self, const campaign *ran) {
     for (uint32_t l = 0; l < self->count; l++) {
         const expected_line *line = &self->lines[l];
         if (line->result == RESULT_COUNT || line->used == 0 || line->matched > 0) {
@@ -187,31 +223,47 @@ int expectations_update(expectations *self, const char *path, const campaign *ra
     for (uint64_t i = 0; i < ran->count; i++) {
         const tested *one = &ran->cases[i];
         int32_t result = one->verdict.result;
-        if (!one->is_done || one->is_surprise || result == RESULT_PASS || result == RESULT_WAIVED ||
-            result == RESULT_NOT_CLAIMED || result == RESULT_MISTRUSTED) {
-            continue;
+        if (one->is_done && !one->is_surprise && result != RESULT_PASS && result != RESULT_WAIVED &&
+            result != RESULT_NOT_CLAIMED && result != RESULT_MISTRUSTED) {
+            write_new(file, one);
         }
-        if (strncmp(one->name, "vector:", 7) == 0) {
-            const char *last = strrchr(one->name, '/');
-            fprintf(file,
-                    "vector: * %s %s new: %s\n",
-                    last + 1,
-                    result_name(result),
-                    one->verdict.sentence);
-            continue;
-        }
-        char name[1024];
-        (void)snprintf(name, sizeof name, "%s", one->name);
-        for (int slash = 0; slash < 2; slash++) {
-            char *at = strchr(name, '/');
-            if (at != NULL) {
-                *at = ' ';
+    }
+}
+
+/* Lines stay while a case that they name comes out so; what else went wrong becomes lines of its
+ * own. The file is replaced once the new one is whole. */
+int expectations_update(expectations *self, const char *path, const campaign *ran) {
+    char place[4096], made[4096 + 8];
+    for (uint32_t l = 0; l < self->count; l++) {
+        for (uint64_t i = 0; i < ran->count; i++) {
+            const tested *one = &ran->cases[i];
+            if (one->is_done && line_matches(&self->lines[l], one->name)) {
+                self->lines[l].used++;
+                self->lines[l].matched += one->verdict.result == RESULT_WAIVED;
             }
         }
-        fprintf(file, "%s %s new: %s\n", name, result_name(result), one->verdict.sentence);
     }
-    return fclose(file) == 0 ? EXIT_RIGHT
-                             : complain(EXIT_INVALID, "IO", "%s cannot be written", path);
+    if (realpath(path, place) == NULL) { /* what a link leads to is replaced, not the link */
+        (void)snprintf(place, sizeof place, "%s", path);
+    }
+    (void)snprintf(made, sizeof made, "%s.new", place);
+    FILE *file = fopen(made, "w");
+    if (file == NULL) {
+        return complain(EXIT_INVALID, "IO", "%s cannot be written: %s", made, strerror(errno));
+    }
+    write_lines(file, self, ran);
+    int failed = ferror(file);
+    failed |= fclose(file) != 0;
+    if (failed || rename(made, place) != 0) {
+        int status = complain(EXIT_INVALID,
+                              "IO",
+                              "%s cannot be written, and is left as it was: %s",
+                              path,
+                              strerror(errno));
+        (void)unlink(made);
+        return status;
+    }
+    return EXIT_RIGHT;
 }
 
 void expectations_free(expectations *self) {

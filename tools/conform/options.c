@@ -69,13 +69,15 @@ static int check(conform_options *out) {
         return complain(
             EXIT_USAGE, "USAGE", "--suite onnx needs --onnx DIR, the folder of the vectors");
     }
-    if (out->update && out->expectations == NULL) {
+    if (out->update && (out->expectations == NULL || strcmp(out->expectations, "none") == 0)) {
         return complain(EXIT_USAGE, "USAGE", "--update-expectations needs --expectations FILE");
     }
-    if (out->jobs < 1 || out->jobs > 256 || out->sample < 1 || !(out->timeout_s > 0)) {
+    if (out->jobs < 1 || out->jobs > 256 || out->sample < 1 || !(out->timeout_s > 0) ||
+        out->timeout_s > 1e6) {
         return complain(EXIT_USAGE,
                         "USAGE",
-                        "--jobs takes 1 to 256, --sample at least 1, --timeout more than 0");
+                        "--jobs takes 1 to 256, --sample at least 1, --timeout more than 0 and at most "
+                        "1000000");
     }
     return EXIT_RIGHT;
 }

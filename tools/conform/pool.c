@@ -2,7 +2,8 @@
  *
  * The parent's side: worker processes that run cases until they die or hang. What a worker took
  * down with it is run again, alone in a new one, so that the blame falls on the right case. No
- * worker outlives the parent: its pipe ends, and the kernel kills it.
+ * worker outlives the parent: its pipe ends, and the kernel kills it. Each is a process group of
+ * its own, so that what a device forks ends with it.
  */
 #include "command.h"
 #include "conform.h"
@@ -24,6 +25,7 @@ typedef struct worker {
     pid_t pid; /* 0: none */
     int to, from;
     int32_t is_ready;
+    int32_t has_ended; /* before the last poll: what it wrote is there to be read */
     int32_t is_alone; /* runs one case again, by itself */
     uint64_t running; /* index of a case, NO_CASE */
     double since_ms;
@@ -48,6 +50,7 @@ static void on_interrupt(int number) { interrupted = number; }
 
 static void child(const conform_options *options, int in, int out) {
     char timeout[32];
+    (void)setpgid(0, 0);
     (void)snprintf(timeout, sizeof timeout, "%g", options->timeout_s);
     /* Via high numbers, so that neither is closed by the other's move. */
     int high_in = fcntl(in, F_DUPFD, 20), high_out = fcntl(out, F_DUPFD, 20);
@@ -96,6 +99,9 @@ static int worker_start(pool *self, worker *one) {
     if (pid == 0) {
         child(self->campaign->options, to[0], from[1]);
     }
+    if (pid > 0) {
+        (void)setpgid(pid, pid); /* whichever of the two comes first */
+    }
     (void)close(to[0]);
     (void)close(from[1]);
     if (pid < 0) {
@@ -112,20 +118,28 @@ static int worker_start(pool *self, worker *one) {
     return 1;
 }
 
-/* Ends the process and says how it ended. */
+/* Has the process ended? It stays to be reaped, and its group's number is nobody else's. */
+static int has_ended(const worker *one, int options) {
+    siginfo_t info = {0};
+    return waitid(P_PID, (id_t)one->pid, &info, WEXITED | WNOWAIT | options) == 0 &&
+           info.si_pid == one->pid;
+}
+
+/* Ends the process and its group, and says how it ended. */
 static void worker_stop(worker *one, int kills, char *how, size_t capacity) {
     int status = 0;
-    pid_t ended = 0;
     (void)close(one->to);
-    /* Else it has closed its pipe or is about to end; it gets a moment. */
-    for (int i = 0; !kills && i < 200 && ended == 0; i++) {
-        ended = waitpid(one->pid, &status, WNOHANG);
-        (void)poll(NULL, 0, ended == 0 ? 10 : 0);
+    /* One that has closed its pipe or is about to end gets a moment. */
+    for (int i = 0; !kills && i < 200 && !has_ended(one, WNOHANG); i++) {
+        (void)poll(NULL, 0, 10);
     }
-    if (ended == 0) {
+    if (!has_ended(one, WNOHANG)) {
         (void)kill(one->pid, SIGKILL);
+        while (!has_ended(one, 0) && errno == EINTR) {
+        }
     }
-    while (ended != one->pid && (ended = waitpid(one->pid, &status, 0)) < 0 && errno == EINTR) {
+    (void)kill(-one->pid, SIGKILL);
+    while (waitpid(one->pid, &status, 0) < 0 && errno == EINTR) {
     }
     (void)close(one->from);
     if (WIFSIGNALED(status)) {
@@ -154,7 +168,18 @@ static void worker_send(pool *self, worker *one) {
     }
     const char *name = self->campaign->cases[one->running].name;
     size_t length = strlen(name);
-    char line[1100];
+    char line[CASE_LINE];
+    if (length + 1 >= sizeof line) { /* neither a case nor a folder: no line could hold it */
+        verdict out = {.result = RESULT_FAIL};
+        (void)snprintf(out.sentence,
+                       sizeof out.sentence,
+                       "a case's name is shorter than %zu bytes, this one has %zu",
+                       sizeof line - 1,
+                       length);
+        campaign_take(self->campaign, one->running, &out);
+        one->running = NO_CASE;
+        return; /* the next turn sends the next */
+    }
     (void)snprintf(line, sizeof line, "%s\n", name);
     one->since_ms = now_ms();
     if (write(one->to, line, length + 1) != (ssize_t)(length + 1)) {
@@ -191,7 +216,8 @@ static void worker_failed(pool *self, worker *one, int32_t result, const char *h
     campaign_take(self->campaign, index, &out);
 }
 
-static void worker_answered(pool *self, worker *one) {
+/* The line is its verdict. 0: it is none. */
+static int worker_answered(pool *self, worker *one) {
     verdict out;
     if (!one->is_ready) {
         if (strcmp(one->line, "ready") == 0) {
@@ -204,15 +230,11 @@ static void worker_answered(pool *self, worker *one) {
                                          self->campaign->options->device,
                                          one->line);
         }
-        return;
+        return 1;
     }
     uint64_t index = one->running;
-    if (index == NO_CASE) {
-        return;
-    }
-    if (!verdict_read(&out, one->line)) {
-        out = (verdict){.result = RESULT_CRASH};
-        (void)snprintf(out.sentence, sizeof out.sentence, "the worker answered nonsense");
+    if (index == NO_CASE || !verdict_read(&out, one->line)) {
+        return 0;
     }
     if (one->is_alone) { /* it blames no case alone, and yet a worker is gone: not to be hidden */
         char text[300];
@@ -226,16 +248,19 @@ static void worker_answered(pool *self, worker *one) {
     }
     one->running = NO_CASE;
     campaign_take(self->campaign, index, &out);
-    if (one->is_alone) {
-        one->is_alone = 0;
-    }
+    one->is_alone = 0;
     worker_send(self, one);
+    return 1;
 }
 
-static void worker_gone(pool *self, worker *one, int32_t result) {
+/* It ended, or is ended here: because it hung, or (why) because it cannot be believed any more. */
+static void worker_gone(pool *self, worker *one, int32_t result, const char *why) {
     char how[120];
     int was_ready = one->is_ready;
-    worker_stop(one, result == RESULT_TIMEOUT, how, sizeof how);
+    worker_stop(one, result == RESULT_TIMEOUT || why != NULL, how, sizeof how);
+    if (why != NULL) {
+        (void)snprintf(how, sizeof how, "%s", why);
+    }
     if (!was_ready && one->running == NO_CASE && self->exit_status == EXIT_RIGHT) {
         self->exit_status = complain(EXIT_DEVICE,
                                      "BACKEND",
@@ -249,25 +274,29 @@ static void worker_gone(pool *self, worker *one, int32_t result) {
 }
 
 static void worker_read(pool *self, worker *one) {
+    static const char babbles[] = "stopped, as something wrote to its pipe that is no verdict";
     ssize_t got = read(one->from, one->line + one->length, sizeof one->line - 1 - one->length);
     if (got < 0 && errno == EINTR) {
         return;
     }
     if (got <= 0) {
-        worker_gone(self, one, RESULT_CRASH);
+        worker_gone(self, one, RESULT_CRASH, NULL);
         return;
     }
     one->length += (size_t)got;
     char *end = memchr(one->line, '\n', one->length);
     if (end == NULL) {
         if (one->length == sizeof one->line - 1) {
-            worker_gone(self, one, RESULT_TIMEOUT); /* kills: it does not speak the protocol */
+            worker_gone(self, one, RESULT_CRASH, babbles);
         }
         return;
     }
     *end = '\0';
+    int is_one_line = end + 1 == one->line + one->length; /* it waits for the next name */
     one->length = 0;
-    worker_answered(self, one);
+    if (!is_one_line || !worker_answered(self, one)) {
+        worker_gone(self, one, RESULT_CRASH, babbles);
+    }
 }
 
 static int has_work(const pool *self) {
@@ -297,6 +326,7 @@ static void turn(pool *self, struct pollfd *polled) {
         if (one->pid != 0 && one->is_ready && one->running == NO_CASE) {
             worker_send(self, one);
         }
+        one->has_ended = one->pid != 0 && has_ended(one, WNOHANG);
         polled[i] = (struct pollfd){.fd = one->pid != 0 ? one->from : -1, .events = POLLIN};
     }
     (void)poll(polled, self->count, 200);
@@ -311,9 +341,11 @@ static void turn(pool *self, struct pollfd *polled) {
             continue;
         }
         double least = one->is_ready ? 0 : STARTS_WITHIN_MS;
-        if ((one->running != NO_CASE || !one->is_ready) &&
-            now_ms() - one->since_ms > (limit_ms > least ? limit_ms : least)) {
-            worker_gone(self, one, RESULT_TIMEOUT);
+        if (one->has_ended) { /* what it forked holds the pipe */
+            worker_gone(self, one, RESULT_CRASH, NULL);
+        } else if ((one->running != NO_CASE || !one->is_ready) &&
+                   now_ms() - one->since_ms > (limit_ms > least ? limit_ms : least)) {
+            worker_gone(self, one, RESULT_TIMEOUT, NULL);
         }
     }
     campaign_progress(self->campaign, NULL);
@@ -329,8 +361,15 @@ int pool_run(campaign *work) {
         free(polled);
         return complain(EXIT_LIMIT, "OUT_OF_MEMORY", "no memory for %u workers", count);
     }
-    struct sigaction action = {.sa_handler = on_interrupt}, old;
-    (void)sigaction(SIGINT, &action, &old);
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    enum { SIGNAL_COUNT = sizeof signals / sizeof *signals };
+    struct sigaction action = {.sa_handler = on_interrupt}, old[SIGNAL_COUNT];
+    for (int i = 0; i < SIGNAL_COUNT; i++) {
+        (void)sigaction(signals[i], NULL, &old[i]);
+        if (old[i].sa_handler != SIG_IGN) { /* nohup */
+            (void)sigaction(signals[i], &action, NULL);
+        }
+    }
     (void)signal(SIGPIPE, SIG_IGN);
     for (uint32_t i = 0; i < count; i++) {
         self.workers[i].running = NO_CASE;
@@ -344,7 +383,9 @@ int pool_run(campaign *work) {
             worker_stop(&self.workers[i], /*kills=*/1, how, sizeof how);
         }
     }
-    (void)sigaction(SIGINT, &old, NULL);
+    for (int i = 0; i < SIGNAL_COUNT; i++) {
+        (void)sigaction(signals[i], &old[i], NULL);
+    }
     free(self.workers);
     free(polled);
     if (interrupted && self.exit_status == EXIT_RIGHT) {

@@ -399,6 +399,27 @@ static void run_trial(runner *self, const trial *of, verdict *out) {
     built_finish(&built);
 }
 
+/* A run that lost its device goes on elsewhere, which proves nothing of the device. The next case
+ * finds it opened anew, or is told so too. */
+static void judge_loss(runner *self, verdict *out) {
+    fer_device_info info = {.struct_size = sizeof info};
+    const fer_error *last = fer_error_last();
+    if (self->device_handle == NULL || fer_device_get_info(self->device_handle, &info) != FER_OK ||
+        info.state != FER_STATE_LOST) {
+        return;
+    }
+    if (out->result != RESULT_FAIL) {
+        out->result = RESULT_FAIL;
+        (void)snprintf(out->sentence,
+                       sizeof out->sentence,
+                       "the device was lost: %.250s",
+                       last->status == FER_DEVICE_LOST ? last->message : "it said no more");
+    }
+    if (fer_device_reopen(self->device_handle) != FER_OK) {
+        return; /* it stays lost */
+    }
+}
+
 static double clock_ms(void) {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
@@ -410,6 +431,7 @@ static void run_named(runner *self, const char *name, verdict *out) {
     memset(out, 0, sizeof *out);
     if (strncmp(name, "vector:", 7) == 0) {
         (void)vector_run(self, name + 7, out);
+        judge_loss(self, out);
         return;
     }
     if (strncmp(name, "abi/", 4) == 0) {
@@ -426,6 +448,7 @@ static void run_named(runner *self, const char *name, verdict *out) {
         say_error(out, RESULT_FAIL, status);
     } else {
         run_trial(self, &of, out);
+        judge_loss(self, out);
     }
     trial_finish(&of);
 }

@@ -74,11 +74,15 @@ int worker_main(const conform_options *options) {
     self.lose = options->lose;
     fputs("ready\n", answers);
     (void)fflush(answers);
-    char name[1024], line[800];
+    char name[CASE_LINE], line[800];
     verdict out;
+    pid_t own = getpid();
     while (fgets(name, sizeof name, names) != NULL) {
         name[strcspn(name, "\n")] = '\0';
         runner_run(&self, name, &out);
+        if (getpid() != own) { /* a device forked, and its child came back */
+            _exit(EXIT_DEVICE);
+        }
         verdict_write(&out, line, sizeof line);
         if (fprintf(answers, "%s\n", line) < 0 || fflush(answers) != 0) {
             break;

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * A device with five ops on f32 tensors of one fixed shape (Add, Sub, Mul, Neg, Relu), built once
- * for each way to be bad: -DPLUGIN_MODE=crash, hang, leak or lie, under the name PLUGIN_NAME. Bad
- * are the Mul ones only, so that a report has both kinds of lines; examples/plugin is the right
+ * for each way to be bad: -DPLUGIN_MODE=crash, hang, leak, lie, lose, fork or babble, under the
+ * name PLUGIN_NAME. Bad are the Mul ones only, so that a report has both kinds of lines; examples/plugin is the right
  * one.
  */
+#define _POSIX_C_SOURCE 200809L
 #include <ferrule/backend.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { crash, hang, leak, lie };
+enum { crash, hang, leak, lie, lose, forks, babble };
 
 static const fer_op_claim claims[] = {
     {.op = FER_OP_Add,  .revision = 14},
@@ -177,6 +179,18 @@ static int misbehave(void) {
         for (volatile int forever = 1; forever != 0;) {
         }
         return 0;
+    case forks: /* the child holds the worker's pipes; it ends by itself if nobody ends it */
+        if (fork() == 0) {
+            for (int second = 0; second < 600; second++) {
+                (void)sleep(1);
+            }
+            _exit(0);
+        }
+        *nowhere = 1;
+        return 0;
+    case babble:
+        (void)!write(4, "7\n", 2);
+        return 0;
     case leak:
         kept[count++ % 64] = malloc(4096);
         return 0;
@@ -186,9 +200,12 @@ static int misbehave(void) {
 }
 
 static fer_status run(void *device, void *exec, const fer_run_args *args) {
-    (void)device;
     const five_exec *self = exec;
     const char *sources[2];
+    if (PLUGIN_MODE == lose && self->op == FER_OP_Mul) {
+        const fer_host *host = host_of(device);
+        return host->fail(host->self, FER_DEVICE_LOST, 0, NULL, "the chip fell off <\xff&\x01>");
+    }
     int is_wrong = self->op == FER_OP_Mul && misbehave();
     for (uint32_t i = 0; i < 2; i++) {
         const operand *from = &self->operands[i];
