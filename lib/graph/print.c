@@ -39,7 +39,7 @@ static void separate(printer *out, uint32_t index) {
 
 /* A value, with its type unless it is a use of what another line tells. */
 static void print_value(printer *out, fer_value_id id, int with_type) {
-    static const char kinds[][5] = {"", "", "seq ", "opt "};
+    static const char kinds[][5] = {"", "", "seq ", "opt ", "map "};
     if (id == FER_NO_VALUE) {
         feri_text_add(&out->line, "_");
         return;
@@ -56,7 +56,7 @@ static void print_value(printer *out, fer_value_id id, int with_type) {
     }
     feri_text_add(&out->line,
                   ": %s%s[",
-                  kinds[fact->kind >= 0 && fact->kind <= FER_KIND_OPTIONAL ? fact->kind : 0],
+                  kinds[fact->kind >= 0 && fact->kind <= FER_KIND_MAP ? fact->kind : 0],
                   fact->dtype != FER_DTYPE_NONE ? fer_dtype_name(fact->dtype) : "?");
     for (int32_t d = 0; d < fact->rank; d++) {
         char text[128];
