@@ -6,6 +6,7 @@
  */
 #include <ferrule/backend.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,8 @@ typedef struct plugin_exec {
     uint64_t count;
     uint32_t is_weight[2], index[2];
     uint32_t is_broken;
-    int users;
+    volatile int made; /* instances, of all time */
+    atomic_int ended;
     const void *constant;
     void *extra;
 } plugin_exec;
@@ -144,7 +146,7 @@ static fer_status device_open(void *object, uint32_t index, void **out_device) {
 static void device_close(void *object) {
     backend *self = object;
     if (IS(stale) && self->last != NULL) {
-        self->last->users = 0;
+        self->last->made = 0;
     }
 }
 
@@ -241,7 +243,7 @@ static fer_status compile(void *object, const fer_subgraph *graph, void **out_ex
 static void exec_destroy(void *object, void *object_exec) {
     const fer_host *host = ((backend *)object)->host;
     plugin_exec *exec = object_exec;
-    if (IS(miscounts) && exec->users != 0) {
+    if (IS(miscounts) && exec->made != atomic_load(&exec->ended)) {
         return; /* "somebody uses it still" */
     }
     host->free(host->self, exec->extra, EXTRA, 16);
@@ -331,10 +333,9 @@ instance_create(void *object, void *exec, const fer_instance_args *args, void **
     }
     *made = (plugin_instance){exec, args->weights};
     if (IS(miscounts)) {
-        volatile int *users = &made->exec->users;
-        int before = *users;
+        int before = made->exec->made;
         pause_here();
-        *users = before + 1;
+        made->exec->made = before + 1;
     }
     *out_instance = made;
     return FER_OK;
@@ -343,7 +344,7 @@ instance_create(void *object, void *exec, const fer_instance_args *args, void **
 static void instance_destroy(void *object, void *instance) {
     const fer_host *host = ((backend *)object)->host;
     plugin_instance *self = instance;
-    self->exec->users -= IS(miscounts);
+    atomic_fetch_add(&self->exec->ended, 1);
     host->free(host->self, self, sizeof *self, 16);
 }
 
