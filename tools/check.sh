@@ -8,7 +8,7 @@ root=$PWD
 passed=0 failed=0 skipped=0
 begin_all=$(date +%s)
 wanted=" $* "
-all_stages="deps plain asan tsan clang static fuzz aarch64 install size python vectors conform models"
+all_stages="deps plain asan tsan clang static fuzz ubsan aarch64 install size python vectors conform models"
 for name in "$@"; do
     case " $all_stages " in
     *" $name "*) ;;
@@ -69,10 +69,18 @@ stage_static() {
         build/static/tools/ferrule version
 }
 
-stage_fuzz() {
+build_fuzz() {
     build build/fuzz clang -Dfuzz=enabled -Dtests=disabled -Dexamples=disabled -Ddefault_library=static \
-        -Db_sanitize=address,undefined -Db_lundef=false --buildtype=debugoptimized &&
-        sh tests/fuzz/run_fuzz.sh build/fuzz "${FUZZ_SECONDS:-40}"
+        -Db_sanitize=address,undefined -Db_lundef=false --buildtype=debugoptimized
+}
+
+stage_fuzz() { build_fuzz && sh tests/fuzz/run_fuzz.sh build/fuzz "${FUZZ_SECONDS:-40}"; }
+
+# Every generated case under the sanitizers of clang, which see more than those of gcc: an error ends the worker, and the case
+# is reported as crashed.
+stage_ubsan() {
+    build_fuzz && UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+        build/fuzz/tools/ferrule conform --device ref --report build/check/ubsan.jsonl
 }
 
 stage_aarch64() {
