@@ -615,7 +615,8 @@ enum {
 };
 
 typedef struct fer_pin {
-    const char *node;   /* source name of a node; a trailing * matches a prefix */
+    const char *node;   /* source name of a node, INVALID_ARGUMENT if there is none; a trailing *
+                           matches a prefix, perhaps of no node */
     const char *device; /* must be in the device list */
 } fer_pin;
 
@@ -624,7 +625,7 @@ typedef struct fer_share {
     double percent; /* of the estimated work, host work excluded */
 } fer_share;
 
-/* A value for a symbolic dim, known at compile time. */
+/* A value for a symbolic dim of an input, known at compile time. */
 typedef struct fer_dim_value {
     const char *name;
     int64_t value;
@@ -643,7 +644,7 @@ typedef struct fer_compile_options {
     const fer_dim_value *dims;
     uint32_t dim_count;
     uint32_t state_count;          /* run states in the pool, runs that may proceed at once (8) */
-    const char *const *passes_off; /* names of passes to skip */
+    const char *const *passes_off; /* names of passes to skip, which must be known */
     uint32_t passes_off_count;
     uint32_t drop_sources; /* 1: let go of constants that devices hold copies of; after a loss the
                               program answers DEVICE_LOST for good. UNSUPPORTED where open dims or
@@ -801,7 +802,7 @@ FER_API FER_MUST_CHECK fer_status fer_program_run_values(fer_program *program,
                                                          uint32_t output_count);
 /* Starts a run and returns. Inputs, outputs that are bound, options->record and options->cancel
  * stay valid until the event is done; everything else is copied. Results come from
- * fer_event_output. */
+ * fer_event_output; outputs NULL binds none of them. */
 FER_API FER_MUST_CHECK fer_status fer_program_run_async(fer_program *program,
                                                         const fer_run_options *options,
                                                         fer_tensor *const *inputs,

@@ -73,6 +73,10 @@ fer_status fer_context_create(const fer_context_options *given, fer_context **ou
     if (out_context == NULL) {
         return feri_null_argument("out_context");
     }
+    if ((options.flags & ~(uint32_t)FER_CONTEXT_NO_MANIFESTS) != 0) {
+        return feri_fail(
+            FER_INVALID_ARGUMENT, "flags 0x%x has bits that are no FER_CONTEXT_...", options.flags);
+    }
     feri_env *env = NULL;
     FER_TRY(feri_env_create_in(&options, sizeof(fer_context), context_destroy, &env));
     fer_context *context = (fer_context *)env;

@@ -162,6 +162,10 @@ static void options_are_checked(void **state) {
     options = (fer_run_options){.struct_size = sizeof(options), .flags = 1u << 20};
     REFUSED(run(b, &options), FER_INVALID_ARGUMENT, "0x100000");
     assert_true(b->outputs[0] == NULL && b->outputs[1] == NULL && event == NULL);
+    fer_context *context = NULL;
+    const fer_context_options newer = {.struct_size = sizeof(newer), .flags = 1u << 20};
+    REFUSED(fer_context_create(&newer, &context), FER_INVALID_ARGUMENT, "0x100000");
+    assert_null(context);
     good_run(b);
 }
 
