@@ -3,7 +3,7 @@
 # check.sh [STAGE...]: every test, or the stages named, with the time of each; logs in build/check/. Idempotent: a second
 # run rebuilds only what changed. Last line: N passed, N failed, N skipped; exit status 1 if anything failed.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 root=$PWD
 passed=0 failed=0 skipped=0
 begin_all=$(date +%s)

@@ -11,7 +11,11 @@ echo "demo: 2/4 building Ferrule (log: build/demo.log)"
 if [ ! -f build/meson-private/coredata.dat ]; then
     meson setup build >build/demo.log 2>&1 || { tail -20 build/demo.log; exit 1; }
 fi
-ninja -C build >>build/demo.log 2>&1 || { tail -30 build/demo.log; exit 1; }
+if [ -t 1 ]; then # ninja tells how far it is, in one line
+    ninja -C build
+else
+    ninja -C build >>build/demo.log 2>&1 || { tail -30 build/demo.log; exit 1; }
+fi
 
 python=build/demo-venv/bin/python
 model=$($python -c 'import importlib.util, pathlib

@@ -83,8 +83,7 @@ arm64_cmocka() {
         cd "$root"
         set -- -q -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o Dir::State::Lists="$root/lists" \
             -o Dir::Cache="$root/cache" -o APT::Sandbox::User=
-        apt-get "$@" update >apt.log 2>&1
-        apt-get "$@" download libcmocka0 libcmocka-dev >>apt.log 2>&1
+        { apt-get "$@" update && apt-get "$@" download libcmocka0 libcmocka-dev; } >apt.log 2>&1 || { tail -3 apt.log; exit 1; }
         for package in ./*.deb; do
             dpkg -x "$package" .
         done
