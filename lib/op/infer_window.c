@@ -74,6 +74,9 @@ void feri_infer_window(feri_infer *call,
     feri_infer_each(call, "dilations", out->spatial, 1, out->dilation);
     feri_infer_each(call, "pads", 2 * out->spatial, 0, out->pads);
     int has_kernel = feri_infer_each(call, "kernel_shape", out->spatial, 1, kernel) != NULL;
+    if (!has_kernel && !weights) {
+        feri_infer_fail(call, "kernel_shape is empty, it must have %d entries", (int)out->spatial);
+    }
     for (int32_t i = 0; i < out->spatial; i++) {
         feri_sym own = feri_infer_dim(weights, 2 + i);
         out->kernel[i] = own;

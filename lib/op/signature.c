@@ -67,7 +67,9 @@ static uint32_t arity(const char *line, int wants_most) {
     uint32_t count = 0;
     for (uint32_t i = 1; (line = next_operand(line, &at)) != NULL; i++) {
         if (at.stars) {
-            return wants_most ? UINT32_MAX : count;
+            return wants_most      ? UINT32_MAX
+                   : at.stars == 1 ? i
+                                   : count; /* of one type: one at least */
         }
         count = wants_most || !at.is_optional ? i : count;
     }
