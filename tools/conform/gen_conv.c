@@ -441,7 +441,9 @@ static const case_row rows[] = {
     {"ConvInteger",
      "i8|u8",   "image line pixel row",
      "- with=x_zero_point with=x_zero_point:w_zero_point,pads=1:1:1:1 "
-     "T2=i8,strides=2:2,pads=1:0:1:0 T2=u8,group=2,k=2 k=1",               "ints",
+     "T2=i8,strides=2:2,pads=1:0:1:0 T2=u8,group=2,k=2 k=1 "
+     "dilations=2:2,k=2,with=x_zero_point auto_pad=SAME_UPPER,with=x_zero_point "
+     "auto_pad=SAME_LOWER,strides=2:2,k=2 auto_pad=VALID kernel_shape=3:3",               "ints",
      fill_conv,                                                                                            conv_integer_oracle,
      ROW_ZEROS,                                                                                                                            NULL,
      NULL                                                                                                                                            },

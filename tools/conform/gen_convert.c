@@ -121,7 +121,9 @@ static int from_power_oracle(const trial *self, const nd *in, nd *out) {
     nd_like(self, out, in);
     memcpy(out->v, in->v, in->count * sizeof *in->v);
     for (uint64_t i = 0; target_of(self) == FER_F16 && i < in->count; i++) {
-        out->v[i] = in->v[i] >= 65536 ? INFINITY : in->v[i];
+        out->v[i] = in->v[i] >= 65536      ? INFINITY
+                    : in->v[i] <= 0x1p-25L ? 0 /* half of the least number, to even */
+                                           : in->v[i];
     }
     return 1;
 }
@@ -369,13 +371,13 @@ static int image_oracle(const trial *self, const nd *in, nd *out) {
 #define TO_NUMBERS "to=f32 to=f64 to=f16 to=bf16 to=i8 to=i16 to=i32 to=i64 to=u8 to=u16 to=u32 to=u64"
 #define POWERS "to=f8e8m0 to=f8e8m0,round_mode=down to=f8e8m0,round_mode=nearest to=f8e8m0,round_mode=up,saturate=0 to=f8e8m0,round_mode=nearest,saturate=0"
 static const case_row rows[] = {
-    {"Cast", "str", "scalar odd prime empty", TO_NUMBERS, "numbers signed reals", fill_read, read_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
+    {"Cast", "str", "scalar odd prime empty", TO_NUMBERS, "numbers signed reals", fill_read, read_oracle, ROW_ZEROS, NULL, NULL},
     {"Cast", "float|int", "scalar odd prime empty", "to=str", "ints uniform wide special bits extreme", fill_spell, NULL, 0, judge_spell, NULL},
     {"Cast", "f32|f64|f16|bf16|i32|i64|u8", "odd prime", POWERS, "ints wide huge denormal special", fill_power, power_oracle, ROW_EXACT, NULL, NULL},
     {"Cast", "f8e8m0", "odd prime", "to=f32 to=f64 to=bf16 to=f16", "bits", fill_anything, from_power_oracle, ROW_EXACT | ROW_ZEROS, NULL, NULL},
     {"CastLike", "f32|f64|f16|bf16|i32", "odd", "T2=f8e8m0 T2=f8e8m0,round_mode=nearest T2=f8e8m0,round_mode=down,saturate=0", "ints wide huge denormal special", fill_power, power_oracle, ROW_EXACT, NULL, NULL},
     {"CastLike", "f8e8m0", "odd", "T2=f32 T2=f64 T2=bf16 T2=f16", "bits", fill_anything, from_power_oracle, ROW_EXACT | ROW_ZEROS, NULL, NULL},
-    {"CastLike", "str", "scalar odd", "T2=f32 T2=i64 T2=u8", "numbers signed reals", fill_read, read_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
+    {"CastLike", "str", "scalar odd", "T2=f32 T2=i64 T2=u8", "numbers signed reals", fill_read, read_oracle, ROW_ZEROS, NULL, NULL},
     {"Constant", "float|int|complex|bool|float8|sub", "scalar odd one empty high", "-", "ints", fill_constant, constant_oracle, ROW_ZEROS, NULL, constant_build},
     {"Constant", "f8e8m0", "scalar odd one empty high", "-", "ints", fill_constant, constant_oracle, ROW_ZEROS, NULL, constant_build},
     {"Constant", "float|int|complex|bool|float8|sub", "vector odd one empty high", "indices=flat indices=rows indices=flat,empty=1 indices=rows,empty=1", "ints", fill_sparse, sparse_oracle, ROW_ZEROS, NULL, NULL, make_sparse},

@@ -539,7 +539,7 @@ static const case_row rows[] = {
     MOVE("Tile", "scalar empty one odd prime", "repeats=: repeats=2:1:3 repeats=1:2 repeats=0:2:1 repeats=3:1 repeats=1:1:1", fill_tile, tile_oracle),
     MOVE("Expand", "scalar one odd prime high 3x1x7 5x1", "shape=3:5:7 shape=2:1:1:1 shape=1: shape=: shape=3:5:1 shape=4:1:1 shape=0:1 shape=13:17 shape=5:6",
          fill_expand, expand_oracle),
-    MOVE("Trilu", "empty one odd prime wide tall high", "- upper=0 k=1 k=-2 k=3,upper=0 k=-1,upper=0 k=100", fill_matrix, trilu_oracle),
+    MOVE("Trilu", "empty one odd prime wide tall high", "- upper=0 k=1 k=-2 k=3,upper=0 k=-1,upper=0 k=100 k=-20 k=-20,upper=0 k=-100", fill_matrix, trilu_oracle),
     MOVE("DepthToSpace", "2x3x2x5 1x1x1x1 0x2x2x2", "blocksize=2 blocksize=3 blocksize=2,mode=CRD blocksize=3,mode=CRD blocksize=1", fill_depth, depth_oracle),
     MOVE("SpaceToDepth", "2x3x2x5 1x1x1x1 0x2x2x2", "blocksize=2 blocksize=3 blocksize=1", fill_depth, depth_oracle),
     MOVE("CenterCropPad", "odd prime 4x6x5", "shape=5:5:5 shape=2:3:9 shape=4:,axes=1: shape=10:,axes=-1: shape=13:20 shape=3:3,axes=0:-1", fill_crop, crop_oracle),

@@ -211,7 +211,9 @@ static int gemm_oracle(const trial *self, const nd *in, nd *out) {
     return 1;
 }
 
-/* ---- Einsum: the letters of the text are joined by '+' where the equation has ',' ---- */
+/* ---- Einsum: the letters of the text are joined by '+' where the equation has ',' ----
+ * Y and Z are the axes of an ellipsis and are written as one, "YZij" as "...ij". Without '>' the
+ * equation has no arrow: then the result is the ellipsis and the letters used once, in order. */
 
 static int einsum_build_letters(const trial *self, char terms[CASE_INPUTS][16], char *result) {
     const char *text = arg_text(self, "eq");
@@ -228,6 +230,17 @@ static int einsum_build_letters(const trial *self, char terms[CASE_INPUTS][16], 
     }
     terms[count++][length] = '\0';
     (void)snprintf(result, 16, "%s", text != NULL && *text == '>' ? text + 1 : "");
+    const char *all = arg_text(self, "eq");
+    for (const char *at = "YZABCDEFGHIJKLMNOPQRSTUVWXabcdefghijklmnopqrstuvwxyz";
+         all != NULL && strchr(all, '>') == NULL && *at != '\0';
+         at++) {
+        const char *first = strchr(all, *at);
+        size_t end = strlen(result);
+        if (first != NULL && (*at == 'Y' || *at == 'Z' || strchr(first + 1, *at) == NULL)) {
+            result[end] = *at;
+            result[end + 1] = '\0';
+        }
+    }
     return (int)count;
 }
 
@@ -297,9 +310,16 @@ static fer_status einsum_build(const trial *self,
     char equation[96];
     size_t length = 0;
     (void)context;
-    for (const char *at = arg_text(self, "eq"); *at != '\0' && length + 3 < sizeof equation; at++) {
+    for (const char *at = arg_text(self, "eq"); *at != '\0' && length + 4 < sizeof equation; at++) {
         if (*at == '>') {
             equation[length++] = '-';
+        }
+        if (*at == 'Y' || *at == 'Z') {
+            if (at == arg_text(self, "eq") || at[-1] != 'Y') {
+                memcpy(equation + length, "...", 3);
+                length += 3;
+            }
+            continue;
         }
         equation[length++] = *at == '+' ? ',' : *at;
     }
@@ -378,7 +398,9 @@ static const case_row rows[] = {
      NULL,    "scalar",
      "n=2,eq=ij+jk>ik n=2,eq=bij+bjk>bik n=1,eq=ij>ji n=1,eq=ii>i n=1,eq=ij>i n=1,eq=ij> "
      "n=2,eq=i+j>ij n=2,eq=i+i> "
-     "n=3,eq=ij+jk+kb>ib n=2,eq=bij+bkj>bik n=1,eq=ijk>kij n=1,eq=ii>",                              "ints uniform",
+     "n=3,eq=ij+jk+kb>ib n=2,eq=bij+bkj>bik n=1,eq=ijk>kij n=1,eq=ii> "
+     "n=2,eq=ij+jk n=1,eq=ji n=2,eq=iB+Bk n=2,eq=jA+iA n=2,eq=jA+ij n=1,eq=ii n=2,eq=YZij+YZjk>YZik n=2,eq=Zij+YZjk>YZik n=2,eq=YZi+YZi> "
+     "n=1,eq=YZij n=2,eq=Zij+Zjk n=1,eq=YZij>jYZ n=2,eq=YZji+i>YZj",                              "ints uniform",
      fill_einsum, einsum_oracle,
      ROW_ZEROS, NULL,
      einsum_build},

@@ -45,7 +45,9 @@ static long double to_float8(const trial *self, fer_dtype dtype, long double x) 
 }
 
 static long double converted(const trial *self, fer_dtype from, fer_dtype to, long double x) {
-    (void)from;
+    if (from == to) {
+        return x; /* infinity is in range where it is a number of both */
+    }
     if (to == FER_BOOL) {
         return x != 0 || isnan(x);
     }
@@ -181,6 +183,15 @@ static long double saturated(fer_dtype dtype, long double x) {
     return x < least ? least : x > most ? most : x;
 }
 
+/* The quotient in the precision that is asked for, or else the scale's. */
+static long double divided(const trial *self, long double x, long double scale) {
+    double list[1];
+    fer_dtype precision = arg_list(self, "precision", list, 1) == 1 ? (fer_dtype)list[0]
+                                                                    : self->inputs[1].dtype;
+    int is_narrow = precision == FER_F32 || precision == FER_F16 || precision == FER_BF16;
+    return is_narrow ? rounded(precision, x / scale) : x / scale;
+}
+
 static int quantize_oracle(const trial *self, const nd *in, nd *out) {
     int64_t index[FER_MAX_RANK] = {0};
     double list[1];
@@ -189,7 +200,7 @@ static int quantize_oracle(const trial *self, const nd *in, nd *out) {
                                                                   : FER_U8;
     nd_like(self, out, in);
     for (uint64_t i = 0; i < in->count; i++, (void)index_next(in->rank, in->dims, index)) {
-        long double x = in->v[i] / operand_of(self, &in[1], in->rank, index);
+        long double x = divided(self, in->v[i], operand_of(self, &in[1], in->rank, index));
         long double zero = operand_of(self, &in[2], in->rank, index);
         out->v[i] = dtype_is_integer(to) ? saturated(to, rintl(x) + zero)
                                          : converted(self, self->dtype, to, x);
@@ -270,6 +281,9 @@ static int fill_qlinear(trial *self) {
         if (arg_text(self, "form") != NULL) { /* a weight scale per channel of the result */
             input_dims(self, 4, 1, &m);
         }
+        if (arg_is(self, "form", "", "zeros")) { /* and a zero point */
+            input_dims(self, 5, 1, &m);
+        }
         if (self->input_count > 8) {
             input_dims(self, 8, 1, &m);
             input_range(self, 8, -50, 50);
@@ -293,8 +307,10 @@ static int qlinear_oracle(const trial *self, const nd *in, nd *out) {
     nd sides[2] = {in[0], in[3]}, product;
     for (uint32_t s = 0; s < 2; s++) {
         sides[s].v = trial_memory(self, (sides[s].count + 1) * sizeof(long double));
+        const nd *zero = &in[3 * s + 2];
+        uint64_t each = zero->rank > 0 ? sides[s].count / (uint64_t)zero->dims[0] : 0;
         for (uint64_t i = 0; i < sides[s].count; i++) {
-            sides[s].v[i] = in[3 * s].v[i] - in[3 * s + 2].v[0];
+            sides[s].v[i] = in[3 * s].v[i] - zero->v[each > 0 ? i / each : 0];
         }
     }
     if (is_conv) {
@@ -337,6 +353,11 @@ static const case_row rows[] = {
      fill_linear, quantize_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
     {"QuantizeLinear", "f32|f16|bf16", "odd 2x3x4x5", "T3=f8e4m3fnuz,with=y_zero_point T3=f8e5m2fnuz,with=y_zero_point T3=f8e4m3fnuz,with=y_zero_point,form=axis T2=f8e8m0,T3=i8,with=y_zero_point T2=f8e8m0,T3=f8e4m3fn,with=y_zero_point "
      "T2=f8e8m0,T3=f4e2m1,with=y_zero_point,form=block,block_size=5,axis=-1 T2=f8e8m0", "ints uniform", fill_linear, quantize_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
+    {"QuantizeLinear", "f32", "odd 2x3x4x5", "T2=f16 T2=bf16,T3=i8,with=y_zero_point T2=f16,T3=u16,with=y_zero_point,form=axis precision=f16 precision=bf16,T3=i8,with=y_zero_point "
+     "precision=f32,T2=f16,T3=i16,with=y_zero_point output_dtype=i8 output_dtype=u16 output_dtype=i16 output_dtype=i4 output_dtype=u2 output_dtype=f8e4m3fn output_dtype=f8e5m2fnuz output_dtype=f4e2m1", "ints uniform",
+     fill_linear, quantize_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
+    {"QuantizeLinear", "f32|f16|bf16", "odd 2x3x4x5", "T3=f8e4m3fn,with=y_zero_point T3=f8e5m2,with=y_zero_point T3=f8e4m3fn,with=y_zero_point,saturate=0 T3=f8e5m2,with=y_zero_point,saturate=0 "
+     "T3=f8e4m3fnuz,with=y_zero_point,saturate=0 T3=f8e5m2fnuz,with=y_zero_point,saturate=0 T3=i8,with=y_zero_point T3=u16,with=y_zero_point,form=axis", "wide", fill_linear, quantize_oracle, ROW_ZEROS | ROW_EXACT, NULL, NULL},
     {"DequantizeLinear", "float8|sub|i8|u8|i32", "odd 2x3x4x5", "T2=f8e8m0,T3=f32,output_dtype=f32 T2=f8e8m0,T3=f16,output_dtype=f16,with=x_zero_point T2=f8e8m0,T3=bf16,output_dtype=bf16,form=axis T2=f32,T3=f16,output_dtype=f16 T2=f16,T3=f32,output_dtype=f32", "ints bits", fill_linear,
      dequantize_oracle, ROW_ZEROS, NULL, NULL},
     {"DequantizeLinear", "float8|sub|i8|i16|u8|u16|i32", "odd prime 2x3x4x5 image",
@@ -348,6 +369,8 @@ static const case_row rows[] = {
     {"QLinearMatMul", "i8|u8|float8", "prime odd", "TS=bf16 TS=f16,N=2", "ints", fill_qlinear, qlinear_oracle, ROW_ZEROS, NULL, NULL},
     {"QLinearConv", "i8|u8", "image line row", "- with=B T2=i8,T3=u8,strides=2:2 T2=u8,group=2,M=2 form=axis,pads=1:0:1:1,with=B k=1", "ints bits", fill_qlinear, qlinear_oracle,
      ROW_ZEROS, NULL, NULL},
+    {"QLinearConv", "i8|u8", "image", "dilations=2:2 dilations=1:2,pads=1:1:0:2,with=B auto_pad=SAME_UPPER,strides=2:2 auto_pad=SAME_LOWER auto_pad=VALID,k=3 kernel_shape=2:2,pads=0:1:1:0 form=zeros,with=B", "ints bits",
+     fill_qlinear, qlinear_oracle, ROW_ZEROS, NULL, NULL},
 };
 /* clang-format on */
 

@@ -218,7 +218,8 @@ static int resize_oracle(const trial *self, const nd *in, nd *out) {
     "mode=" mode ",scales=1:1:1.5:0.7,coordinate_transformation_mode=half_pixel_symmetric mode=" mode ",sizes=9:3,axes=2:3 mode=" mode ",scales=2:1.5,axes=-1:-2 "
 
 #define CROPS(mode) \
-    "mode=" mode ",sizes=2:4:5:4,coordinate_transformation_mode=tf_crop_and_resize,roi=0:0:0.2:0.25:1:1:0.8:0.75 mode=" mode ",sizes=2:4:6:7,coordinate_transformation_mode=tf_crop_and_resize,roi=0:0:-0.3:0.4:1:1:0.9:1.5,extrapolation_value=3.5 "
+    "mode=" mode ",sizes=2:4:5:4,coordinate_transformation_mode=tf_crop_and_resize,roi=0:0:0.2:0.25:1:1:0.8:0.75 mode=" mode ",sizes=2:4:6:7,coordinate_transformation_mode=tf_crop_and_resize,roi=0:0:-0.3:0.4:1:1:0.9:1.5,extrapolation_value=3.5 " \
+    "mode=" mode ",sizes=2:4:1:3,coordinate_transformation_mode=tf_crop_and_resize,roi=0:0:0.2:0.25:1:1:0.9:0.75 mode=" mode ",sizes=2:4:1:3,coordinate_transformation_mode=align_corners "
 
 static const case_row nearest_rows[] = {
     {"Resize", NULL, "image row", MODES("nearest")

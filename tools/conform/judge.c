@@ -192,7 +192,8 @@ judge_numbers(const trial *self, uint32_t output, fer_tensor *got, const nd *wan
         return;
     }
     const void *data = contents(got, &copy);
-    double ulps = (self->row->flags & ROW_EXACT) != 0 ? 0.5 : limit_ulps(self->op, dtype);
+    /* Below a power of two the next number is half a unit away. */
+    double ulps = (self->row->flags & ROW_EXACT) != 0 ? 0.25 : limit_ulps(self->op, dtype);
     for (uint64_t i = 0; data != NULL && i < want->count * parts; i++) {
         long double value = number_get(dtype, data, i);
         zeros += value == 0 && is_float(dtype);
