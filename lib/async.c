@@ -24,7 +24,8 @@ struct fer_event {
     pthread_cond_t done;
     feri_request request;
     fer_error error;
-    feri_arg args[]; /* inputs, then outputs; tensors retained; behind them tags and donated */
+    feri_arg args[]; /* inputs, then outputs; tensors retained; behind them tags, donated and the
+                        tags' texts */
 };
 
 static void event_destroy(fer_event *event) {
@@ -75,12 +76,24 @@ static void job_run(feri_job *job) {
 
 /* An array of the options, copied to *at, which it moves behind the copy. */
 static void *copied(void **at, const void *array, uint64_t bytes) {
-    void *copy = *at;
-    if (bytes > 0) {
-        memcpy(copy, array, bytes);
+    if (array == NULL) {
+        return NULL;
     }
+    void *copy = memcpy(*at, array, bytes);
     *at = (char *)copy + bytes;
     return copy;
+}
+
+static uint64_t text_bytes(const char *text) { return text != NULL ? strlen(text) + 1 : 0; }
+
+/* Of all that event_fill copies behind the args. */
+static uint64_t options_bytes(const fer_run_options *options) {
+    uint64_t bytes =
+        options->tag_count * sizeof(fer_tag) + options->donated_count * sizeof(uint32_t);
+    for (uint32_t i = 0; i < options->tag_count; i++) {
+        bytes += text_bytes(options->tags[i].key) + text_bytes(options->tags[i].value);
+    }
+    return bytes;
 }
 
 static void event_fill(fer_event *event,
@@ -90,8 +103,13 @@ static void event_fill(fer_event *event,
     fer_run_options *options = &event->request.options;
     void *behind = event->args + event->input_count + event->output_count;
     event->request = *request;
-    options->tags = copied(&behind, options->tags, options->tag_count * sizeof(fer_tag));
+    fer_tag *tags = copied(&behind, options->tags, options->tag_count * sizeof(fer_tag));
+    options->tags = tags;
     options->donated = copied(&behind, options->donated, options->donated_count * sizeof(uint32_t));
+    for (uint32_t i = 0; i < options->tag_count; i++) {
+        tags[i].key = copied(&behind, tags[i].key, text_bytes(tags[i].key));
+        tags[i].value = copied(&behind, tags[i].value, text_bytes(tags[i].value));
+    }
     fer_state_retain(options->state);
     for (uint32_t i = 0; i < event->input_count; i++) {
         event->args[i].tensor = fer_tensor_retain(inputs[i]);
@@ -118,8 +136,7 @@ fer_status fer_program_run_async(fer_program *program,
     }
     feri_env *env = program->build.env;
     uint64_t bytes = sizeof(fer_event) + ((uint64_t)input_count + output_count) * sizeof(feri_arg) +
-                     request.options.tag_count * sizeof(fer_tag) +
-                     request.options.donated_count * sizeof(uint32_t);
+                     options_bytes(&request.options);
     fer_event *event = feri_alloc(env, bytes);
     if (event == NULL) {
         return feri_error_status();

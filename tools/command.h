@@ -10,6 +10,7 @@
 #include "ferrule/ferrule.h"
 #include "flags.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 
 enum {
@@ -56,6 +57,13 @@ typedef struct arguments {
 /* Fills args from argv after the verb; EXIT_USAGE with a sentence printed on failure. */
 int arguments_parse(arguments *args, int argc, char **argv);
 void arguments_help(const char *verb, FILE *stream);
+
+/* ---- saying (say.c) ---- */
+
+/* As fprintf and fwrite, for text that a model or a device wrote a part of. */
+void say_text(FILE *stream, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void say_list(FILE *stream, const char *format, va_list list) __attribute__((format(printf, 2, 0)));
+void say_bytes(FILE *stream, const char *text, size_t length);
 
 /* ---- failing ---- */
 

@@ -125,11 +125,11 @@ static int value_from_file(session *self,
     fer_status status = fer_value_from_onnx(self->context, data, bytes, info->kind, out_value);
     free(data);
     if (status != FER_OK) {
-        fprintf(stderr,
-                "ferrule: %s: %s: %s\n",
-                fer_status_name(status),
-                path,
-                fer_error_last()->message);
+        say_text(stderr,
+                 "ferrule: %s: %s: %s\n",
+                 fer_status_name(status),
+                 path,
+                 fer_error_last()->message);
         return EXIT_INVALID;
     }
     return EXIT_RIGHT;

@@ -47,7 +47,7 @@ int complain(int exit_status, const char *kind, const char *format, ...) {
     va_list list;
     va_start(list, format);
     fprintf(stderr, "ferrule: %s: ", kind);
-    vfprintf(stderr, format, list);
+    say_list(stderr, format, list);
     fputc('\n', stderr);
     va_end(list);
     return exit_status;
@@ -56,7 +56,7 @@ int complain(int exit_status, const char *kind, const char *format, ...) {
 int fail_with(const arguments *args, fer_status status) {
     const fer_error *error = fer_error_last();
     const char *sentence = error->message[0] != '\0' ? error->message : fer_status_sentence(status);
-    fprintf(stderr, "ferrule: %s: %s\n", fer_status_name(status), sentence);
+    say_text(stderr, "ferrule: %s: %s\n", fer_status_name(status), sentence);
     if (args->json) {
         json out;
         json_begin(&out, stdout);

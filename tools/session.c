@@ -28,7 +28,8 @@ static void on_interrupt(int number) {
 static void log_line(void *self, int32_t level, const char *message) {
     (void)self;
     if (level <= FER_LOG_WARN) {
-        fprintf(stderr, "ferrule: %s: %s\n", level == FER_LOG_ERROR ? "error" : "warning", message);
+        say_text(
+            stderr, "ferrule: %s: %s\n", level == FER_LOG_ERROR ? "error" : "warning", message);
     }
 }
 

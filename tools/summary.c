@@ -74,7 +74,7 @@ static void print_tensor(FILE *stream, const fer_tensor *tensor) {
         for (uint64_t i = 0; i < count && i < 8; i++) {
             size_t length = 0;
             const char *text = fer_tensor_string(tensor, i, &length);
-            fprintf(stream, " '%.*s'", (int)(length > 60 ? 60 : length), text != NULL ? text : "");
+            say_text(stream, " '%.*s'", (int)(length > 60 ? 60 : length), text != NULL ? text : "");
         }
         return;
     }
@@ -109,7 +109,7 @@ const char *kind_name(int32_t kind) {
 
 void print_value_text(FILE *stream, const char *name, const fer_value *value) {
     if (name != NULL) {
-        fputs(name, stream);
+        say_text(stream, "%s", name);
     }
     int32_t kind = fer_value_kind(value);
     if (kind == FER_KIND_TENSOR) {

@@ -14,16 +14,17 @@ static void print_device(const fer_device_info *info) {
     if (info->memory_bytes > 0) {
         (void)snprintf(memory, sizeof memory, "%.1f GB", (double)info->memory_bytes / 1e9);
     }
-    printf("%-10s %-10s %-30.30s %9s  %-6s %s%s\n",
-           info->name,
-           info->backend,
-           info->chip,
-           memory,
-           states[info->state & 3],
-           info->note,
-           info->is_default        ? ""
-           : info->note[0] != '\0' ? "; only when named"
-                                   : "only when named");
+    say_text(stdout,
+             "%-10s %-10s %-30.30s %9s  %-6s %s%s\n",
+             info->name,
+             info->backend,
+             info->chip,
+             memory,
+             states[info->state & 3],
+             info->note,
+             info->is_default        ? ""
+             : info->note[0] != '\0' ? "; only when named"
+                                     : "only when named");
 }
 
 static void json_device(json *out, const fer_device_info *info) {
@@ -87,13 +88,14 @@ static fer_status list_others(fer_context *context, json *out, const text_list *
             continue;
         }
         if (out == NULL) {
-            printf("%-10s %-10s %-30s %9s  %-6s %s\n",
-                   line.backend,
-                   line.backend,
-                   "-",
-                   "-",
-                   line.status == FER_OK ? "none" : "failed",
-                   line.detail);
+            say_text(stdout,
+                     "%-10s %-10s %-30s %9s  %-6s %s\n",
+                     line.backend,
+                     line.backend,
+                     "-",
+                     "-",
+                     line.status == FER_OK ? "none" : "failed",
+                     line.detail);
             continue;
         }
         json_open(out, NULL, '{');
@@ -127,13 +129,14 @@ int verb_devices(const arguments *args) {
         json_close(&out, '}');
         json_end(&out);
     } else {
-        printf("%-10s %-10s %-30s %9s  %-6s %s\n",
-               "DEVICE",
-               "BACKEND",
-               "CHIP",
-               "MEMORY",
-               "STATE",
-               "NOTE");
+        say_text(stdout,
+                 "%-10s %-10s %-30s %9s  %-6s %s\n",
+                 "DEVICE",
+                 "BACKEND",
+                 "CHIP",
+                 "MEMORY",
+                 "STATE",
+                 "NOTE");
         status = list_devices(self.context, NULL, &seen);
         status = status == FER_OK ? list_others(self.context, NULL, &seen) : status;
     }

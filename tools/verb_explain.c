@@ -8,11 +8,12 @@
 #include <string.h>
 
 static void print_line(const fer_placement *line) {
-    printf("  %s  %s %s", line->node, line->op, fer_dtype_name(line->dtype));
+    say_text(stdout, "  %s  %s %s", line->node, line->op, fer_dtype_name(line->dtype));
     if (line->specialization > 0) {
-        printf("  (specialization %u)", line->specialization);
+        say_text(stdout, "  (specialization %u)", line->specialization);
     }
-    printf("   %s%s%s\n", line->device, line->reason[0] != '\0' ? ": " : "", line->reason);
+    say_text(
+        stdout, "   %s%s%s\n", line->device, line->reason[0] != '\0' ? ": " : "", line->reason);
 }
 
 static void print_sums(const placement_report *report, const fer_run_record *record) {
@@ -22,26 +23,30 @@ static void print_sums(const placement_report *report, const fer_run_record *rec
                          : report->node_count > 0
                              ? 100 * (double)sum->nodes / (double)report->node_count
                              : 0;
-        printf("%-10s %5llu of %llu nodes   %5.1f %% of estimated work\n",
-               sum->device,
-               (unsigned long long)sum->nodes,
-               (unsigned long long)report->node_count,
-               percent);
+        say_text(stdout,
+                 "%-10s %5llu of %llu nodes   %5.1f %% of estimated work\n",
+                 sum->device,
+                 (unsigned long long)sum->nodes,
+                 (unsigned long long)report->node_count,
+                 percent);
     }
     if (report->host_count > 0) {
-        printf("%-10s %5llu nodes: shape arithmetic and host ops, outside the shares\n",
-               "host",
-               (unsigned long long)report->host_count);
+        say_text(stdout,
+                 "%-10s %5llu nodes: shape arithmetic and host ops, outside the shares\n",
+                 "host",
+                 (unsigned long long)report->host_count);
     }
     if (report->folded_count > 0) {
-        printf("%-10s %5llu nodes: nothing left to run\n",
-               "folded",
-               (unsigned long long)report->folded_count);
+        say_text(stdout,
+                 "%-10s %5llu nodes: nothing left to run\n",
+                 "folded",
+                 (unsigned long long)report->folded_count);
     }
     if (record->stage_count > 0) {
-        printf("one run: %u stages, %llu bytes moved between memories\n",
-               record->stage_count,
-               (unsigned long long)record->bytes_moved);
+        say_text(stdout,
+                 "one run: %u stages, %llu bytes moved between memories\n",
+                 record->stage_count,
+                 (unsigned long long)record->bytes_moved);
     }
 }
 

@@ -33,21 +33,22 @@ static int32_t collect(void *self, const char *text, size_t length) {
 
 static int32_t to_stdout(void *self, const char *text, size_t length) {
     (void)self;
-    return fwrite(text, 1, length, stdout) != length;
+    say_bytes(stdout, text, length);
+    return ferror(stdout) != 0;
 }
 
 static void print_info(const char *role, const fer_value_info *info) {
-    printf("%-7s %s  ", role, info->name);
+    say_text(stdout, "%-7s %s  ", role, info->name);
     if (info->kind != FER_KIND_TENSOR) {
-        printf("%s of ", kind_name(info->kind));
+        say_text(stdout, "%s of ", kind_name(info->kind));
     }
-    printf("%s [", fer_dtype_name(info->dtype));
+    say_text(stdout, "%s [", fer_dtype_name(info->dtype));
     for (int32_t axis = 0; axis < info->rank; axis++) {
         fputs(axis > 0 ? ", " : "", stdout);
         if (info->dims[axis] >= 0) {
-            printf("%lld", (long long)info->dims[axis]);
+            say_text(stdout, "%lld", (long long)info->dims[axis]);
         } else {
-            fputs(info->symbols[axis], stdout);
+            say_text(stdout, "%s", info->symbols[axis]);
         }
     }
     puts(info->rank < 0 ? "...]" : "]");
@@ -90,10 +91,11 @@ list_infos(const fer_graph *graph, uint32_t count, info_fn get, const char *role
 
 static fer_status write_text(session *self) {
     const fer_graph *graph = self->graph;
-    printf("%s: %llu nodes, read in %.1f ms\n",
-           self->args->model,
-           (unsigned long long)fer_graph_node_count(graph),
-           self->load_ms);
+    say_text(stdout,
+             "%s: %llu nodes, read in %.1f ms\n",
+             self->args->model,
+             (unsigned long long)fer_graph_node_count(graph),
+             self->load_ms);
     fer_status status =
         list_infos(graph, fer_graph_input_count(graph), fer_graph_input, "input", NULL);
     if (status == FER_OK) {
@@ -153,9 +155,9 @@ static const char *file_name(const char *path) {
 }
 
 static fer_status write_op_list(const arguments *args, const char *is_used) {
-    printf("# The ops of %s", file_name(args->model));
+    say_text(stdout, "# The ops of %s", file_name(args->model));
     for (uint32_t m = 0; m < args->more_models.count; m++) {
-        printf(", %s", file_name(args->more_models.items[m]));
+        say_text(stdout, ", %s", file_name(args->more_models.items[m]));
     }
     puts("; build Ferrule with them alone: meson setup -Dops=THIS_FILE");
     for (uint32_t i = 0; i < fer_op_count(); i++) {
@@ -165,7 +167,7 @@ static fer_status write_op_list(const arguments *args, const char *is_used) {
             return status;
         }
         if (is_used[i]) {
-            printf("%s%s%s\n", info.domain, info.domain[0] != '\0' ? ":" : "", info.name);
+            say_text(stdout, "%s%s%s\n", info.domain, info.domain[0] != '\0' ? ":" : "", info.name);
         }
     }
     return FER_OK;

@@ -62,11 +62,11 @@ static int compare_one(one_run *self, uint32_t index) {
         json_close(self->json, '}');
     }
     if (!same) {
-        fprintf(stderr,
-                "ferrule: DIFFER: output %u '%s' is not as expected: %s",
-                index,
-                info.name,
-                found.sentence);
+        say_text(stderr,
+                 "ferrule: DIFFER: output %u '%s' is not as expected: %s",
+                 index,
+                 info.name,
+                 found.sentence);
         if (found.compared > 0) {
             fprintf(stderr,
                     " (%llu of %llu elements)",

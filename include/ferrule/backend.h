@@ -386,6 +386,7 @@ typedef struct fer_backend_async {
     /* Waits for what is on the stream, or ends it: afterwards nothing of it touches memory,
      * instances or out_dims. The host destroys a stream before the instances made for it. */
     void (*stream_destroy)(void *device, void *stream);
+    /* [concurrent for different streams] */
     fer_status (*copy_async)(void *device,
                              void *stream,
                              const fer_mem *destination,
@@ -406,7 +407,7 @@ typedef struct fer_backend_async {
                                  void *event,
                                  void (*ready)(void *self, fer_status status),
                                  void *self);
-    /* Allowed before the event is done: the work goes on. */
+    /* [concurrent for different events] Allowed before the event is done: the work goes on. */
     void (*event_destroy)(void *device, void *event);
     /* [concurrent] Best effort: what waits on the stream ends with FER_CANCELLED. */
     void (*cancel)(void *device, void *stream);

@@ -56,6 +56,18 @@ def check_models(ferrule, folder):
         check(keys <= set(bench) and bench["runs"] >= 1, f"bench of {name}: {bench}")
 
 
+def check_names(ferrule, folder):
+    """What a model calls its values is shown, and no terminal obeys it."""
+    model = folder / "numbers/model.onnx"
+    name = ferrule.answers("inspect", model)["inputs"][0]["name"].encode()
+    wild = folder / "wild.onnx"
+    wild.write_bytes(model.read_bytes().replace(name, b"\x1b" * len(name)))
+    for words in (("inspect", wild), ("inspect", wild, "--passes"), ("explain", wild), ("run", wild, "--input", name.decode() + "=1")):
+        done = ferrule(*words)
+        said = done.stdout + done.stderr
+        check("\x1b" not in said and ("?" in said or words[0] != "inspect"), f"{words}: {said!r}")
+
+
 def check_exits(ferrule, folder):
     model, data = folder / "numbers/model.onnx", folder / "numbers/test_data_set_0"
     other = folder / "strings/test_data_set_0"
@@ -88,6 +100,7 @@ def main():
     check(ferrule.answers("devices") and ferrule.answers("version"), "devices or version says nothing")
     with tempfile.TemporaryDirectory(prefix="ferrule-command-") as folder:
         check_models(ferrule, Path(folder))
+        check_names(ferrule, Path(folder))
         check_exits(ferrule, Path(folder))
     print("ok" if not failures else f"{len(failures)} failures")
     return 1 if failures else 0

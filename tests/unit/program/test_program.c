@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -261,7 +262,13 @@ static void eager_and_async(void **state) {
     fer_event_release(event);
     fer_event *given_up = NULL;
     options.deadline_ns = 1; /* passed before the job can start */
+    char *key = strdup("project");
+    fer_tag tags[2] = {{key, "ferrule", 0}, {"free", NULL, 2}};
+    options.tags = tags;
+    options.tag_count = 2;
     OK(fer_program_run_async(program, &options, in, 1, NULL, 1, &given_up));
+    free(key); /* copied */
+    memset(tags, 0xff, sizeof(tags));
     assert_int_equal(fer_event_wait(given_up, UINT64_MAX), FER_DEADLINE);
     fer_event_release(given_up);
     /* Values: new outputs are the caller's. */
