@@ -55,7 +55,7 @@ stage_tsan() {
     build build/tsan gcc -Db_sanitize=thread -Db_lundef=false --buildtype=debugoptimized -Dexamples=disabled &&
         TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1 \
             meson test -C build/tsan --print-errorlogs --timeout-multiplier 8 --suite base --suite device --suite host \
-            --suite execute --suite specialize --suite program
+            --suite plan --suite execute --suite specialize --suite program
 }
 
 stage_clang() {

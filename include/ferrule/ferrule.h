@@ -299,8 +299,8 @@ FER_API FER_MUST_CHECK fer_status fer_device_get_info(fer_device *device,
                                                       fer_device_info *out_info);
 FER_API FER_MUST_CHECK fer_status fer_device_get_counters(fer_device *device,
                                                           fer_device_counters *out_counters);
-/* The highest revision of an op (fer_op_info.number) that the device's backend claims: 0 when the op
- * is not among its claims, UINT32_MAX when it keeps no list and judges node by node. */
+/* The highest revision of an op (fer_op_info.number) that the device's backend claims: 0 when the
+ * op is not among its claims, UINT32_MAX when it keeps no list and judges node by node. */
 FER_API FER_MUST_CHECK fer_status fer_device_op_claim(fer_device *device,
                                                       uint32_t op_number,
                                                       uint32_t *out_revision);
@@ -452,7 +452,8 @@ FER_API void fer_value_release(fer_value *value);
 FER_API int32_t fer_value_kind(const fer_value *value);
 /* Items of a sequence; 0 or 1 for an optional; 1 for a tensor; 2 for a map. */
 FER_API uint64_t fer_value_count(const fer_value *value);
-/* Item of a sequence or optional, keys (0) or values (1) of a map, borrowed; NULL when out of range.
+/* Item of a sequence or optional, keys (0) or values (1) of a map, borrowed; NULL when out of
+ * range.
  */
 FER_API fer_value *fer_value_item(const fer_value *value, uint64_t index);
 /* The tensor of a tensor value, borrowed; NULL for other kinds. */
@@ -513,9 +514,9 @@ FER_API FER_MUST_CHECK fer_status fer_graph_print(const fer_graph *graph,
                                                   fer_text_fn write,
                                                   void *write_self);
 
-/* The finished graph as a serialised ONNX model: initializers inside, every node in its newest form,
- * opsets no newer than its nodes need. Handed to write at once. Errors: UNSUPPORTED (variables),
- * LIMIT (2 GiB), OUT_OF_MEMORY. */
+/* The finished graph as a serialised ONNX model: initializers inside, every node in its newest
+ * form, opsets no newer than its nodes need. Handed to write at once. Errors: UNSUPPORTED
+ * (variables), LIMIT (2 GiB), OUT_OF_MEMORY. */
 FER_API FER_MUST_CHECK fer_status fer_graph_write_onnx(const fer_graph *graph,
                                                        fer_text_fn write,
                                                        void *write_self);
@@ -643,7 +644,9 @@ typedef struct fer_compile_options {
     const fer_share *shares; /* each at least this much, or FER_PLACEMENT */
     const fer_dim_value *dims;
     uint32_t dim_count;
-    uint32_t state_count;          /* run states in the pool, runs that may proceed at once (8) */
+    uint32_t state_count;          /* run states in the pool, runs that may proceed at once (8): the
+                                      first is made here, others as runs need them; where memory has
+                                      no room for another, a run waits for one of those there are */
     const char *const *passes_off; /* names of passes to skip, which must be known */
     uint32_t passes_off_count;
     uint32_t drop_sources; /* 1: let go of constants that devices hold copies of; after a loss the

@@ -245,6 +245,21 @@ static void wait_a_little(feri_segment *segment) {
     atomic_fetch_sub(&segment->waiters, 1);
 }
 
+/* A state did not fit into memory: idle ones make room for it, else one that is busy will. 0 when
+ * there is neither. */
+static int make_room(feri_segment *segment) {
+    if (states_visit(segment, NULL, /*drops=*/1) > 0) {
+        return 1;
+    }
+    for (uint32_t i = 0; i < segment->slot_count; i++) {
+        if (segment->slots[i].state != NULL) {
+            wait_a_little(segment);
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Another run may compile under the lock for long: the wait looks at this run's deadline. Timed
  * locks go by the wall clock: one that is set back meanwhile makes this wait for the lock. */
 static fer_status segment_lock(feri_segment *segment, feri_run *run) {
@@ -284,6 +299,10 @@ static fer_status slot_miss(feri_segment *segment,
         status = slot_bind(slot, entry);
         if (status != FER_OK) {
             slot_free(slot);
+        }
+        if ((status == FER_BUDGET || status == FER_OUT_OF_MEMORY) && make_room(segment)) {
+            slot = NULL;
+            status = feri_run_check(run);
         }
     }
     pthread_mutex_unlock(&segment->lock);

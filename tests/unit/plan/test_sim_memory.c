@@ -5,6 +5,8 @@
  */
 #include "sim_fixture.h"
 
+#include <pthread.h>
+
 enum { K = 40, N = 6 };
 
 static fer_tensor *matrix_of(fer_context *context) {
@@ -205,6 +207,51 @@ static void an_arena_that_cannot_grow_is_no_loss(void **state) {
     fer_context_release(context);
 }
 
+typedef struct customer {
+    fer_context *context;
+    fer_program *program;
+    pthread_t thread;
+    int refused;
+} customer;
+
+static void *buy(void *self) {
+    customer *me = self;
+    for (int i = 0; i < 30; i++) {
+        me->refused += product_run(me->context, me->program, 64, 1) != FER_OK;
+    }
+    return NULL;
+}
+
+/* A pool of eight states where the budget has room for one: runs wait for it. */
+static void runs_share_the_states_that_fit(void **state) {
+    (void)state;
+    uint64_t room = 0;
+    for (int is_narrow = 0; is_narrow < 2; is_narrow++) {
+        fer_budget budget = {sizeof(fer_budget), 0, "sim:0", room + 1000};
+        fer_context *context = sim_context_with(&budget, (uint32_t)is_narrow, NULL, NULL, NULL);
+        fer_tensor *matrix = matrix_of(context);
+        fer_graph *graph = product(context, matrix, 64, "Neg");
+        fer_program *program = NULL;
+        OK(compile_on(context, graph, "sim", &program));
+        OK(product_run(context, program, 64, 1));
+        room = in_use(context, "sim");
+        sim_configure(0, &(sim_config){.kernel_ns = 500000}); /* so that they meet */
+        customer all[4];
+        for (int i = 0; i < 4 && is_narrow; i++) {
+            all[i] = (customer){.context = context, .program = program};
+            assert_int_equal(pthread_create(&all[i].thread, NULL, buy, &all[i]), 0);
+        }
+        for (int i = 0; i < 4 && is_narrow; i++) {
+            assert_int_equal(pthread_join(all[i].thread, NULL), 0);
+            assert_int_equal(all[i].refused, 0);
+        }
+        fer_program_release(program);
+        fer_graph_release(graph);
+        fer_tensor_release(matrix);
+        fer_context_release(context);
+    }
+}
+
 /* ---- trim ---- */
 
 static void trim_drops_and_runs_restore(void **state) {
@@ -290,6 +337,7 @@ int main(void) {
         SIM_TEST(weights_follow_the_session),
         SIM_TEST(budgets_belong_to_devices),
         SIM_TEST(an_arena_that_cannot_grow_is_no_loss),
+        SIM_TEST(runs_share_the_states_that_fit),
         SIM_TEST(trim_drops_and_runs_restore),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
