@@ -166,7 +166,6 @@ typedef struct case_family {
     uint32_t count;
 } case_family;
 
-extern const case_family *const case_families[];
 const case_family *case_family_at(uint32_t index);
 
 /* Calls visit with the name of every case whose name matches; stops when it returns nonzero. */
