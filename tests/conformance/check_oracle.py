@@ -247,7 +247,8 @@ def same_draws(got, want):
     if a.size < 500:
         return None
     spread = max(a.std(), b.std())
-    return abs(a.mean() - b.mean()) <= 9 * spread / a.size ** 0.5 + 1e-3 * spread and abs(a.std() - b.std()) <= 0.15 * spread
+    limit = (9 / a.size ** 0.5 + 1e-3) * spread  # more than six standard errors of either difference: no run fails by chance
+    return abs(a.mean() - b.mean()) <= limit and abs(a.std() - b.std()) <= limit
 
 
 def judge(case, command, folder):
