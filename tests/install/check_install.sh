@@ -54,6 +54,13 @@ ok "cmake build" cmake --build "$work/cmake"
 ok "cmake run" "$work/cmake/user"
 ok "cmake run static" "$work/cmake/user_static"
 
+for header in forward geometry sized workspace; do
+    ok "installed kit/$header.h" sh "$source/tests/headers/header_alone.sh" "kit/$header" c11 "$prefix/include" cc
+    ok "kit/$header.h as C++" sh "$source/tests/headers/header_alone.sh" "kit/$header" cxx17 "$prefix/include" c++
+done
+ok "kit links" sh -c "eval \"cc -std=c11 '$source/tests/install/kit_user.c' -o '$work/kit-user' \$(pkg-config --cflags --libs ferrule-kit)\""
+ok "kit runs" "$work/kit-user"
+
 # A plugin knows the installed headers only: it is copied out of the tree first.
 cp -r "$source/examples/plugin" "$work/plugin"
 ok "plugin configure" meson setup "$work/plugin/build" "$work/plugin"
