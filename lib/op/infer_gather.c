@@ -156,6 +156,11 @@ void feri_infer_gather_elements(feri_infer *call) {
     feri_infer_trim_elements(call, 0);
 }
 
+/* How updates and what is there are put together; 0: they replace it. */
+static uint32_t scatter_reduction(feri_infer *call) {
+    return feri_infer_choice(call, "reduction", "none, add, mul, max, min");
+}
+
 void feri_infer_scatter_elements(feri_infer *call) {
     const feri_fact *data = call->in[0];
     const feri_fact *indices = feri_infer_in(call, 1);
@@ -163,6 +168,7 @@ void feri_infer_scatter_elements(feri_infer *call) {
     int32_t axis = 0;
     int is_known;
     FERI_STEP(element_axis(call, data, &axis, &is_known));
+    FERI_STEP((void)scatter_reduction(call));
     if (indices->rank >= 0 && updates->rank >= 0) {
         if (indices->rank != updates->rank) {
             feri_infer_fail(call,
@@ -319,13 +325,15 @@ void feri_infer_scatter_nd(feri_infer *call) {
     uint32_t count;
     uint32_t tuple_count;
     uint32_t update_count;
+    uint32_t reduction;
+    FERI_STEP(reduction = scatter_reduction(call));
     FERI_STEP(tuple_size(call, data, 0, &size));
     FERI_STEP(feri_infer_set_like(call, 0, data));
     if (size < 0) {
         return;
     }
     FERI_STEP(check_updates(call, data, size));
-    if (strcmp(feri_infer_string(call, "reduction", "none"), "none") != 0) {
+    if (reduction != 0) {
         return;
     }
     const feri_sym *tuples = feri_infer_elements(call, 1, &tuple_count);

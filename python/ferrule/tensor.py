@@ -14,7 +14,7 @@ from .context import Context, default_context
 
 try:  # numpy's own dtypes end at f64; ml_dtypes, where installed, names the others.
     import ml_dtypes
-except ImportError:
+except Exception:  # also one that is installed and does not fit this numpy
     ml_dtypes = None
 
 _NUMPY = {"f32": "<f4", "u8": "u1", "i8": "i1", "u16": "<u2", "i16": "<i2", "i32": "<i4", "i64": "<i8", "bool": "?",
