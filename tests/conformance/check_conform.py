@@ -77,8 +77,9 @@ def check_unwritable(suite):
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         path = suite.folder / "stopped.jsonl"
         path.unlink(missing_ok=True)
+        # A signal that whoever runs the tests ignores (as nohup does) would be ignored below too.
         process = subprocess.Popen([suite.command, "conform", "--report", path], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                                   env=suite.env)
+                                   env=suite.env, preexec_fn=lambda: signal.signal(number, signal.SIG_DFL))
         while process.poll() is None and (not path.exists() or path.stat().st_size == 0):
             time.sleep(0.05)
         process.send_signal(number)
