@@ -4,7 +4,7 @@
  * zeros, all under small limits, a budget and deadlines. The sanitizers and libFuzzer's own limits
  * find the rest.
  */
-#include "ferrule/ferrule.h"
+#include "fuzz_context.h"
 
 #include <stdlib.h>
 
@@ -58,25 +58,10 @@ static void run_once(fer_context *context, fer_program *program) {
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    fer_limits limits = {.struct_size = sizeof limits,
-                         .max_nodes = 20000,
-                         .max_values = 80000,
-                         .max_tensor_bytes = 8u << 20,
-                         .max_loop_trips = 1000};
-    fer_budget budget = {.struct_size = sizeof budget, .device = "host", .bytes = 64u << 20};
-    fer_context_options options = {.struct_size = sizeof options,
-                                   .flags = FER_CONTEXT_NO_MANIFESTS,
-                                   .limits = &limits,
-                                   .budgets = &budget,
-                                   .budget_count = 1,
-                                   .thread_count = 1};
-    fer_context *context = NULL;
+    fer_context *context = fuzz_context();
     fer_graph *graph = NULL;
     fer_program *program = NULL;
     uint64_t sum = 0;
-    if (fer_context_create(&options, &context) != FER_OK) {
-        abort();
-    }
     fer_status status = fer_graph_import_memory(context, data, size, NULL, NULL, NULL, &graph);
     if (status == FER_OK) {
         status = fer_graph_print(graph, discard, &sum);

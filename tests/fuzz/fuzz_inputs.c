@@ -3,28 +3,11 @@
  * libFuzzer target: any bytes as what a run is given. The first byte says what they are: a picture
  * for ImageDecoder, a pattern and a text for RegexFullMatch, or a serialised value.
  */
-#include "ferrule/ferrule.h"
+#include "fuzz_context.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static fer_context *make_context(void) {
-    fer_limits limits = {.struct_size = sizeof limits, .max_tensor_bytes = 8u << 20};
-    fer_budget budget = {.struct_size = sizeof budget, .device = "host", .bytes = 64u << 20};
-    fer_context_options options = {.struct_size = sizeof options,
-                                   .flags = FER_CONTEXT_NO_MANIFESTS,
-                                   .limits = &limits,
-                                   .budgets = &budget,
-                                   .budget_count = 1,
-                                   .thread_count = 1};
-    fer_context *context = NULL;
-    if (fer_context_create(&options, &context) != FER_OK) {
-        abort();
-    }
-    return context;
-}
 
 /* Runs an op with one attribute, and lets go of its operand. */
 static fer_status run_op(
@@ -87,7 +70,7 @@ static fer_status value(fer_context *context, uint8_t which, const uint8_t *data
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static fer_context *context; /* ops stay compiled from one input to the next */
     if (context == NULL) {
-        context = make_context();
+        context = fuzz_context();
     }
     if (size < 2) {
         return 0;

@@ -183,7 +183,7 @@ static void step_gru(const trial *self,
                      const long double *x,
                      long double *h) {
     long double reset[64], gated[64], next[64];
-    int64_t n = r->hidden, rows = 3 * n;
+    int64_t n = r->hidden;
     for (int64_t k = 0; k < n; k++) { /* gates z r h */
         reset[k] = activated(r, 0, clipped(self, gate(r, in, d, n + k, x, h)));
         gated[k] = reset[k] * h[k];
@@ -197,7 +197,6 @@ static void step_gru(const trial *self,
         } else {
             candidate = gate(r, in, d, 2 * n + k, x, gated);
         }
-        (void)rows;
         next[k] = (1 - z) * activated(r, 1, clipped(self, candidate)) + z * h[k];
     }
     memcpy(h, next, (size_t)n * sizeof *h);
